@@ -1,0 +1,276 @@
+"""What plugins provide: datasets, simulators and metrics, and the specs by which they are known.
+
+A component is a class; a spec is what the registry knows of it without importing it. Components
+keep no global state, take every random number from the generator they are given, and work in plain
+Python without the runner.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from nsbench.trajectories import Domain, Trajectories
+
+Split = Literal["train", "val", "test"]
+LikelihoodKind = Literal["exact", "elbo", "vlb"]
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+Decode = Literal["mode", "sample"]
+Need = Literal["rollouts", "likelihood", "cost"]
+
+
+class Params(BaseModel):
+    """Base class of a component's parameters: unknown names are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class SimulatorReference:
+    """A simulator by name, with the parameters that it is given."""
+
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """What is known of a component without importing its code.
+
+    name    the name in suites.
+    target  "module:Class".
+    params  "module:Model", a pydantic model of the parameters; None for a component without any. Keep
+            it in a module that imports quickly: suites are validated by it.
+    summary one line for `nsbench list`.
+    """
+
+    name: str
+    target: str
+    params: str | None = None
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSpec(ComponentSpec):
+    """floor: the simulator that is the ground truth; noise_free: the same without its randomness.
+
+    Both give every table its scale; None where a dataset has no such simulator.
+    """
+
+    floor: SimulatorReference | None = None
+    noise_free: SimulatorReference | None = None
+
+
+@dataclass(frozen=True)
+class SimulatorSpec(ComponentSpec):
+    """A simulator."""
+
+
+@dataclass(frozen=True)
+class MetricSpec(ComponentSpec):
+    """A metric."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a simulator is run: the same for all simulators of a suite.
+
+    device     "cpu" or "cuda".
+    precision  of the network's arithmetic; scores are always accumulated in float64.
+    decode     "mode": each site takes its likelier state, given the latent; "sample": it is drawn.
+    """
+
+    device: Device = "cpu"
+    precision: Precision = "float32"
+    decode: Decode = "mode"
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a fit is given besides data.
+
+    transitions  the budget: how many pairs (frame t, frame t + 1) may be trained on, repeats counted.
+    workdir      survives an interruption: checkpoints belong here.
+    rng          every random number of the fit comes from it.
+    log          log(name, value, step): a point of a training curve, e.g. "train/loss".
+    progress     progress(done, total), in transitions.
+    deadline     time.monotonic() by which the fit must have returned; None for no limit.
+    """
+
+    transitions: int
+    workdir: Path
+    rng: np.random.Generator
+    conditions: Conditions = Conditions()
+    log: Callable[[str, float, int], None] = lambda name, value, step: None
+    progress: Callable[[int, int], None] = lambda done, total: None
+    deadline: float | None = None
+
+    def seconds_left(self) -> float:
+        """Until the deadline; infinite without one."""
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+
+class Component:
+    """Anything that a suite names. ``params`` is an instance of the model that its spec names."""
+
+    params: Any
+
+    def __init__(self, params: BaseModel | None = None) -> None:
+        self.params = params
+
+
+class Dataset(Component, ABC):
+    """Where trajectories come from."""
+
+    @property
+    @abstractmethod
+    def domain(self) -> Domain:
+        """The facts of the system, of a record: ``stride`` is None."""
+
+    @abstractmethod
+    def prepare(self, split: Split, rng: np.random.Generator) -> Trajectories:
+        """The trajectories of a split, as recorded. The same generator state gives the same bits."""
+
+
+class Simulator(Component, ABC):
+    """A model that draws the next state, step after step.
+
+    likelihood: what ``log_likelihood`` returns. "exact": log p. "elbo": an importance-weighted
+    evidence lower bound. "vlb": another variational lower bound. None: it has none.
+    """
+
+    likelihood: ClassVar[LikelihoodKind | None] = None
+    conditions: Conditions = Conditions()
+
+    def fit(self, train: Trajectories, val: Trajectories, ctx: FitContext) -> None:
+        """Learn from framed trajectories, within ``ctx.transitions``. Ground truths learn nothing."""
+
+    @abstractmethod
+    def rollout(self, start: Trajectories, steps: int, rng: np.random.Generator) -> Trajectories:
+        """Simulate each trajectory of `start` (frame 0 and parameters) for at most `steps` frames.
+
+        Frames are those of ``start.domain`` (clock and stride). A rollout may end at the domain's stop
+        rule; the harness cuts those that run past it.
+        """
+
+    def log_likelihood(
+        self,
+        x: NDArray[np.float32],
+        x_next: NDArray[np.float32],
+        params: NDArray[np.float64],
+        samples: int,
+        rng: np.random.Generator,
+    ) -> NDArray[np.float64]:
+        """log p(x_next | x, params) or a lower bound on it, float64[b], nats a transition.
+
+        x, x_next: float32[b, C, H, W]; params: float64[b, P]. With a bound "elbo", `samples` = K is the
+        number of importance samples: L_K = E[logsumexp ℓ − log K], nondecreasing in K. Exact
+        likelihoods ignore it.
+        """
+        raise TypeError(f"{type(self).__name__} declares no likelihood")
+
+    def save(self, directory: Path) -> None:
+        """Write what ``fit`` learned. Weights are safetensors, text is JSON; nothing is pickled."""
+
+    def load(self, directory: Path) -> None:
+        """Read what ``save`` wrote, into an instance made with the same parameters."""
+
+    def size(self) -> int | None:
+        """How many numbers were learned; None where that means nothing."""
+        return None
+
+    def flops(self, start: Trajectories, steps: int, rng: np.random.Generator) -> float | None:
+        """Floating-point operations of a rollout, the mean over `start`; None where not counted."""
+        return None
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Teacher-forced likelihoods of test transitions.
+
+    nats    float64[b], one sample each (K = 1), all test transitions.
+    bounds  K -> float64[m], a fixed random subset of the transitions with K importance samples, K = 1
+            among them; empty for exact likelihoods.
+    """
+
+    kind: LikelihoodKind
+    nats: NDArray[np.float64]
+    bounds: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a simulator took, measured by the harness after warm-up; None where not known.
+
+    ms_per_trajectory at `batch` rollouts together; truth_ms_per_trajectory is the ground truth's under
+    the same conditions, measured in turn with it. peak_bytes: the process while simulating.
+    """
+
+    ms_per_trajectory: float
+    batch: int
+    ms_per_trajectory_alone: float
+    fit_seconds: float
+    threads: int
+    device: Device
+    truth_ms_per_trajectory: float | None = None
+    parameters: int | None = None
+    flops_per_trajectory: float | None = None
+    peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the simulate stage leaves for metrics.
+
+    rollouts: cases × members trajectories, the members of a case side by side.
+    """
+
+    rollouts: Trajectories
+    members: int
+    cost: Cost
+    likelihood: Likelihood | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's answer.
+
+    value     the number, in the metric's unit.
+    interval  (low, high), 95 %; None where there is none.
+    items     float64[k]: the value by item (a bin, a transition, a case), named in the metric's
+              docstring.
+    extras    further numbers by name.
+    figure    PNG, or None.
+    """
+
+    value: float
+    interval: tuple[float, float] | None = None
+    items: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    extras: dict[str, float] = field(default_factory=dict)
+    figure: bytes | None = None
+
+
+class Metric(Component, ABC):
+    """A number that says how good a simulator is.
+
+    direction  whether a small or a large value is good.
+    unit       of the value.
+    needs      what the evidence must hold; a simulator without it gets no score, and the table says so.
+    """
+
+    direction: ClassVar[Literal["min", "max"]]
+    unit: ClassVar[str]
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollouts"})
+
+    @abstractmethod
+    def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        """Score the evidence against the truth of the same cases, framed alike."""
