@@ -1,6 +1,27 @@
-"""nsbench: a benchmark of probabilistic neural simulators."""
+"""nsbench: a benchmark of probabilistic neural simulators.
 
-from nsbench.hookspecs import hookimpl
+``import nsbench`` is cheap; what it offers is imported when it is first used.
+"""
 
-__all__ = ["hookimpl"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nsbench.hookspecs import hookimpl
+    from nsbench.registry import load
+
+__all__ = ["hookimpl", "load"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "hookimpl":
+        from nsbench.hookspecs import hookimpl
+
+        return hookimpl
+    if name == "load":
+        from nsbench.registry import load
+
+        return load
+    raise AttributeError(f"module 'nsbench' has no attribute {name!r}")

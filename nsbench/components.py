@@ -250,6 +250,8 @@ class Score:
               docstring.
     extras    further numbers by name.
     figure    PNG, or None.
+    label     a word that must stand beside the value, such as the kind of a bound; scores with
+              different labels are not ranked together.
     """
 
     value: float
@@ -257,6 +259,7 @@ class Score:
     items: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     extras: dict[str, float] = field(default_factory=dict)
     figure: bytes | None = None
+    label: str = ""
 
 
 class Metric(Component, ABC):
@@ -265,11 +268,13 @@ class Metric(Component, ABC):
     direction  whether a small or a large value is good.
     unit       of the value.
     needs      what the evidence must hold; a simulator without it gets no score, and the table says so.
+    columns    (name of an extra, heading): what tables show beside the value.
     """
 
     direction: ClassVar[Literal["min", "max"]]
     unit: ClassVar[str]
     needs: ClassVar[frozenset[Need]] = frozenset({"rollouts"})
+    columns: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @abstractmethod
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nsbench.components import Simulator
@@ -27,8 +29,6 @@ def frame_growth(
     start: Trajectories, arrival: np.ndarray, grown_steps: np.ndarray, frames: int
 ) -> GrowthTrajectories:
     """A record of growth as frames of the start's clock and stride, with the start's own parameters."""
-    from dataclasses import replace
-
     stride = start.domain.stride
     if stride is None:
         raise ValueError("a rollout needs framed trajectories: the start's domain has no stride")

@@ -1,0 +1,110 @@
+"""The long table of results: one row a trial, appended as trials end."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Status = Literal["ok", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A metric's score of one trial, with what a reader needs beside it.
+
+    value is None where the metric does not apply; `absent` then says why. floor and noise_free are the
+    same metric's scores of the dataset's ground truth, redrawn and without its randomness; skill is
+    (noise_free − value) / (noise_free − floor): 1 at the floor, 0 at the noise-free truth.
+    columns: (name of an extra, its heading), what the metric wants shown beside its value.
+    """
+
+    metric: str
+    unit: str
+    direction: Literal["min", "max"]
+    value: float | None
+    interval: tuple[float, float] | None = None
+    label: str = ""
+    absent: str = ""
+    floor: float | None = None
+    noise_free: float | None = None
+    extras: dict[str, float] = field(default_factory=dict)
+    columns: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def skill(self) -> float | None:
+        if self.value is None or self.floor is None or self.noise_free in (None, self.floor):
+            return None
+        return (self.noise_free - self.value) / (self.noise_free - self.floor)
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One row: what became of a trial.
+
+    trial is its identity in the suite, "dataset/simulator/r0"; keys maps a stage to the key of its
+    artifact, and "score/<metric>" to those of the scores.
+    """
+
+    trial: str
+    dataset: str
+    simulator: str
+    replicate: int
+    status: Status
+    keys: dict[str, str]
+    scores: tuple[ScoreRow, ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialResult:
+        row: dict[str, Any] = json.loads(text)
+        scores = [
+            ScoreRow(
+                **score
+                | {
+                    "interval": tuple(score["interval"]) if score["interval"] else None,
+                    "columns": tuple((name, heading) for name, heading in score["columns"]),
+                }
+            )
+            for score in row.pop("scores")
+        ]
+        return cls(**row, scores=tuple(scores))
+
+
+def append(path: Path, result: TrialResult) -> None:
+    """Add a row, on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(result.to_json() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load(path: Path) -> list[TrialResult]:
+    """The last row of each trial, in the order in which the trials first appear.
+
+    Raises ValueError, naming file and line, for a row that is not one.
+    """
+    if not path.exists():
+        return []
+    rows: dict[str, TrialResult] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = TrialResult.from_json(line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}:{number}: not a result: {error}") from error
+        rows[row.trial] = row
+    return list(rows.values())
+
+
+def same_outcome(a: TrialResult, b: TrialResult) -> bool:
+    """Whether two rows say the same, whenever and however fast they were made."""
+    return (a.trial, a.status, a.keys, a.scores) == (b.trial, b.status, b.keys, b.scores)
+
+

@@ -1,0 +1,55 @@
+"""Teacher-forced likelihood: how probable does a simulator find what really happened next?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components import Evidence, Metric, Score
+from nsbench.trajectories import Trajectories
+from nsbench_metrics.params import ELBOParams
+
+
+class ELBO(Metric):
+    """Mean over all test transitions of log p(x' | x, y), or of a lower bound on it, nats a transition.
+
+        ELBO = E_q[Σ_U log π(x'; x, z, y) + log p(z | x, y) − log q(z | x', x, y)],  U = unattached sites
+
+    The label names the kind ("exact", "elbo", "vlb"): different kinds are not ranked together. Extras:
+    the same in nats and bits a site (÷ H·W, the paper's scale), and for importance-weighted bounds
+    L_K = E[logsumexp ℓ − log K] over a fixed random subset of the transitions, "bound_1" among them
+    (Burda et al., arXiv 1509.00519). Items: nats by test transition, trajectory by trajectory.
+    Timmer et al. 2024 (arXiv 2405.16608), section 4.
+    """
+
+    direction = "max"
+    unit = "nats/transition"
+    needs = frozenset({"likelihood"})
+    columns = (("nats_per_site", "nats/site"),)
+    params: ELBOParams
+
+    def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        likelihood = evidence.likelihood
+        if likelihood is None:
+            raise ValueError("elbo needs a likelihood")
+        trajectory, _ = reference.transitions()
+        value = float(likelihood.nats.mean())
+        a_site = value / reference.domain.sites
+        extras = {"nats_per_site": a_site, "bits_per_site": a_site / math.log(2)}
+        extras |= {f"bound_{k}": float(nats.mean()) for k, nats in sorted(likelihood.bounds.items())}
+        interval = bootstrap_mean(likelihood.nats, trajectory, self.params.resamples, rng)
+        return Score(value, interval, likelihood.nats, extras, label=likelihood.kind)
+
+
+def bootstrap_mean(
+    values: NDArray[np.float64], group: NDArray[np.int64], resamples: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """95 % interval of the mean of `values`, float64[b], resampling whole groups, int64[b]."""
+    groups = int(group.max()) + 1
+    sums = np.bincount(group, weights=values, minlength=groups)
+    counts = np.bincount(group, minlength=groups)
+    times = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+    low, high = np.percentile((times @ sums) / (times @ counts), [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,45 @@
+"""Wall-clock: what a simulated trajectory costs, beside what the ground truth takes for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from nsbench.components import Evidence, Metric, Score
+from nsbench.trajectories import Trajectories
+from nsbench_metrics.params import WallClockParams
+
+_EXTRAS = {
+    "batch": "batch",
+    "ms_alone": "ms_per_trajectory_alone",
+    "fit_s": "fit_seconds",
+    "threads": "threads",
+    "truth_ms": "truth_ms_per_trajectory",
+    "parameters": "parameters",
+    "flops": "flops_per_trajectory",
+    "peak_bytes": "peak_bytes",
+}
+
+
+class WallClock(Metric):
+    """Milliseconds a trajectory at the protocol's batch.
+
+    Extras, where known: ratio, the value over the ground truth's (> 1: slower than the ground truth),
+    both measured in turn on the same device and threads; ms_alone, at batch 1; fit_s; parameters; flops
+    a trajectory; peak_bytes; batch; threads.
+    """
+
+    direction = "min"
+    unit = "ms"
+    needs = frozenset({"cost"})
+    columns = (("ratio", "× truth"), ("fit_s", "fit s"), ("parameters", "parameters"))
+    params: WallClockParams
+
+    def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        cost = evidence.cost
+        known = asdict(cost)
+        extras = {name: float(known[key]) for name, key in _EXTRAS.items() if known[key] is not None}
+        if cost.truth_ms_per_trajectory is not None:
+            extras["ratio"] = cost.ms_per_trajectory / cost.truth_ms_per_trajectory
+        return Score(cost.ms_per_trajectory, extras=extras)
