@@ -218,9 +218,9 @@ class Cost:
     ms_per_trajectory: float
     batch: int
     ms_per_trajectory_alone: float
-    fit_seconds: float
     threads: int
     device: Device
+    fit_seconds: float | None = None
     truth_ms_per_trajectory: float | None = None
     parameters: int | None = None
     flops_per_trajectory: float | None = None
@@ -269,12 +269,15 @@ class Metric(Component, ABC):
     unit       of the value.
     needs      what the evidence must hold; a simulator without it gets no score, and the table says so.
     columns    (name of an extra, heading): what tables show beside the value.
+    anchored   whether the value is to be read between the ground truth's score, redrawn, and that of the
+               ground truth without its randomness.
     """
 
     direction: ClassVar[Literal["min", "max"]]
     unit: ClassVar[str]
     needs: ClassVar[frozenset[Need]] = frozenset({"rollouts"})
     columns: ClassVar[tuple[tuple[str, str], ...]] = ()
+    anchored: ClassVar[bool] = True
 
     @abstractmethod
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:

@@ -19,11 +19,16 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """The run of a suite begins. trials: their names, in the order in which they will run."""
+    """The run of a suite begins.
+
+    trials: their identities, in the order in which they will run. pending: (trial, stage) for each
+    artifact that is not in the store yet.
+    """
 
     suite: str
     invocation: str
     trials: tuple[str, ...]
+    pending: tuple[tuple[str, Stage], ...] = ()
 
 
 @dataclass(frozen=True)

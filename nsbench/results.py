@@ -32,6 +32,7 @@ class ScoreRow:
     noise_free: float | None = None
     extras: dict[str, float] = field(default_factory=dict)
     columns: tuple[tuple[str, str], ...] = ()
+    anchored: bool = True
 
     @property
     def skill(self) -> float | None:
@@ -106,5 +107,3 @@ def load(path: Path) -> list[TrialResult]:
 def same_outcome(a: TrialResult, b: TrialResult) -> bool:
     """Whether two rows say the same, whenever and however fast they were made."""
     return (a.trial, a.status, a.keys, a.scores) == (b.trial, b.status, b.keys, b.scores)
-
-

@@ -6,7 +6,7 @@ Shapes used everywhere: n trajectories, T frames, C channels, H×W sites, P para
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -105,9 +105,7 @@ class Domain:
             "shape": list(self.shape),
             "channels": list(self.channels),
             "irreversible": self.irreversible,
-            "parameters": [
-                {"name": p.name, "low": p.low, "high": p.high, "unit": p.unit} for p in self.parameters
-            ],
+            "parameters": [{"name": p.name, "low": p.low, "high": p.high, "unit": p.unit} for p in self.parameters],
             "condition": self.condition,
             "observables": [{"name": o.name, "unit": o.unit} for o in self.observables],
             "clock": self.clock,
@@ -164,6 +162,11 @@ class Trajectories(ABC):
     def start(self) -> Self:
         """Frame 0 alone: what a simulator is given."""
 
+    @classmethod
+    @abstractmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The trajectories of all parts (at least one), in their order, of the first one's domain."""
+
     @abstractmethod
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays that, with the domain, make these trajectories again."""
@@ -211,9 +214,7 @@ class GrowthTrajectories(Trajectories):
         return attached[:, None].astype(np.float32)
 
     def select(self, index: NDArray[np.integer] | slice) -> Self:
-        return replace(
-            self, params=self.params[index], lengths=self.lengths[index], arrival=self.arrival[index]
-        )
+        return replace(self, params=self.params[index], lengths=self.lengths[index], arrival=self.arrival[index])
 
     def framed(self, stride: int, horizon: int) -> Self:
         """The last frame is the final state, which may be fewer than `stride` ticks after its
@@ -241,6 +242,11 @@ class GrowthTrajectories(Trajectories):
 
     def start(self) -> Self:
         return self._until(np.zeros(len(self), dtype=np.int32))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        names = ("params", "lengths", "arrival")
+        return cls(domain=parts[0].domain, **{k: np.concatenate([getattr(p, k) for p in parts]) for k in names})
 
     def _until(self, last: NDArray[np.int32]) -> Self:
         arrival = np.where(self.arrival > last[:, None, None], np.int32(-1), self.arrival)
@@ -294,6 +300,17 @@ class FieldTrajectories(Trajectories):
 
     def start(self) -> Self:
         return replace(self, values=self.values[:, :1], lengths=np.ones(len(self), dtype=np.int32))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        frames = max(p.values.shape[1] for p in parts)
+        held = [np.concatenate([p.values, *[p.values[:, -1:]] * (frames - p.values.shape[1])], axis=1) for p in parts]
+        return cls(
+            params=np.concatenate([p.params for p in parts]),
+            lengths=np.concatenate([p.lengths for p in parts]),
+            domain=parts[0].domain,
+            values=np.concatenate(held),
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"params": self.params, "lengths": self.lengths, "values": self.values}

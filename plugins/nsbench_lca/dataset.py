@@ -24,9 +24,7 @@ class LCADataset(Dataset):
             shape=(p.size, p.size),
             channels=("attached",),
             irreversible=True,
-            parameters=tuple(
-                Parameter(name, *(p.rho if name == "rho" else (getattr(p, name),) * 2)) for name in LAWS
-            ),
+            parameters=tuple(Parameter(name, *(p.rho if name == "rho" else (getattr(p, name),) * 2)) for name in LAWS),
             condition="rho",
             observables=OBSERVABLES,
             clock="event",
@@ -47,9 +45,7 @@ class LCADataset(Dataset):
         return GrowthTrajectories(params, growth.steps + np.int32(1), self.domain, growth.arrival)
 
 
-def grow_cases(
-    params: np.ndarray, domain: Domain, rng: np.random.Generator, *, max_steps: int = 10_000
-) -> Growth:
+def grow_cases(params: np.ndarray, domain: Domain, rng: np.random.Generator, *, max_steps: int = 10_000) -> Growth:
     """Grow one crystal for each row of `params`, float64[n, 8] in the order of LAWS."""
     if domain.stop_margin is None or domain.shape[0] != domain.shape[1]:
         raise ValueError("the LCA grows square quadrants with a stop margin")

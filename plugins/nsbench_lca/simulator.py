@@ -25,9 +25,7 @@ class LCASimulator(Simulator):
         return frame_growth(start, record.arrival, record.steps, steps)
 
 
-def frame_growth(
-    start: Trajectories, arrival: np.ndarray, grown_steps: np.ndarray, frames: int
-) -> GrowthTrajectories:
+def frame_growth(start: Trajectories, arrival: np.ndarray, grown_steps: np.ndarray, frames: int) -> GrowthTrajectories:
     """A record of growth as frames of the start's clock and stride, with the start's own parameters."""
     stride = start.domain.stride
     if stride is None:

@@ -36,14 +36,14 @@ class Cell:
     index: NDArray[np.int64]
     costs: Array
 
-    def distance(self, weights: Array | None = None) -> float:
+    def distance(self, weights: NDArray[np.int64] | None = None) -> float:
         """W₁ between the two sides, in the unit of the costs.
 
-        weights: float[n], how often each trajectory counts (both sides alike); all once if None.
+        weights: int64[n], how often each trajectory counts (both sides alike); all once if None.
         """
         import ot
 
-        own = np.ones(len(self.index)) if weights is None else weights[self.index]
+        own = np.ones(len(self.index), np.int64) if weights is None else weights[self.index]
         keep = own > 0
         mass = own[keep] / own.sum()
         return float(ot.emd2(mass, mass, np.ascontiguousarray(self.costs[np.ix_(keep, keep)])))
@@ -72,9 +72,7 @@ def _euclidean(x: Array, y: Array) -> Array:
     return np.sqrt(((x[:, None] - y[None]) ** 2).sum(axis=-1))
 
 
-def bootstrap_interval(
-    rho: Array, cells: list[Cell], resamples: int, rng: np.random.Generator
-) -> tuple[float, float]:
+def bootstrap_interval(rho: Array, cells: list[Cell], resamples: int, rng: np.random.Generator) -> tuple[float, float]:
     """95 % interval of the EWD by resampling the values of ρ, each with all of its trajectories.
 
     Resampling repeats trajectories, which raises every W₁; so the percentiles are centred on the
@@ -121,9 +119,7 @@ class EWD(Metric):
         )
 
 
-def _figure(
-    condition: str, names: list[str], rho: Array, truth: Array, simulated: Array, cells: list[Cell]
-) -> bytes:
+def _figure(condition: str, names: list[str], rho: Array, truth: Array, simulated: Array, cells: list[Cell]) -> bytes:
     """Observables against the conditioning parameter, truth and simulator, and W₁ by bin."""
     from io import BytesIO
 

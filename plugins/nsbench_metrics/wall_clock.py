@@ -34,6 +34,7 @@ class WallClock(Metric):
     unit = "ms"
     needs = frozenset({"cost"})
     columns = (("ratio", "× truth"), ("fit_s", "fit s"), ("parameters", "parameters"))
+    anchored = False
     params: WallClockParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:

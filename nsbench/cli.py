@@ -1,0 +1,193 @@
+"""The command line. Every command imports what it needs itself, so that `--help` answers at once.
+
+Exit codes: 0 fine, 1 some trials failed, 2 the suite or the call is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nsbench.plan import Plan
+    from nsbench.registry import Registry
+
+_suite = click.argument("suite", type=click.Path(path_type=Path))
+_overrides = click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override an entry of the suite."
+)
+_workspace = click.option(
+    "--workspace",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="NSBENCH_WORKSPACE",
+    default=Path("nsbench-out"),
+    show_default=True,
+    help="Where data, models, results and tracking lie.",
+)
+
+
+class Commands(click.Group):
+    """Commands in the order in which people meet them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nsbench")
+def main() -> None:
+    """Benchmark probabilistic neural simulators: same data, same budget, same noise floor."""
+
+
+@main.command()
+@_suite
+@_overrides
+@_workspace
+@click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
+def run(suite: Path, overrides: tuple[str, ...], workspace: Path, no_tracking: bool) -> None:
+    """Run a suite; run it again and it goes on where it was."""
+    from nsbench.command_run import run_suite
+
+    plan, registry = _plan(suite, overrides)
+    sys.exit(run_suite(plan, registry, workspace.resolve(), tracked=not no_tracking, console=_console()))
+
+
+@main.command()
+@_suite
+@_overrides
+@_workspace
+def plan(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
+    """Say which artifacts a run would make, and why those in the store do not serve."""
+    from nsbench.explain import explain
+
+    planned, _ = _plan(suite, overrides)
+    console = _console()
+    for line in explain(planned, workspace.resolve()):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+@main.command()
+@_suite
+@_overrides
+@_workspace
+def prepare(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
+    """Make a suite's data, and nothing else."""
+    from nsbench.progress import progress_display
+    from nsbench.run import prepare_all
+    from nsbench.workspace import Workspace
+
+    planned, registry = _plan(suite, overrides)
+    console = _console()
+    with progress_display(console) as display:
+        count = prepare_all(planned, registry, Workspace(workspace.resolve()), [display])
+    console.print(f"{count:,} trajectories are in {workspace / 'store' / 'data'}", highlight=False)
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(["datasets", "simulators", "metrics"]), required=False)
+def list_components(kind: str | None) -> None:
+    """List what is installed: datasets, simulators, metrics."""
+    from nsbench.registry import KINDS
+
+    registry = _registry()
+    rows = [
+        (which, name, "claimed by more than one plugin" if len(claims) > 1 else claims[0][1].summary, claims[0][0].name)
+        for which in KINDS
+        if kind in (None, f"{which}s")
+        for name in registry.names(which)
+        for claims in [registry.providers(which, name)]
+    ]
+    _print_table(["kind", "name", "what it is", "plugin"], rows)
+
+
+@main.command()
+@click.argument("name")
+def info(name: str) -> None:
+    """Say what a component is, and which parameters it takes."""
+    from nsbench.describe import describe
+    from nsbench.registry import KINDS, did_you_mean
+
+    registry = _registry()
+    found = [(kind, spec) for kind in KINDS for _, spec in registry.providers(kind, name)]
+    if not found:
+        names = [n for kind in KINDS for n in registry.names(kind)]
+        _fail(f"no component {name!r}{did_you_mean(name, names)}")
+    console = _console()
+    for kind, spec in found:
+        for line in describe(kind, spec, registry):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@main.command()
+def plugins() -> None:
+    """List the plugins, what each provides, and what is wrong with it."""
+    registry = _registry()
+    rows = [
+        (
+            plugin.name,
+            plugin.origin,
+            ", ".join(f"{kind} {spec.name}" for kind, specs in plugin.specs.items() for spec in specs) or "–",
+            plugin.error or "ok",
+        )
+        for plugin in registry.plugins
+    ]
+    _print_table(["plugin", "from", "provides", "state"], rows)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of a suite, made from what is installed."""
+    import json
+
+    from nsbench.suite_schema import json_schema
+
+    click.echo(json.dumps(json_schema(_registry()), indent=2))
+
+
+def _registry() -> Registry:
+    from nsbench.registry import installed
+
+    return installed()
+
+
+def _plan(suite: Path, overrides: tuple[str, ...]) -> tuple[Plan, Registry]:
+    """The plan of a suite; what is wrong with it is printed, and the exit code is 2."""
+    from nsbench.plan import make_plan
+    from nsbench.registry import BrokenComponent, UnknownComponent
+    from nsbench.source import SourceNotFound
+    from nsbench.suite_reading import read_suite
+    from nsbench.suite_yaml import SuiteError
+
+    registry = _registry()
+    try:
+        return make_plan(read_suite(suite, registry, overrides), registry), registry
+    except SuiteError as error:
+        _fail(str(error))
+    except (UnknownComponent, BrokenComponent, SourceNotFound) as error:
+        _fail(f"{suite}: {error}")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _print_table(headings: list[str], rows: list[Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(2)

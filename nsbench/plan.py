@@ -1,0 +1,210 @@
+"""From a suite to trials: every artifact of every trial, by the key that it will have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nsbench.components import Conditions, DatasetSpec, SimulatorReference, Split
+from nsbench.environment import resolve_device
+from nsbench.registry import Kind, Registry, params_model
+from nsbench.seeds import Seed
+from nsbench.source import source_digest
+from nsbench.store import Key
+from nsbench.suite import DatasetUse, MetricUse, SimulatorUse, Suite
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+_COLLECTING = "nsbench.evidence:collect"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component in use: by its own name, with all of its parameters and the digest of its code."""
+
+    kind: Kind
+    name: str
+    params: dict[str, Any]
+    source: str
+    libraries: dict[str, str]
+
+    def fields(self) -> dict[str, Any]:
+        return {"name": self.name, "params": self.params, "source": self.source, "libraries": self.libraries}
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """A dataset of the suite: its splits' keys and seeds."""
+
+    name: str
+    part: Part
+    keys: dict[Split, Key]
+    seeds: dict[Split, Seed]
+
+
+@dataclass(frozen=True)
+class ScorePlan:
+    """A metric of the suite, applied to one trial."""
+
+    name: str
+    part: Part
+    key: Key
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`."""
+
+    data: DataPlan
+    fit_data: DataPlan
+    simulator: str
+    part: Part
+    replicate: int
+    model: Key
+    fit_seed: Seed
+    evidence: Key
+    simulate_seed: Seed
+    scores: tuple[ScorePlan, ...]
+
+    @property
+    def id(self) -> str:
+        """The trial's identity in its suite, "dataset/simulator/r0"."""
+        return f"{self.data.name}/{self.simulator}/r{self.replicate}"
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The ground truth as trials of its own, redrawn and without noise: what gives scores their scale."""
+
+    floor: Trial | None
+    noise_free: Trial | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run will do. anchors: by dataset and replicate."""
+
+    suite: Suite
+    conditions: Conditions
+    trials: tuple[Trial, ...]
+    anchors: dict[tuple[str, int], Anchors]
+    data: dict[str, DataPlan]
+
+
+def make_plan(suite: Suite, registry: Registry) -> Plan:
+    """Plan a resolved suite. Raises UnknownComponent, BrokenComponent or SourceNotFound."""
+    return _Planner(suite, registry).plan()
+
+
+class _Planner:
+    def __init__(self, suite: Suite, registry: Registry) -> None:
+        self.suite = suite
+        self.registry = registry
+        self.packages = registry.packages()
+        self.conditions = Conditions(
+            device=resolve_device(suite.compute.device),
+            precision=suite.compute.precision,
+            decode=suite.protocol.decode,
+        )
+        self.data = {use.name: self._data(use) for use in suite.datasets}
+
+    def plan(self) -> Plan:
+        suite = self.suite
+        trials, anchors = [], {}
+        for use in suite.datasets:
+            fit_data = self.data[use.fit_on or use.name]
+            spec = self.registry.spec("dataset", use.use)
+            assert isinstance(spec, DatasetSpec)
+            for replicate in range(suite.replicates):
+                anchors[use.name, replicate] = Anchors(
+                    *(self._anchor(which, use, fit_data, replicate) for which in (spec.floor, spec.noise_free))
+                )
+                trials += [
+                    self._trial(simulator, self.data[use.name], fit_data, replicate)
+                    for simulator in suite.simulators
+                    if simulator.on is None or use.name in simulator.on
+                ]
+        return Plan(suite, self.conditions, tuple(trials), anchors, self.data)
+
+    def _anchor(
+        self, which: SimulatorReference | None, use: DatasetUse, fit_data: DataPlan, replicate: int
+    ) -> Trial | None:
+        if which is None:
+            return None
+        params = params_model(self.registry.spec("simulator", which.name)).model_validate(which.params)
+        simulator = SimulatorUse(use=which.name, params=params.model_dump(mode="json"))
+        return self._trial(simulator, self.data[use.name], fit_data, replicate)
+
+    def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
+        source, libraries = source_digest(self.registry.spec(kind, name).target, self.packages)
+        return Part(kind, name, dict(params), source, libraries)
+
+    def _data(self, use: DatasetUse) -> DataPlan:
+        part = self._part("dataset", use.use, use.params)
+        seeds: dict[Split, Seed] = {split: [self.suite.seed, f"data/{split}", use.use] for split in SPLITS}
+        keys = {split: Key("data", part.fields() | {"split": split, "seed": seeds[split]}) for split in SPLITS}
+        return DataPlan(use.name, part, keys, seeds)
+
+    def _trial(self, use: SimulatorUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Trial:
+        suite, part = self.suite, self._part("simulator", use.use, use.params)
+        protocol = suite.protocol.model_dump(mode="json")
+        fit_seed: Seed = [suite.seed, "fit", fit_data.part.name, part.name, replicate]
+        simulate_seed: Seed = [suite.seed, "simulate", data.part.name, replicate]
+        model = Key(
+            "model",
+            part.fields()
+            | {
+                "train": fit_data.keys["train"].digest,
+                "val": fit_data.keys["val"].digest,
+                "stride": suite.protocol.stride,
+                "horizon": suite.protocol.horizon,
+                "budget": suite.budget.model_dump(mode="json"),
+                "device": self.conditions.device,
+                "precision": self.conditions.precision,
+                "seed": fit_seed,
+            },
+        )
+        evidence = Key(
+            "evidence",
+            {
+                "model": model.digest,
+                "test": data.keys["test"].digest,
+                "protocol": protocol,
+                "threads": suite.compute.threads,
+                "source": source_digest(_COLLECTING, self.packages)[0],
+                "seed": simulate_seed,
+            },
+        )
+        scores = tuple(self._score(metric, data, evidence, replicate) for metric in suite.metrics)
+        return Trial(data, fit_data, use.name, part, replicate, model, fit_seed, evidence, simulate_seed, scores)
+
+    def _score(self, use: MetricUse, data: DataPlan, evidence: Key, replicate: int) -> ScorePlan:
+        part = self._part("metric", use.use, use.params)
+        seed: Seed = [self.suite.seed, f"metric/{use.use}", data.part.name, replicate]
+        fields = part.fields() | {
+            "evidence": evidence.digest,
+            "reference": data.keys["test"].digest,
+            "seed": seed,
+        }
+        return ScorePlan(use.name, part, Key("score", fields), seed)
+
+
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "") -> list[str]:
+    """Where two keys' fields differ, e.g. "params.width: 16 here, 32 in the store"."""
+    faults = []
+    for name in sorted(wanted.keys() | found.keys()):
+        a, b = wanted.get(name), found.get(name)
+        where = f"{at}{name}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            faults += differences(a, b, f"{where}.")
+        elif a != b:
+            faults.append(f"{where}: {_short(a)} here, {_short(b)} in the store")
+    return faults
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    is_digest = isinstance(value, str) and len(value) == 32 and set(value) <= set("0123456789abcdef")
+    return text[:8] + "…" if is_digest else text

@@ -1,0 +1,152 @@
+"""The digest of a component's code: what of it, when changed, must make its artifacts anew.
+
+Read off the source, nothing is imported: from the component's module, every import that leads to nsbench
+or to a plugin is followed, so that helpers and base classes count and unrelated modules do not. Comments,
+docstrings and layout change nothing. Of other libraries the versions count, and only of those that change
+numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+NUMERIC_LIBRARIES = {
+    "numba": "numba",
+    "numpy": "numpy",
+    "ot": "pot",
+    "scipy": "scipy",
+    "scoringrules": "scoringrules",
+    "torch": "torch",
+}
+"""Import name -> distribution, of the libraries that change numbers."""
+
+
+class SourceNotFound(Exception):
+    """A component without readable Python source: its results could not be told from stale ones."""
+
+
+def source_digest(target: str, packages: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """(digest, versions) of the code behind "module:name".
+
+    packages: top-level packages whose modules are followed. versions: of the numeric libraries that this
+    code imports, by distribution. Raises SourceNotFound.
+    """
+    modules, libraries = _closure(target.partition(":")[0], frozenset(packages))
+    digest = hashlib.sha256()
+    for name in sorted(modules):
+        digest.update(f"{name}\n{_parsed(modules[name])[0]}\n".encode())
+    return digest.hexdigest()[:32], {d: _version(d) for d in sorted(libraries)}
+
+
+@cache
+def _closure(module: str, packages: frozenset[str]) -> tuple[dict[str, Path], set[str]]:
+    found: dict[str, Path] = {}
+    libraries: set[str] = set()
+    todo = [module]
+    followed = packages | {module.partition(".")[0]}
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        path = _path(name)
+        if path is None:
+            if name == module:
+                raise SourceNotFound(f"no Python source found for module {module!r}")
+            continue  # a name imported from a module, not a module
+        found[name] = path
+        for imported in _parsed(path)[1]:
+            absolute = _absolute(imported, name, path)
+            top = absolute.partition(".")[0]
+            if top in followed:
+                todo.append(absolute)
+            elif top in NUMERIC_LIBRARIES:
+                libraries.add(NUMERIC_LIBRARIES[top])
+    return found, libraries
+
+
+def _path(module: str) -> Path | None:
+    """The source file of a module, found without running it or its packages."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    path = Path(spec.origin)
+    if not rest:
+        return path
+    if spec.submodule_search_locations is None:
+        return None
+    base = path.parent.joinpath(*rest)
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _absolute(imported: str, module: str, path: Path) -> str:
+    level = len(imported) - len(imported.lstrip("."))
+    if not level:
+        return imported
+    parents = module.split(".")
+    drop = level - 1 if path.name == "__init__.py" else level
+    return ".".join([*parents[: len(parents) - drop], imported[level:]]).rstrip(".")
+
+
+def _parsed(path: Path) -> tuple[str, list[str]]:
+    """(normalised source, imported names) of a file, read again when it changed."""
+    status = path.stat()
+    return _parse(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _parse(path: Path, modified: int, size: int) -> tuple[str, list[str]]:
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise SourceNotFound(f"{path}: {error}") from error
+    return _normal(tree), sorted(_imports(tree))
+
+
+def _imports(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            names.add(base)
+            joint = "" if base.endswith(".") else "."
+            names.update(f"{base}{joint}{alias.name}" for alias in node.names)
+    return names
+
+
+def _normal(node: object) -> str:
+    """An abstract syntax tree as text, without docstrings, positions and whatever is empty."""
+    if isinstance(node, list):
+        return "[" + ",".join(_normal(n) for n in node) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = []
+    for name, value in ast.iter_fields(node):
+        if name in ("ctx", "type_comment") or value is None or value == []:
+            continue
+        if name == "body" and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            value = [n for n in value if not _is_string(n)]
+        parts.append(f"{name}={_normal(value)}")
+    return f"{type(node).__name__}({','.join(parts)})"
+
+
+def _is_string(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "absent"

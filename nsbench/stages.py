@@ -1,0 +1,340 @@
+"""The four stages of a trial: prepare, fit, simulate, score.
+
+Each is a function from what came before to an artifact in the store. A stage whose artifact is there reads
+it and asks for nothing else: a cached score imports no simulator and touches no data.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from nsbench.components import (
+    Conditions,
+    Cost,
+    Dataset,
+    Evidence,
+    FitContext,
+    Likelihood,
+    LikelihoodKind,
+    Metric,
+    Score,
+    Simulator,
+    Split,
+)
+from nsbench.environment import cores
+from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
+from nsbench.files import write_whole
+from nsbench.plan import DataPlan, Part, ScorePlan, Trial
+from nsbench.registry import Registry, build
+from nsbench.results import ScoreRow
+from nsbench.seeds import generator
+from nsbench.store import Artifact, Draft, Key, Store
+from nsbench.suite import Suite
+from nsbench.trajectories import Trajectories
+
+JOURNAL_SECONDS = 10
+"""How often a fit's curves and seconds are put on disk."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every stage works with. work: where unfinished fits keep their checkpoints."""
+
+    suite: Suite
+    conditions: Conditions
+    registry: Registry
+    store: Store
+    work: Path
+    emit: Emit
+
+    @property
+    def threads(self) -> int:
+        return self.suite.compute.threads or cores()
+
+    def component(self, part: Part) -> Any:
+        """An instance of a part, its libraries held to the suite's threads."""
+        made = build(part.kind, self.registry.spec(part.kind, part.name), part.params)
+        hold_threads(self.threads)
+        return made
+
+    def make(self, trial: str, key: Key, what: str, write: Callable[[Draft], None]) -> Artifact:
+        """Make an artifact, with its start and end announced."""
+        self.emit(StageStarted(trial, key.stage, key.digest, what))
+        before = time.perf_counter()
+        with self.store.writing(key) as draft:
+            write(draft)
+            draft.facts.setdefault("seconds", time.perf_counter() - before)
+        seconds = time.perf_counter() - before
+        self.emit(StageFinished(trial, key.stage, key.digest, what, False, seconds))
+        return self._expected(key)
+
+    def found(self, trial: str, key: Key, what: str) -> Artifact | None:
+        """The artifact, if it is in the store, announced as a hit."""
+        artifact = self.store.find(key)
+        if artifact is not None:
+            self.emit(StageFinished(trial, key.stage, key.digest, what, True, 0.0))
+        return artifact
+
+    def progress(self, trial: str, key: Key, unit: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.emit(StageProgress(trial, key.stage, done, total, unit))
+
+    def _expected(self, key: Key) -> Artifact:
+        artifact = self.store.find(key)
+        if artifact is None:
+            raise RuntimeError(f"the {key.stage} artifact {key.digest} vanished as soon as it was written")
+        return artifact
+
+
+def prepare(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
+    """The trajectories of a split, framed by the suite's protocol."""
+    from nsbench.hdf5 import read_trajectories, write_trajectories
+
+    key, what = data.keys[split], f"{split} data of {data.name}"
+    dataset: Dataset = bench.component(data.part)
+
+    def write(draft: Draft) -> None:
+        trajectories = dataset.prepare(split, generator(data.seeds[split]))
+        write_trajectories(draft.folder / "trajectories.h5", trajectories)
+        draft.facts["trajectories"] = len(trajectories)
+
+    artifact = bench.found(trial, key, what) or bench.make(trial, key, what, write)
+    recorded = read_trajectories(artifact.folder / "trajectories.h5", dataset.domain)
+    return recorded.framed(bench.suite.protocol.stride, bench.suite.protocol.horizon)
+
+
+def fit(bench: Bench, trial: Trial) -> tuple[Simulator, float | None]:
+    """The fitted simulator, and the seconds that its fit took (None for one that learns nothing)."""
+    key, what = trial.model, f"fit of {trial.simulator}"
+    artifact = bench.found(trial.id, key, what)
+    if artifact is None:
+        train = prepare(bench, trial.id, trial.fit_data, "train")
+        val = prepare(bench, trial.id, trial.fit_data, "val")
+        artifact = bench.make(trial.id, key, what, lambda draft: _fit(bench, trial, train, val, draft))
+        shutil.rmtree(bench.work / key.digest, ignore_errors=True)
+    simulator: Simulator = bench.component(trial.part)
+    simulator.conditions = bench.conditions
+    simulator.load(artifact.folder / "weights")
+    return simulator, artifact.facts["fit_seconds"]
+
+
+def _fit(bench: Bench, trial: Trial, train: Trajectories, val: Trajectories, draft: Draft) -> None:
+    simulator: Simulator = bench.component(trial.part)
+    simulator.conditions = bench.conditions
+    workdir = bench.work / trial.model.digest
+    workdir.mkdir(parents=True, exist_ok=True)
+    journal = Journal(workdir, lambda point: bench.emit(CurvePoint(trial.id, *point)))
+    ctx = FitContext(
+        transitions=bench.suite.budget.transitions,
+        workdir=workdir / "checkpoints",
+        rng=generator(trial.fit_seed),
+        conditions=bench.conditions,
+        log=journal.log,
+        progress=bench.progress(trial.id, trial.model, "transitions"),
+    )
+    ctx.workdir.mkdir(exist_ok=True)
+    with journal:
+        simulator.fit(train, val, ctx)
+    weights = draft.folder / "weights"
+    weights.mkdir()
+    simulator.save(weights)
+    (draft.folder / "curves.json").write_text(json.dumps(journal.curves()), encoding="utf-8")
+    draft.facts["fit_seconds"] = None if type(simulator).fit is Simulator.fit else journal.seconds
+
+
+class Journal:
+    """The training curves and the seconds of a fit, kept over its interruptions."""
+
+    def __init__(self, workdir: Path, tell: Callable[[tuple[str, float, int]], None]) -> None:
+        self._path = workdir / "journal.json"
+        self._tell = tell
+        kept = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        self._points = {(name, step): value for name, value, step in kept.get("curves", [])}
+        self._before = float(kept.get("seconds", 0.0))
+        self._since = self._written = time.perf_counter()
+        self._until: float | None = None
+
+    def log(self, name: str, value: float, step: int) -> None:
+        """A point; one logged again, by a fit that went on from a checkpoint, replaces the old."""
+        if not math.isfinite(value):
+            return  # a curve has gaps where there is no number; the fit itself decides what that means
+        self._points[name, step] = value
+        self._tell((name, value, step))
+        if time.perf_counter() - self._written > JOURNAL_SECONDS:
+            self._write()
+
+    def curves(self) -> list[tuple[str, float, int]]:
+        return [(name, value, step) for (name, step), value in sorted(self._points.items())]
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the fit, earlier sittings included."""
+        return self._before + (self._until or time.perf_counter()) - self._since
+
+    def __enter__(self) -> Journal:
+        self._since = self._written = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._until = time.perf_counter()
+        self._write()
+
+    def _write(self) -> None:
+        self._written = time.perf_counter()
+        write_whole(self._path, json.dumps({"curves": self.curves(), "seconds": self.seconds}))
+
+
+def simulate(bench: Bench, trial: Trial) -> Evidence:
+    """The trial's evidence on its test cases."""
+    key, what = trial.evidence, f"rollouts of {trial.simulator}"
+    artifact = bench.found(trial.id, key, what)
+    test = None
+    if artifact is None:
+        simulator, fit_seconds = fit(bench, trial)
+        test = prepare(bench, trial.id, trial.data, "test")
+        inputs = (simulator, fit_seconds, test)
+        artifact = bench.make(trial.id, key, what, lambda draft: _simulate(bench, trial, *inputs, draft))
+    return read_evidence(artifact.folder, test or prepare(bench, trial.id, trial.data, "test"), bench)
+
+
+def _simulate(
+    bench: Bench, trial: Trial, simulator: Simulator, fit_seconds: float | None, test: Trajectories, draft: Draft
+) -> None:
+    from nsbench.evidence import collect
+    from nsbench.hdf5 import write_trajectories
+
+    evidence = collect(
+        simulator,
+        test,
+        bench.suite.protocol,
+        bench.conditions,
+        generator(trial.simulate_seed),
+        truth=ground_truth(bench, trial),
+        fit_seconds=fit_seconds,
+        threads=bench.threads,
+        progress=bench.progress(trial.id, trial.evidence, "trajectories"),
+    )
+    write_trajectories(draft.folder / "rollouts.h5", evidence.rollouts)
+    (draft.folder / "cost.json").write_text(json.dumps(asdict(evidence.cost)), encoding="utf-8")
+    if evidence.likelihood is not None:
+        arrays: dict[str, Any] = {f"bound_{k}": nats for k, nats in evidence.likelihood.bounds.items()}
+        np.savez(draft.folder / "likelihood.npz", nats=evidence.likelihood.nats, **arrays)
+        draft.facts["likelihood"] = evidence.likelihood.kind
+
+
+def ground_truth(bench: Bench, trial: Trial) -> Simulator | None:
+    """The simulator that the dataset names as its truth, as it is timed beside every other."""
+    from nsbench.components import DatasetSpec
+
+    spec = cast(DatasetSpec, bench.registry.spec("dataset", trial.data.part.name))
+    if spec.floor is None:
+        return None
+    truth = build("simulator", bench.registry.spec("simulator", spec.floor.name), spec.floor.params)
+    simulator = cast(Simulator, truth)
+    simulator.conditions = bench.conditions
+    return simulator
+
+
+def read_evidence(folder: Path, test: Trajectories, bench: Bench) -> Evidence:
+    """The evidence in an artifact's folder; `test` tells its domain."""
+    from nsbench.hdf5 import read_trajectories
+
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    kind = cast(LikelihoodKind | None, manifest["facts"].get("likelihood"))
+    likelihood = None
+    if kind is not None:
+        with np.load(folder / "likelihood.npz", allow_pickle=False) as arrays:
+            bounds = {int(n.removeprefix("bound_")): arrays[n] for n in arrays.files if n != "nats"}
+            likelihood = Likelihood(kind, arrays["nats"], bounds)
+    return Evidence(
+        rollouts=read_trajectories(folder / "rollouts.h5", test.domain),
+        members=bench.suite.protocol.members,
+        cost=Cost(**json.loads((folder / "cost.json").read_text(encoding="utf-8"))),
+        likelihood=likelihood,
+    )
+
+
+def score(bench: Bench, trial: Trial, metric: ScorePlan) -> ScoreRow:
+    """A metric's score of the trial, without its anchors."""
+    key, what = metric.key, f"{metric.name} of {trial.simulator}"
+    artifact = bench.found(trial.id, key, what)
+    if artifact is None:
+        evidence = simulate(bench, trial)
+        reference = prepare(bench, trial.id, trial.data, "test")
+        inputs = (evidence, reference)
+        artifact = bench.make(trial.id, key, what, lambda draft: _score(bench, metric, *inputs, draft))
+    return read_score(artifact.folder, metric.name)
+
+
+def _score(bench: Bench, plan: ScorePlan, evidence: Evidence, reference: Trajectories, draft: Draft) -> None:
+    metric: Metric = bench.component(plan.part)
+    about = {name: getattr(metric, name) for name in ("unit", "direction", "columns", "anchored")}
+    if "likelihood" in metric.needs and evidence.likelihood is None:
+        _write_score(draft, about | {"absent": "the simulator has no likelihood"})
+        return
+    result = metric.score(evidence, reference, generator(plan.seed))
+    _require_finite(plan.name, result)
+    _write_score(
+        draft,
+        about
+        | {
+            "value": result.value,
+            "interval": result.interval,
+            "extras": result.extras,
+            "label": result.label,
+        },
+    )
+    np.save(draft.folder / "items.npy", result.items, allow_pickle=False)
+    if result.figure is not None:
+        (draft.folder / "figure.png").write_bytes(result.figure)
+
+
+def _write_score(draft: Draft, content: dict[str, Any]) -> None:
+    (draft.folder / "score.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+
+
+def _require_finite(name: str, score: Score) -> None:
+    numbers = {"its value": score.value} | score.extras
+    numbers |= dict(zip(("its interval's start", "its interval's end"), score.interval or (), strict=False))
+    for what, number in numbers.items():
+        if not math.isfinite(number):
+            raise ValueError(f"metric {name!r} returned {number} for {what}")
+
+
+def read_score(folder: Path, name: str) -> ScoreRow:
+    """The score in an artifact's folder, under its name in the suite."""
+    content = json.loads((folder / "score.json").read_text(encoding="utf-8"))
+    interval = content.get("interval")
+    return ScoreRow(
+        metric=name,
+        unit=content["unit"],
+        direction=cast(Literal["min", "max"], content["direction"]),
+        value=content.get("value"),
+        interval=tuple(interval) if interval else None,
+        label=content.get("label", ""),
+        absent=content.get("absent", ""),
+        extras=content.get("extras", {}),
+        columns=tuple((name, heading) for name, heading in content["columns"]),
+        anchored=content["anchored"],
+    )
+
+
+def hold_threads(threads: int) -> None:
+    """Hold the libraries that are loaded to so many threads."""
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(threads)
+    if "numba" in sys.modules:
+        import numba
+
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
