@@ -35,10 +35,13 @@ def _names(trial: Trial) -> list[str]:
 
 def _why(store: Store, key: Key) -> str:
     """What differs from the artifact of the same stage that differs least."""
-    others = [differences(key.fields, m["fields"]) for m in store.manifests(key.stage) if _alike(key, m["fields"])]
+    others: list[list[str]] = [
+        differences(key.fields, m["fields"]) for m in store.manifests(key.stage) if _alike(key, m["fields"])
+    ]
     if not others:
         return "nothing like it in the store"
-    return "; ".join(min(others, key=lambda found: len(found)))
+    fewest = min(len(found) for found in others)
+    return "; ".join(next(found for found in others if len(found) == fewest))
 
 
 def _alike(key: Key, fields: dict[str, Any]) -> bool:

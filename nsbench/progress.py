@@ -183,15 +183,13 @@ class LiveProgress:
             self._say(f"[yellow]note:[/] {event.message}")
         elif isinstance(event, RunFinished):
             self._close_stage()
-        run = self._clock.run_left()
-        left = f"about {duration(run)} left" if run is not None else ""
-        self._bars.update(
-            self._run,
-            completed=self._ended,
-            left=f"{self._ended} of {self._trials} trials, {duration(time.monotonic() - self._began)} so far, {left}".rstrip(
-                ", "
-            ),
-        )
+        self._bars.update(self._run, completed=self._ended, left=self._run_left())
+
+    def _run_left(self) -> str:
+        seconds = self._clock.run_left()
+        elapsed = duration(time.monotonic() - self._began)
+        left = f", about {duration(seconds)} left" if seconds is not None else ""
+        return f"{self._ended} of {self._trials} trials, {elapsed} so far{left}"
 
     def _stage_left(self, event: StageProgress) -> str:
         seconds = self._clock.stage_left()

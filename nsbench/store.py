@@ -38,8 +38,7 @@ class Key:
 
     @cached_property
     def digest(self) -> str:
-        text = json.dumps({"stage": self.stage, **self.fields}, sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return _digest({"stage": self.stage, **self.fields})
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,7 @@ class Store:
             "environment": environment(),
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
+        manifest["digest"] = _digest(manifest)
         (draft.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         sync_tree(draft.folder)
         target = self.path(key)
@@ -147,6 +147,8 @@ def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
         files, fields = manifest["files"], manifest["fields"]
         if not isinstance(manifest["facts"], dict) or Key(key.stage, fields).digest != key.digest:
             raise Damaged(f"{folder / MANIFEST} does not belong to its key")
+        if manifest.pop("digest") != _digest(manifest):
+            raise Damaged(f"{folder / MANIFEST} has changed since it was written")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"{folder / MANIFEST} cannot be read ({type(error).__name__}: {error})") from error
     for name, checksum in files.items():
@@ -156,6 +158,11 @@ def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
         if _checksum(path) != checksum:
             raise Damaged(f"{path} has changed since it was written")
     return manifest
+
+
+def _digest(data: dict[str, Any]) -> str:
+    text = json.dumps(data, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _checksum(path: Path) -> str:

@@ -36,6 +36,13 @@ Point = tuple[str, float, int]
 
 _T = TypeVar("_T")
 _RUN_STATUS: dict[Status, str] = {"ok": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+CURRENT_RUNS = "tags.`nsbench.superseded` IS NULL"
+"""MLflow's filter for the runs that show the latest outcomes of their trials."""
+
+VIEW = "nsbench"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+"""Tag of an experiment by which MLflow's interface finds the columns to show; internal to MLflow 3."""
+
 _BATCH = 100  # MLflow takes 1000 metrics, but only 100 params or tags at once
 
 
@@ -157,6 +164,20 @@ def _interval(row: ScoreRow) -> str:
     return f"{row.interval[0]:.4g} to {row.interval[1]:.4g}" if row.interval else ""
 
 
+def leaderboard(results: Iterable[TrialResult]) -> dict[str, Any]:
+    """What MLflow's table of runs shows: the scores and what stands beside them, by the first metric."""
+    rows = {row.metric: row for result in results for row in result.scores}
+    names: list[str] = []
+    for row in rows.values():
+        anchors = [f"score/{row.metric}_floor"] if row.floor is not None else []
+        names += [f"score/{row.metric}", *anchors, *(f"extra/{row.metric}.{extra}" for extra, _ in row.columns)]
+    view: dict[str, Any] = {"searchFilter": CURRENT_RUNS, "startTime": "ALL", "lifecycleFilter": "Active"}
+    view["selectedColumns"] = [f"metrics.`{name}`" for name in names]
+    for row in list(rows.values())[:1]:
+        view |= {"orderByKey": f"metrics.`score/{row.metric}`", "orderByAsc": row.direction == "min"}
+    return view
+
+
 def outcome_digest(result: TrialResult) -> str:
     """Equal for results that say the same, whenever and however fast they were made."""
     row = asdict(result)
@@ -266,7 +287,7 @@ def _log_data(client: Any, run_id: str, splits: tuple[DataSplit, ...]) -> None:
         DatasetInput(
             Dataset(
                 name=split.name,
-                digest=split.digest[:36],  # as much as MLflow takes
+                digest=split.digest[:16],  # MLflow takes 36, its tables show fewer; the source has it all
                 source_type="nsbench",
                 source=json.dumps({"store": f"data/{split.digest}"}),
                 profile=json.dumps(split.profile),
@@ -382,6 +403,7 @@ class Tracker:
         self._connection: tuple[Any, str] | None = None
         self._trials: frozenset[str] = frozenset()  # anchors that are no trials of the suite get no run
         self._live: dict[str, _Live] = {}
+        self._finished: dict[str, TrialResult] = {}
         self._missed: dict[str, TrialResult] = {}
         self._away = self._told = False
 
@@ -396,12 +418,13 @@ class Tracker:
             case StageProgress(trial):
                 self._guard(self._flush, trial)
             case TrialFinished(result):
-                self._missed[result.trial] = result
+                self._finished[result.trial] = self._missed[result.trial] = result
                 self._catch_up()
             case RunFinished():
                 self._catch_up()
                 for trial in list(self._live):
                     self._guard(self._kill, trial)
+                self._guard(self._arrange)
 
     def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
         """Do it unless MLflow is away. Whatever fails here must cost the mirror only, never the run."""
@@ -482,6 +505,12 @@ class Tracker:
         client, run = self._client()[0], self._live.pop(trial).run
         client.set_tag(run, "nsbench.status", "interrupted")
         client.set_terminated(run, "KILLED")
+
+    def _arrange(self) -> None:
+        """Choose what the experiment's table shows, if anything was logged."""
+        if self._connection is not None:
+            client, experiment = self._connection
+            client.set_experiment_tag(experiment, VIEW_TAG, json.dumps(leaderboard(self._finished.values())))
 
 
 def supersede(client: Any, run_id: str) -> None:

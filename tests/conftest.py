@@ -1,0 +1,48 @@
+"""What several tests use."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import EntryPoint, entry_points
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import pytest
+
+from nsbench.registry import Registry
+
+TOY = EntryPoint("toy", "toy", "nsbench")
+
+SUITE = """\
+name: line
+datasets:
+  - {use: line, params: {train: 30}}
+simulators:
+  - {use: coin, as: truth}
+  - {use: learner}
+metrics: [length, elbo, wall_clock]
+protocol: {stride: 1, horizon: 6, bounds: null}
+budget: {transitions: 100}
+"""
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """What is installed, and the toy plugin."""
+    return Registry([*entry_points(group="nsbench"), TOY])
+
+
+@pytest.fixture
+def write_suite(tmp_path):
+    """Writes a suite file: the toy's, with lines replaced."""
+
+    def write(text: str = SUITE, name: str = "suite.yaml", **replaced: str):
+        for line in text.splitlines():
+            key = line.partition(":")[0]
+            if key in replaced:
+                text = text.replace(line, replaced[key])
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write

@@ -1,0 +1,153 @@
+"""Metrics on distributions whose answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import wasserstein_distance
+
+from nsbench.components import Cost, Evidence, Likelihood
+from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
+from nsbench_lca.morphology import OBSERVABLES
+from nsbench_metrics.elbo import ELBO, bootstrap_mean
+from nsbench_metrics.ewd import EWD, bin_cells, bootstrap_interval, expected_wasserstein
+from nsbench_metrics.params import ELBOParams, EWDParams, WallClockParams
+from nsbench_metrics.wall_clock import WallClock
+
+COST = Cost(ms_per_trajectory=6.0, batch=8, ms_per_trajectory_alone=9.0, threads=2, device="cpu")
+
+
+def cases(n=200, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0.35, 0.64, n), rng.normal(100, 10, (n, 2)), rng
+
+
+def test_identical_samples_are_at_distance_zero():
+    rho, sample, _ = cases()
+    assert expected_wasserstein(rho, sample, sample) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_shift_is_its_own_length():
+    rho, sample, _ = cases()
+    assert expected_wasserstein(rho, sample, sample + [3, 4]) == pytest.approx(5)
+
+
+def test_a_shift_that_grows_with_rho_is_averaged_over_bins():
+    rho = np.repeat(np.linspace(0, 1, 17)[:-1] + 1 / 32, 5)
+    sample = np.random.default_rng(0).normal(size=(80, 2))
+    shift = 10 * (np.arange(80) // 5)
+    assert expected_wasserstein(rho, sample, sample + shift[:, None] * [1, 0]) == pytest.approx(75)
+
+
+def test_the_order_of_either_side_within_a_bin_changes_nothing():
+    rho, sample, rng = cases()
+    other = sample + rng.normal(0, 5, sample.shape)
+    shuffled = rng.permutation(len(rho))
+    together = expected_wasserstein(rho[shuffled], sample[shuffled], other[shuffled])
+    assert together == pytest.approx(expected_wasserstein(rho, sample, other))
+    alone = rng.permutation(len(rho))
+    one_bin = expected_wasserstein(rho, sample, other[alone], bins=1)
+    assert one_bin == pytest.approx(expected_wasserstein(rho, sample, other, bins=1))
+
+
+def test_symmetric_in_truth_and_simulator():
+    rho, sample, rng = cases()
+    other = sample + rng.normal(0, 5, sample.shape)
+    assert expected_wasserstein(rho, sample, other) == pytest.approx(expected_wasserstein(rho, other, sample))
+
+
+def test_on_a_line_it_is_scipys_wasserstein_distance():
+    rho, sample, rng = cases()
+    other = np.stack([rng.normal(120, 20, len(rho)), sample[:, 1] * 0], axis=1)
+    sample[:, 1] = 0
+    expected = wasserstein_distance(sample[:, 0], other[:, 0])
+    assert expected_wasserstein(rho, sample, other, bins=1) == pytest.approx(expected)
+
+
+def test_the_largest_rho_is_in_the_last_bin_and_empty_bins_do_not_count():
+    rho = np.array([0.0, 0.05, 1.0])
+    sample = np.zeros((3, 2))
+    cells = bin_cells(rho, sample, sample, 16)
+    assert [cell.index.tolist() for cell in cells] == [[0, 1], [2]]
+    assert cells[-1].high == 1.0
+    other = sample + [[0, 0], [0, 0], [8, 0]]
+    assert expected_wasserstein(rho, sample, other) == pytest.approx(4)
+
+
+def test_a_single_value_of_rho_is_one_bin():
+    _, sample, _ = cases(10)
+    assert expected_wasserstein(np.full(10, 0.5), sample, sample + [1, 0]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("broken", [np.zeros((3, 2)), np.full((4, 2), np.nan)])
+def test_samples_that_do_not_fit_are_refused(broken):
+    with pytest.raises(ValueError, match="must be"):
+        expected_wasserstein(np.arange(4.0), np.zeros((4, 2)), broken)
+
+
+def test_the_interval_holds_the_estimate_and_narrows_with_more_cases():
+    widths = []
+    for n in (100, 1600):
+        rho, sample, rng = cases(n)
+        cells = bin_cells(rho, sample, sample + rng.normal(0, 10, sample.shape), 8)
+        low, high = bootstrap_interval(rho, cells, 60, rng)
+        assert low < np.mean([cell.distance() for cell in cells]) < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2
+
+
+def growth(n=6, size=8, seed=0):
+    rng = np.random.default_rng(seed)
+    domain = Domain(
+        "hexagonal-quadrant", (size, size), ("attached",), True, (Parameter("rho", 0, 1),), "rho", OBSERVABLES, stride=1
+    )
+    arrival = rng.integers(-1, 5, (n, size, size)).astype(np.int32)
+    arrival[:, 0, 0], arrival[:, 1, 1] = 0, 4
+    return GrowthTrajectories(rng.uniform(size=(n, 1)), np.full(n, 5, np.int32), domain, arrival)
+
+
+def test_ewd_of_the_truth_itself_is_zero_with_members_beside_each_other():
+    truth = growth()
+    twice = truth.select(np.repeat(np.arange(6), 2))
+    score = EWD(EWDParams(bins=3, resamples=10)).score(Evidence(twice, 2, COST), truth, np.random.default_rng(0))
+    assert score.value == pytest.approx(0, abs=1e-9)
+    assert score.extras["bias_area"] == 0
+    assert score.figure.startswith(b"\x89PNG")
+
+
+def test_elbo_is_the_mean_and_scales_to_sites_and_bits():
+    truth = growth()
+    nats = -np.arange(24.0)
+    evidence = Evidence(truth, 1, COST, Likelihood("elbo", nats, {1: nats - 1, 16: nats}))
+    score = ELBO(ELBOParams()).score(evidence, truth, np.random.default_rng(0))
+    assert score.value == -11.5
+    assert score.label == "elbo"
+    assert score.extras["nats_per_site"] == pytest.approx(-11.5 / 64)
+    assert score.extras["bits_per_site"] == pytest.approx(-11.5 / 64 / np.log(2))
+    assert (score.extras["bound_1"], score.extras["bound_16"]) == (-12.5, -11.5)
+    assert score.interval[0] < -11.5 < score.interval[1]
+
+
+def test_bootstrap_of_a_gaussian_mean_is_the_normal_interval():
+    values = np.random.default_rng(0).normal(5, 2, 4000)
+    low, high = bootstrap_mean(values, np.arange(4000), 2000, np.random.default_rng(1))
+    assert high - low == pytest.approx(2 * 1.96 * 2 / np.sqrt(4000), rel=0.1)
+
+
+def test_bootstrap_by_group_is_wider_when_groups_agree_within():
+    group = np.repeat(np.arange(40), 50)
+    values = np.random.default_rng(0).normal(0, 1, 40)[group]
+    own = bootstrap_mean(values, group, 500, np.random.default_rng(1))
+    naive = bootstrap_mean(values, np.arange(2000), 500, np.random.default_rng(1))
+    assert own[1] - own[0] > 4 * (naive[1] - naive[0])
+
+
+def test_wall_clock_is_a_ratio_to_the_truth_and_leaves_out_what_is_not_known():
+    cost = replace(COST, truth_ms_per_trajectory=2.0, parameters=10)
+    score = WallClock(WallClockParams()).score(Evidence(growth(), 1, cost), growth(), np.random.default_rng(0))
+    assert score.value == 6.0
+    assert score.extras["ratio"] == 3.0
+    assert score.extras["parameters"] == 10
+    assert "flops" not in score.extras

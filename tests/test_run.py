@@ -1,0 +1,155 @@
+"""Runs of a toy suite: nothing is done twice, nothing is lost, one trial's end is no other's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import toy
+
+from nsbench import results
+from nsbench.events import Notice, RunStarted, StageFinished, TrialFinished
+from nsbench.plan import make_plan
+from nsbench.run import run
+from nsbench.suite_reading import read_suite
+from nsbench.workspace import Workspace
+
+
+@pytest.fixture
+def bench(tmp_path, write_suite, registry):
+    workspace = Workspace(tmp_path / "work space")
+
+    def go(text=None, *overrides, listen=None):
+        path = write_suite(text) if text else write_suite()
+        plan = make_plan(read_suite(path, registry, overrides), registry)
+        events = []
+        outcome = run(plan, registry, workspace, [events.append, *([listen] if listen else [])])
+        made = [e.what for e in events if isinstance(e, StageFinished) and not e.hit]
+        return outcome, made, events
+
+    go.workspace = workspace
+    return go
+
+
+def scores(outcome, trial):
+    row = next(row for row in outcome.rows if row.trial == trial)
+    return {score.metric: score for score in row.scores}
+
+
+def test_a_run_scores_every_trial_between_its_anchors(bench):
+    outcome, _, events = bench()
+    assert outcome.exit_code == 0
+    truth, learner = scores(outcome, "line/truth/r0"), scores(outcome, "line/learner/r0")
+    assert truth["length"].value == truth["length"].floor == learner["length"].floor
+    assert truth["length"].skill == 1
+    assert learner["length"].noise_free > 1
+    assert truth["elbo"].value > learner["elbo"].value
+    assert truth["elbo"].label == "exact"
+    assert learner["wall_clock"].extras["ratio"] > 0
+    assert learner["wall_clock"].floor is None
+    assert len(events[0].pending) == 13
+
+
+def test_run_again_makes_nothing_and_says_the_same(bench):
+    first, made, _ = bench()
+    assert made
+    rows = bench.workspace.results("line").read_text()
+    second, made, _ = bench()
+    assert made == []
+    assert [r.scores for r in second.rows] == [r.scores for r in first.rows]
+    assert bench.workspace.results("line").read_text() == rows  # nothing new, nothing appended
+
+
+def test_a_new_metric_reuses_every_rollout_and_a_new_simulator_the_data(bench):
+    from conftest import SUITE
+
+    bench(SUITE.replace("[length, elbo, wall_clock]", "[length]").replace("  - {use: learner}\n", ""))
+    _, made, _ = bench(SUITE.replace("[length, elbo, wall_clock]", "[length, elbo]").replace("  - {use: learner}\n", ""))
+    assert made == ["elbo of truth", "elbo of coin"]  # "coin" is the noise-free anchor
+    _, made, _ = bench(SUITE.replace("[length, elbo, wall_clock]", "[length]"))
+    assert made == ["fit of learner", "rollouts of learner", "length of learner"]
+
+
+def test_a_failing_trial_is_a_row_with_its_error_and_harms_no_other(bench):
+    from conftest import SUITE
+
+    outcome, _, _ = bench(SUITE.replace("  - {use: learner}\n", "  - {use: failing}\n  - {use: amnesiac}\n  - {use: learner}\n"))
+    status = {row.simulator: row.status for row in outcome.rows}
+    assert status == {"truth": "ok", "failing": "failed", "amnesiac": "failed", "learner": "ok"}
+    errors = {row.simulator: row.error for row in outcome.rows}
+    assert "RuntimeError: the loss is on fire" in errors["failing"]
+    assert "in order, with their parameters" in errors["amnesiac"]
+    assert outcome.exit_code == 1
+    log = bench.workspace.log("line", "line/failing/r0").read_text()
+    assert "Traceback" in log
+    assert "on fire" in log
+
+
+def test_a_failed_trial_is_tried_again(bench, monkeypatch):
+    from conftest import SUITE
+
+    text = SUITE.replace("use: learner", "use: failing")
+    assert bench(text)[0].exit_code == 1
+    monkeypatch.setattr(toy.Failing, "fit", lambda self, train, val, ctx: None)
+    assert bench(text)[0].exit_code == 0
+    assert [row.status for row in results.load(bench.workspace.results("line"))] == ["ok", "ok"]
+
+
+def test_an_interrupted_run_keeps_what_it_finished_and_goes_on(bench):
+    def interrupt(event):
+        if isinstance(event, StageFinished) and event.what == "fit of learner" and not event.hit:
+            raise KeyboardInterrupt
+
+    outcome, _, _ = bench(listen=interrupt)
+    assert outcome.exit_code == 130
+    assert [row.status for row in outcome.rows] == ["ok", "interrupted"]
+    fits = toy.Learner.fits
+    outcome, made, _ = bench()
+    assert outcome.exit_code == 0
+    assert toy.Learner.fits == fits
+    assert made == ["rollouts of learner", "length of learner", "elbo of learner", "wall_clock of learner"]
+
+
+def test_a_damaged_artifact_is_named_and_made_again(bench):
+    first, _, _ = bench()
+    folder = next((bench.workspace.store / "evidence").glob("*"))
+    for score in (bench.workspace.store / "score").glob("*"):
+        (score / "score.json").unlink()
+    (folder / "cost.json").write_text("{}")
+    second, made, events = bench()
+    notices = [e.message for e in events if isinstance(e, Notice)]
+    assert any("cost.json has changed since it was written" in message for message in notices)
+    assert sum("rollouts" in what for what in made) == 1
+    value = {row.trial: row.scores[0].value for row in first.rows}
+    assert {row.trial: row.scores[0].value for row in second.rows} == value
+
+
+def test_curves_of_a_fit_are_kept_with_its_model(bench):
+    bench()
+    curves = [json.loads(p.read_text()) for p in (bench.workspace.store / "model").glob("*/curves.json")]
+    points = [point for curve in curves for point in curve]
+    assert [(name, step) for name, _, step in points] == [("train/heads", 100)]  # the budget, not the data
+
+
+def test_the_resolved_suite_lies_beside_its_results(bench, registry):
+    bench()
+    path = bench.workspace.run("line") / "suite.yaml"
+    assert read_suite(path, registry).simulators[0].name == "truth"
+
+
+def test_events_come_in_order(bench):
+    _, _, events = bench()
+    assert isinstance(events[0], RunStarted)
+    assert [e.result.trial for e in events if isinstance(e, TrialFinished)] == list(events[0].trials)
+
+
+def test_rows_survive_json(bench):
+    outcome, _, _ = bench()
+    for row in outcome.rows:
+        assert results.TrialResult.from_json(row.to_json()) == row
+
+
+def test_a_line_that_is_no_result_is_named(tmp_path):
+    (tmp_path / "r.jsonl").write_text('{"trial": 1}\n')
+    with pytest.raises(ValueError, match=r"r\.jsonl:1: not a result"):
+        results.load(tmp_path / "r.jsonl")

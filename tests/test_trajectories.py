@@ -1,0 +1,166 @@
+"""Facts about time: event clock, frames, stop rule, and what files keep."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from nsbench.hdf5 import read_trajectories, write_trajectories
+from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Parameter, event_ticks
+from nsbench_lca.morphology import OBSERVABLES
+
+
+def domain(**changes):
+    facts = {
+        "lattice": "square",
+        "shape": (4, 4),
+        "channels": ("attached",),
+        "irreversible": True,
+        "parameters": (Parameter("rho", 0, 1), Parameter("beta", 2, 2)),
+        "condition": "rho",
+        "observables": OBSERVABLES,
+        "clock": "event",
+        "stop_margin": 1,
+    }
+    return Domain(**facts | changes)
+
+
+def growth(arrival, **changes):
+    arrival = np.asarray(arrival, np.int32)
+    n = len(arrival)
+    lengths = (arrival.max(axis=(1, 2)) + 1).astype(np.int32)
+    params = np.linspace(0, 1, 2 * n).reshape(n, 2)
+    return GrowthTrajectories(params, lengths, domain(**changes), arrival)
+
+
+MAP = [[[0, 3, 9, 9], [3, 20, -1, -1], [9, -1, -1, -1], [31, -1, -1, -1]]]
+
+
+def test_only_steps_in_which_something_attached_count():
+    assert event_ticks(np.array(MAP, np.int32)).tolist() == [
+        [[0, 1, 2, 2], [1, 3, -1, -1], [2, -1, -1, -1], [4, -1, -1, -1]]
+    ]
+
+
+def test_frames_are_a_stride_of_events_apart_and_end_with_the_final_state():
+    framed = growth(MAP).framed(3, 64)
+    assert framed.arrival.tolist() == [[[0, 1, 1, 1], [1, 1, -1, -1], [1, -1, -1, -1], [2, -1, -1, -1]]]
+    assert framed.lengths.tolist() == [3]
+    np.testing.assert_array_equal(framed.final(), growth(MAP).final())
+    assert framed.domain.stride == 3
+
+
+def test_a_frame_shows_what_had_attached_by_its_tick():
+    record, framed = growth(MAP), growth(MAP).framed(2, 64)
+    np.testing.assert_array_equal(framed.frame(1), record.frame(9))  # the second event is step 9
+    np.testing.assert_array_equal(framed.frame(0), record.frame(0))
+
+
+def test_the_horizon_cuts():
+    framed = growth(MAP).framed(1, 2)
+    assert framed.lengths.tolist() == [3]
+    assert framed.final().sum() == 6
+
+
+def test_the_step_clock_counts_every_step():
+    framed = growth(MAP, clock="step").framed(10, 64)
+    assert framed.arrival.tolist() == [[[0, 1, 1, 1], [1, 2, -1, -1], [1, -1, -1, -1], [4, -1, -1, -1]]]
+    assert framed.lengths.tolist() == [5]
+
+
+def test_framing_twice_is_refused():
+    with pytest.raises(ValueError, match="framed already"):
+        growth(MAP).framed(2, 9).framed(2, 9)
+
+
+def test_the_stop_rule_ends_a_trajectory_with_the_frame_that_reaches_the_edge():
+    beyond = np.array(MAP, np.int32)
+    beyond[0, 3, 1] = 40
+    stopped = growth(beyond).stopped()
+    assert stopped.lengths.tolist() == [10]  # column 3 attaches in step 9
+    assert stopped.arrival.max() == 9
+
+
+def test_transitions_are_all_pairs_of_neighbouring_frames():
+    two = growth([MAP[0], [[0, 1, -1, -1]] + [[-1] * 4] * 3]).framed(1, 64)
+    index, t = two.transitions()
+    assert list(zip(index, t, strict=True)) == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
+    grown = two.at(index, t + 1) - two.at(index, t)
+    assert grown.sum(axis=(1, 2, 3)).tolist() == [2, 3, 1, 1, 1]
+
+
+def test_an_ended_trajectory_stays_in_its_last_state():
+    np.testing.assert_array_equal(growth(MAP).frame(1000), growth(MAP).final())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"arrival": np.zeros((1, 4, 5), np.int32)}, "arrival must be int32"),
+        ({"arrival": np.zeros((1, 4, 4), np.int64)}, "arrival must be int32"),
+        ({"arrival": np.full((1, 4, 4), -2, np.int32)}, "arrival must be >= -1"),
+        ({"lengths": np.zeros(1, np.int32)}, "lengths must be >= 1"),
+        ({"arrival": np.full((1, 4, 4), 7, np.int32)}, "beyond the trajectory's length"),
+        ({"params": np.zeros((1, 3))}, "params must be float64"),
+    ],
+)
+def test_what_is_not_a_growth_map_is_refused(wrong, message):
+    fine = {"params": np.zeros((1, 2)), "lengths": np.ones(1, np.int32), "arrival": np.zeros((1, 4, 4), np.int32)}
+    with pytest.raises(ValueError, match=message):
+        GrowthTrajectories(domain=domain(), **fine | wrong)
+
+
+def fields(seed=0):
+    rng = np.random.default_rng(seed)
+    facts = domain(irreversible=False, clock="step", channels=("u", "v"))
+    values = rng.normal(size=(3, 9, 2, 4, 4)).astype(np.float32)
+    return FieldTrajectories(rng.uniform(size=(3, 2)), np.array([9, 6, 1], np.int32), facts, values)
+
+
+def test_dense_fields_are_strided_and_held():
+    record = fields()
+    framed = record.framed(4, 64)
+    assert framed.lengths.tolist() == [3, 2, 1]
+    np.testing.assert_array_equal(framed.frame(2)[0], record.values[0, 8])
+    np.testing.assert_array_equal(framed.frame(2)[1], record.values[1, 4])
+    np.testing.assert_array_equal(framed.final()[2], record.values[2, 0])
+
+
+def test_joining_parts_gives_back_the_whole():
+    for whole in (growth([MAP[0]] * 3), fields()):
+        joined = type(whole).joined([whole.select(slice(0, 2)), whole.select(slice(2, 3))])
+        for name, array in whole.arrays().items():
+            np.testing.assert_array_equal(joined.arrays()[name], array)
+
+
+@pytest.mark.parametrize("make", [lambda: growth(MAP), fields])
+def test_a_file_keeps_every_bit(tmp_path, make):
+    before = make()
+    write_trajectories(tmp_path / "t.h5", before)
+    after = read_trajectories(tmp_path / "t.h5", before.domain)
+    assert type(after) is type(before)
+    for name, array in before.arrays().items():
+        np.testing.assert_array_equal(after.arrays()[name], array)
+
+
+def test_a_file_of_another_domain_names_what_differs(tmp_path):
+    write_trajectories(tmp_path / "t.h5", growth(MAP))
+    with pytest.raises(ValueError, match=r"t\.h5: trajectories of another domain; stop_margin differ"):
+        read_trajectories(tmp_path / "t.h5", domain(stop_margin=2))
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    write_trajectories(tmp_path / "t.h5", growth(MAP))
+    content = (tmp_path / "t.h5").read_bytes()
+    (tmp_path / "t.h5").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"t\.h5: not trajectories"):
+        read_trajectories(tmp_path / "t.h5", domain())
+
+
+def test_a_file_that_contradicts_itself_is_refused(tmp_path):
+    write_trajectories(tmp_path / "t.h5", growth(MAP))
+    with h5py.File(tmp_path / "t.h5", "a") as file:
+        file["lengths"][...] = 3
+    with pytest.raises(ValueError, match=r"t\.h5: arrival names a frame beyond"):
+        read_trajectories(tmp_path / "t.h5", domain())
