@@ -120,7 +120,7 @@ class Frozen(toy.Coin):
         ("another start", "begin with the start's own state"),
         ("another domain", "keep the domain"),
         ("too few", "the trajectories of its start"),
-        ("an array", "must return GrowthTrajectories, got ndarray"),
+        ("an array", "must return Trajectories, got ndarray"),
     ],
 )
 def test_a_rollout_that_breaks_its_contract_is_refused(test_cases, how, message):

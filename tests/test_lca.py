@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from slow_lca import grow_slowly, neighbour_table
 
+from nsbench.lattices import attached_neighbours
 from nsbench_lca import kernel
 from nsbench_lca.kernel import grow
 from nsbench_lca.morphology import area, boundary
@@ -166,3 +167,24 @@ def test_area_and_boundary_of_a_crystal_drawn_by_hand():
     state[0, 0, 1, 1] = 1
     # (1,0) (0,1) (2,1) (1,2) (2,2); the two sites share (1,0) and (0,1)
     assert (area(state)[0], boundary(state)[0]) == (2, 5)
+
+
+def test_neighbours_in_a_quadrant_count_those_behind_the_mirrors():
+    attached = np.random.default_rng(0).random((3, 12, 12)) < 0.4
+    rows, columns = neighbour_table(12)
+    expected = np.stack([site[rows, columns].sum(-1) for site in attached])
+    ours = attached_neighbours(attached, "hexagonal-quadrant")
+    np.testing.assert_array_equal(ours[:, :-1, :-1], expected[:, :-1, :-1])  # the table clamps at the far edge
+
+
+@pytest.mark.parametrize("lattice", ["square", "hexagonal"])
+def test_neighbours_are_mutual(lattice):
+    """On lattices without mirrors the neighbours of all attached sites, counted, are the counts, summed."""
+    attached = np.random.default_rng(1).random((5, 9, 7)) < 0.5
+    alone = np.zeros((1, 9, 7), bool)
+    total = np.zeros((5, 9, 7), int)
+    for i, j in np.ndindex(9, 7):
+        alone[:] = False
+        alone[0, i, j] = True
+        total += attached[:, i, j, None, None] * attached_neighbours(alone, lattice)
+    np.testing.assert_array_equal(total, attached_neighbours(attached, lattice))

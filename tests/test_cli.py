@@ -1,0 +1,168 @@
+"""What a user types and sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "mlflow", "matplotlib", "numba", "scipy", "ot")
+
+
+def nsbench(*arguments, workspace=None, cwd=ROOT, path=()):
+    environment = os.environ | {"COLUMNS": "200", "PYTHONPATH": os.pathsep.join(map(str, path))}
+    if workspace:
+        environment["NSBENCH_WORKSPACE"] = str(workspace)
+    command = [sys.executable, "-m", "nsbench.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
+
+
+def modules_after(*arguments):
+    """The modules that a command imported."""
+    code = (
+        "import sys\nfrom nsbench.cli import main\n"
+        f"try: main({list(map(str, arguments))!r})\n"
+        "except SystemExit as e: assert not e.code, e.code\n"
+        "print('\\n' + ' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["list"], ["plugins"], ["info", "cgne"], ["schema"], ["plan", "suites/smoke.yaml"], ["plan", "suites/snow-paper.yaml"]],
+    ids=lambda command: " ".join(command),
+)
+def test_listing_and_planning_import_nothing_heavy(command):
+    assert not modules_after(*command) & set(HEAVY)
+
+
+def test_help_imports_hardly_anything():
+    assert not modules_after("--help") & {*HEAVY, "numpy", "pydantic", "rich", "yaml", "pluggy"}
+
+
+def test_the_commands_are_there():
+    text = nsbench("--help").stdout
+    for command in ("run", "plan", "prepare", "list", "info", "plugins", "schema", "ui"):
+        assert f"  {command} " in text
+
+
+def test_a_bad_suite_is_explained_and_exits_2(tmp_path):
+    suite = tmp_path / "bad.yaml"
+    suite.write_text("name: bad\nmetrcs: [ewd]\ndatasets:\n  - {use: lca, params: {size: 3}}\nsimulators: [{use: cgn}]\n")
+    for command in ("run", "plan", "prepare"):
+        done = nsbench(command, suite, workspace=tmp_path)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert done.stderr.splitlines() == [
+            f"{suite}:1: budget: is missing",
+            f"{suite}:1: metrics: is missing",
+            f"{suite}:2: metrcs: unknown key; did you mean 'metrics'?",
+            f"{suite}:4: datasets[0].params.size: must be >= 8, got 3",
+            f"{suite}:5: simulators[0].use: no simulator 'cgn'; did you mean 'cgne'?",
+        ]
+    assert os.listdir(tmp_path) == ["bad.yaml"]
+
+
+def test_a_suite_that_is_not_there_exits_2(tmp_path):
+    done = nsbench("run", tmp_path / "none.yaml", workspace=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"{tmp_path / 'none.yaml'}: no such file\n")
+
+
+def test_info_names_parameters_with_bounds_and_defaults():
+    assert "sigma: number >= 0 < 1, default 0.01" in nsbench("info", "lca").stdout
+    done = nsbench("info", "cgn")
+    assert (done.returncode, done.stderr) == (2, "no component 'cgn'; did you mean 'cgne'?\n")
+
+
+def test_the_schema_is_json_schema():
+    schema = json.loads(nsbench("schema").stdout)
+    assert schema["properties"]["simulators"]
+    assert schema["$defs"]["simulator.cgne"]["properties"]["width"]["minimum"]
+
+
+SMALL = [
+    *("--set", "budget.transitions=96"),
+    *("--set", "datasets[0].params.train=24"),
+    *("--set", "datasets[0].params.val=8"),
+    *("--set", "datasets[0].params.test={parameters: 6, repeats: 2}"),
+    *("--set", "protocol.bounds.transitions=8"),
+]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """A shortened smoke suite, run once in a workspace of its own."""
+    workspace = tmp_path_factory.mktemp("smoke")
+    done = nsbench("run", "suites/smoke.yaml", *SMALL, workspace=workspace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return workspace, done.stdout
+
+
+def table(text):
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+def rows(workspace):
+    text = (workspace / "runs" / "smoke" / "results.jsonl").read_text()
+    return {row["trial"]: row for row in map(json.loads, text.splitlines())}
+
+
+def test_a_run_ends_with_its_table_and_says_where_to_look(smoke):
+    workspace, output = smoke
+    lines = table(output)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["floor", "noise-free", "cgne", "pns"]
+    for heading in ("ewd ↓", "floor", "skill", "elbo ↑", "kind", "nats/site", "wall_clock ↓", "× truth", "fit s", "parameters"):
+        assert heading in lines[0]
+    assert "nsbench ui" in output
+    assert (workspace / "runs" / "smoke" / "report.md").read_text().startswith("| simulator")
+
+
+def test_run_again_prints_the_same_table_and_makes_nothing(smoke):
+    workspace, output = smoke
+    again = nsbench("run", "suites/smoke.yaml", *SMALL, workspace=workspace)
+    assert again.returncode == 0
+    assert "0 artifacts to make" in again.stdout
+    assert table(again.stdout) == table(output)
+
+
+def test_plan_says_hit_and_why_not(smoke):
+    workspace, _ = smoke
+    text = nsbench("plan", "suites/smoke.yaml", *SMALL, workspace=workspace).stdout
+    assert "miss" not in text.replace("0 misses", "")
+    text = nsbench("plan", "suites/smoke.yaml", *SMALL, "--set", "simulators[2].params.width=8", workspace=workspace).stdout
+    assert "params.width: 8 here, 4 in the store" in text
+    assert text.count("miss ") == 5  # the model, its evidence, three scores
+
+
+def test_another_workspace_gives_the_same_scores_to_the_last_bit(smoke, tmp_path):
+    done = nsbench("run", "suites/smoke.yaml", *SMALL, "--no-tracking", workspace=tmp_path)
+    assert done.returncode == 0
+    for trial, row in rows(smoke[0]).items():
+        again = rows(tmp_path)[trial]
+        for one, other in zip(row["scores"], again["scores"], strict=True):
+            if one["metric"] != "wall_clock":
+                assert one == other
+
+
+def test_a_third_partys_simulator_takes_part(smoke, tmp_path):
+    """The example in the README, word for word, installed as a distribution of its own."""
+    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    assert len(code.strip().splitlines()) <= 25
+    (tmp_path / "frontier.py").write_text(code)
+    info = tmp_path / "frontier-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: frontier\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[nsbench]\nfrontier = frontier\n")
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(f"extends: {ROOT / 'suites' / 'smoke.yaml'}\nname: mine\nsimulators: [{{use: frontier}}]\n")
+    done = nsbench("run", suite, *SMALL, "--no-tracking", workspace=tmp_path, path=[tmp_path])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| frontier |" in done.stdout
+    assert "frontier 0.1" in nsbench("plugins", path=[tmp_path]).stdout

@@ -1,0 +1,509 @@
+"""Facts about nsbench.neural: the likelihood, its bounds, the training loop, rollouts."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from nsbench_lca.dataset import LCADataset
+from nsbench_lca.params import DatasetParams
+from torch import Tensor, nn
+from torch.distributions import Normal
+from torch.distributions import kl_divergence as torch_kl
+
+from nsbench.components import Conditions, FitContext
+from nsbench.neural import training
+from nsbench.neural.averaging import Average
+from nsbench.neural.batches import Shuffled
+from nsbench.neural.conditioning import Standardise
+from nsbench.neural.curves import Diverged
+from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
+from nsbench.neural.layers import group_norm, upsample
+from nsbench.neural.likelihood import growth_log_likelihood, importance_bound
+from nsbench.neural.model import GrowthModel, LatentGrowth, StepLoss
+from nsbench.neural.params import TrainingParams
+from nsbench.neural.randomness import generator, initialised
+from nsbench.neural.schedules import Ramp, learning_rate_factor, linear_annealing
+from nsbench.neural.simulator import NeuralSimulator
+from nsbench.neural.training import DeadlineExceeded
+from nsbench.trajectories import GrowthTrajectories
+
+
+@pytest.fixture(scope="module")
+def crystals() -> tuple[GrowthTrajectories, GrowthTrajectories]:
+    """(train, val) at 16 × 16: 24 and 6 crystals in frames of 3 events."""
+    dataset = LCADataset(DatasetParams(size=16, train=24, val=6))
+    train = dataset.prepare("train", np.random.default_rng(1)).framed(3, 32)
+    return train, dataset.prepare("val", np.random.default_rng(2)).framed(3, 32)
+
+
+class Front(GrowthModel):
+    """Each site attaches by itself, with a probability that a convolution of the state gives: exact."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1 + inputs, 1, 3, padding=1)
+
+    def see(self, x: Tensor, y: Tensor) -> Tensor:
+        maps = y[:, :, None, None].expand(-1, -1, *x.shape[-2:])
+        logits: Tensor = self.convolution(torch.cat([x, maps], 1))
+        return logits
+
+    def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
+        logits = self.see(x, y)
+        losses = F.binary_cross_entropy_with_logits(logits, x_next, reduction="none") * (1 - x)
+        return StepLoss(losses.flatten(1).sum(1).mean(), logits)
+
+    def logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        return self.see(x, y)
+
+    def log_weights(self, x: Tensor, x_next: Tensor, y: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+        return growth_log_likelihood(self.see(x, y), x, x_next)[None]
+
+
+class FrontSimulator(NeuralSimulator):
+    likelihood = "exact"
+    unroll = 1
+
+    def build(self, inputs: int) -> GrowthModel:
+        return Front(inputs)
+
+    def unroll_length(self, fraction: float, longest: int, rng: np.random.Generator) -> int:
+        return self.unroll
+
+
+class OneLatent(LatentGrowth[Tensor]):
+    """Logits a·z + b of every site, one latent z: the evidence is an integral over a line."""
+
+    def context(self, x: Tensor, y: Tensor) -> Tensor:
+        return x
+
+    def repeat(self, context: Tensor, times: int) -> Tensor:
+        return context.repeat_interleave(times, 0)
+
+    def prior(self, context: Tensor) -> Gaussian:
+        return Gaussian(torch.full((len(context), 1), 0.3), torch.full((len(context), 1), 1.2))
+
+    def posterior(self, context: Tensor, x_next: Tensor) -> Gaussian:
+        share = (x_next - context).flatten(1).mean(1, keepdim=True)
+        return Gaussian(4 * share - 1, torch.full((len(context), 1), 0.9))
+
+    def decode(self, context: Tensor, z: Tensor) -> Tensor:
+        return 1.5 * z[:, :, None, None] - 0.4 + torch.zeros_like(context)
+
+
+def evidence_of_one_latent(x: Tensor, x_next: Tensor) -> Tensor:
+    """log ∫ p(z) p(x' | z) dz on a fine grid, float64[b]."""
+    z = torch.linspace(-14, 14, 20001, dtype=torch.float64)
+    grown = ((x_next > x) & (x < 1)).flatten(1).sum(1).double()[:, None]
+    free = (x < 1).flatten(1).sum(1).double()[:, None]
+    logit = 1.5 * z - 0.4
+    given = grown * F.logsigmoid(logit) + (free - grown) * F.logsigmoid(-logit)
+    prior = -0.5 * ((z - 0.3) / 1.2) ** 2 - math.log(1.2) - 0.5 * math.log(2 * math.pi)
+    return torch.logsumexp(given + prior, 1) + math.log(float(z[1] - z[0]))
+
+
+def grown_pairs(count: int) -> tuple[Tensor, Tensor]:
+    """States and successors in which nothing detaches, [b, 1, 3, 3]."""
+    rng = torch.Generator().manual_seed(0)
+    x = (torch.rand(count, 1, 3, 3, generator=rng) < 0.3).float()
+    return x, torch.maximum(x, (torch.rand(count, 1, 3, 3, generator=rng) < 0.4).float())
+
+
+def make_context(workdir: Path, transitions: int = 300, seed: int = 0) -> FitContext:
+    return FitContext(transitions=transitions, workdir=workdir, rng=np.random.default_rng(seed))
+
+
+def weights_of(simulator: NeuralSimulator) -> dict[str, Tensor]:
+    assert simulator.network is not None
+    return {name: value.clone() for name, value in simulator.network.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+RECIPE = TrainingParams(batch=8, average_from=0.5, decay="cosine", warmup=0.1, clip=1.0)
+
+
+# Likelihoods
+
+
+def test_kl_agrees_with_torch_distributions() -> None:
+    rng = torch.Generator().manual_seed(1)
+    a, b, c, d = (torch.rand(5, 7, generator=rng) + 0.1 for _ in range(4))
+    expected = torch_kl(Normal(a, b), Normal(c, d))
+    torch.testing.assert_close(kl_divergence(Gaussian(a, b), Gaussian(c, d)), expected)
+
+
+def test_density_agrees_with_torch_distributions() -> None:
+    mean, scale, z = torch.tensor([[0.5, -2.0]]), torch.tensor([[0.3, 4.0]]), torch.tensor([[0.1, 7.0]])
+    expected = Normal(mean.double(), scale.double()).log_prob(z.double()).sum(1)
+    torch.testing.assert_close(Gaussian(mean, scale).log_density(z), expected)
+
+
+def test_free_bits_change_the_gradient_and_not_the_value() -> None:
+    kl = torch.tensor([[0.05, 3.0], [0.01, 1.0]], requires_grad=True)
+    charged = free_bits(kl, 0.1)
+    assert torch.equal(charged, kl)
+    charged.sum().backward()
+    assert kl.grad is not None
+    assert kl.grad.tolist() == [[0, 1], [0, 1]]
+
+
+def test_attached_sites_contribute_exactly_nothing() -> None:
+    x, x_next = grown_pairs(20)
+    logits = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    absurd = torch.where(x > 0, torch.tensor(float("nan")), logits)
+    assert torch.equal(growth_log_likelihood(absurd, x, x_next), growth_log_likelihood(logits, x, x_next))
+    full = torch.ones(1, 1, 3, 3)
+    assert growth_log_likelihood(logits[:1], full, full).item() == 0
+
+
+def test_growth_that_is_undone_is_impossible_only_where_growth_is_frozen() -> None:
+    x, empty, logits = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+    assert growth_log_likelihood(logits, x, empty).item() == -math.inf
+    assert growth_log_likelihood(logits, x, empty, frozen=False).item() == pytest.approx(4 * math.log(0.5))
+
+
+def test_bounds_rise_with_samples_to_the_evidence() -> None:
+    x, x_next = grown_pairs(300)
+    evidence = evidence_of_one_latent(x, x_next)
+    model, rng = OneLatent(), torch.Generator().manual_seed(5)
+    gaps = []
+    for samples in (1, 16, 64):
+        bound = importance_bound(
+            lambda samples: model.log_weights(x, x_next, x, samples, rng), samples=samples, at_once=32
+        )
+        gaps.append(evidence - bound)
+    error = [float(gap.std()) / math.sqrt(len(gap)) for gap in gaps]
+    means = [float(gap.mean()) for gap in gaps]
+    assert means[0] > 0.2  # the posterior is a poor one, so the ELBO is loose
+    assert means[0] > means[1] + 3 * error[0] > means[1] > means[2] > -3 * error[2]
+    assert means[2] < 0.02
+
+
+def test_importance_weights_are_unbiased() -> None:
+    x, x_next = grown_pairs(4)
+    weights = OneLatent().log_weights(x, x_next, x, 200_000, torch.Generator().manual_seed(6))
+    estimate = torch.logsumexp(weights, 0) - math.log(200_000)
+    torch.testing.assert_close(estimate, evidence_of_one_latent(x, x_next), atol=0.01, rtol=0)
+
+
+def test_an_exact_likelihood_is_itself_at_any_number_of_samples() -> None:
+    model = initialised(lambda: Front(1), 0)
+    x, x_next = grown_pairs(10)
+    y = torch.zeros(10, 1)
+    exact = growth_log_likelihood(model.see(x, y), x, x_next)
+    for samples in (1, 16, 64):
+        bound = importance_bound(
+            lambda samples: model.log_weights(x, x_next, y, samples, torch.Generator()), samples, at_once=8
+        )
+        torch.testing.assert_close(bound, exact, atol=1e-12, rtol=0)
+
+
+def test_a_likelihood_in_chunks_needs_a_sample_at_least() -> None:
+    with pytest.raises(ValueError, match="samples must be >= 1, got 0"):
+        importance_bound(lambda samples: torch.zeros(samples, 1), 0, at_once=4)
+
+
+# Schedules, averages, batches, layers
+
+
+def test_a_ramp_is_flat_linear_flat() -> None:
+    ramp = Ramp(first=1.0, last=0.1, begin=0.1, end=0.19)
+    assert [ramp.at(f) for f in (0, 0.1, 0.145, 0.19, 1)] == pytest.approx([1, 1, 0.55, 0.1, 0.1])
+    with pytest.raises(ValueError, match="begin must be <= end"):
+        Ramp(first=1, last=0, begin=0.5, end=0.4)
+
+
+def test_annealing_and_learning_rate_follow_the_fraction_spent() -> None:
+    assert [linear_annealing(f, 0.16) for f in (0, 0.08, 0.16, 1)] == [0, 0.5, 1, 1]
+    assert linear_annealing(0, 0) == 1
+    assert learning_rate_factor(0.05, 0.1, "cosine") == pytest.approx(0.5)
+    assert learning_rate_factor(0.55, 0.1, "cosine") == pytest.approx(0.5)
+    assert learning_rate_factor(1.0, 0.1, "cosine") == pytest.approx(0)
+    assert learning_rate_factor(1.0, 0.1, "constant") == 1
+
+
+def test_an_average_without_decay_is_the_mean_and_with_decay_forgets() -> None:
+    module = nn.Linear(1, 1, bias=False)
+    mean, moving = Average(module, None), Average(module, 0.5)
+    for value in (1.0, 2.0, 6.0):
+        with torch.no_grad():
+            module.weight.fill_(value)
+        mean.update()
+        moving.update()
+    assert mean.weights["weight"].item() == pytest.approx(3.0)
+    assert moving.weights["weight"].item() == pytest.approx(0.5 * 6 + 0.5 * 1.5)
+    mean.swap()
+    assert module.weight.item() == pytest.approx(3.0)
+    assert mean.weights["weight"].item() == pytest.approx(6.0)
+
+
+def test_every_transition_comes_once_an_epoch_in_an_order_of_its_own() -> None:
+    starts = Shuffled(10, seed=3)
+    first, second = starts.take(0, 10), starts.take(10, 10)
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert list(first) != list(second)
+    assert list(starts.take(7, 6)) == [*first[7:], *second[:3]]
+
+
+def test_group_norm_keeps_two_channels_a_group() -> None:
+    assert [group_norm(c).num_groups for c in (64, 256, 16, 6, 1, 7)] == [32, 32, 8, 3, 1, 1]
+
+
+def test_upsampling_repeats_each_site() -> None:
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    for dtype in (torch.float32, torch.bfloat16):
+        assert torch.equal(upsample(x.to(dtype), 2), F.interpolate(x.to(dtype), scale_factor=2, mode="nearest"))
+
+
+def test_a_parameter_that_never_differs_becomes_zero() -> None:
+    standardise = Standardise(2)
+    params = np.stack([np.linspace(0.35, 0.64, 11), np.full(11, 0.1)], 1)
+    standardise.measure(params)
+    y = standardise(torch.from_numpy(params).float())
+    assert y[:, 0].std(correction=0).item() == pytest.approx(1, abs=1e-5)
+    assert y[:, 1].abs().max().item() < 1e-5
+
+
+# Training
+
+
+def test_a_fit_spends_its_budget_and_never_more(crystals, tmp_path: Path) -> None:
+    for unroll, budget in ((1, 301), (5, 300), (50, 7)):
+        spent: list[tuple[int, int]] = []
+        simulator = FrontSimulator(RECIPE)
+        simulator.unroll = unroll
+        ctx = make_context(tmp_path / str(unroll), budget)
+        simulator.fit(*crystals, replace(ctx, progress=lambda done, total, spent=spent: spent.append((done, total))))
+        assert spent[-1] == (budget, budget)
+        assert all(a < b for (a, _), (b, _) in zip(spent, spent[1:], strict=False))
+
+
+def test_a_fit_learns_that_crystals_grow(crystals, tmp_path: Path) -> None:
+    curve: list[tuple[str, float]] = []
+    simulator = FrontSimulator(TrainingParams(batch=8, learning_rate=0.02))
+    ctx = make_context(tmp_path, 4000)
+    simulator.fit(*crystals, replace(ctx, log=lambda name, value, step: curve.append((name, value))))
+    bounds = [value for name, value in curve if name == "val/elbo"]
+    assert bounds[-1] > 0.3 * bounds[0]
+    assert len(curve) <= 400
+
+
+def test_seeds_decide_everything(crystals, tmp_path: Path) -> None:
+    fitted = []
+    for seed in (0, 0, 1):
+        simulator = FrontSimulator(RECIPE)
+        simulator.fit(*crystals, make_context(tmp_path / str(len(fitted)), seed=seed))
+        fitted.append(simulator)
+    assert same(weights_of(fitted[0]), weights_of(fitted[1]))
+    assert not same(weights_of(fitted[0]), weights_of(fitted[2]))
+    start = crystals[1].start()
+    fitted[0].conditions = Conditions(decode="sample")
+    rolled = [fitted[0].rollout(start, 8, np.random.default_rng(s)).arrays()["arrival"] for s in (0, 0, 1)]
+    assert np.array_equal(rolled[0], rolled[1])
+    assert not np.array_equal(rolled[0], rolled[2])
+
+
+def test_an_interrupted_fit_ends_with_the_weights_of_an_uninterrupted_one(
+    crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FrontSimulator(RECIPE)
+    whole.fit(*crystals, make_context(tmp_path / "whole"))
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+
+    class Killed(Exception):
+        pass
+
+    def kill(after: int):
+        def progress(done: int, total: int) -> None:
+            if done >= after:
+                raise Killed
+
+        return progress
+
+    for after in (60, 200):  # before and while weights are averaged
+        with pytest.raises(Killed):
+            FrontSimulator(RECIPE).fit(*crystals, replace(make_context(tmp_path / "part"), progress=kill(after)))
+    begun: list[int] = []
+    resumed = FrontSimulator(RECIPE)
+    ctx = replace(make_context(tmp_path / "part"), progress=lambda done, total: begun.append(done))
+    resumed.fit(*crystals, ctx)
+    assert begun[0] > 190
+    assert same(weights_of(resumed), weights_of(whole))
+
+
+def test_a_checkpoint_of_another_training_is_not_continued(
+    crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    FrontSimulator(RECIPE).fit(*crystals, make_context(tmp_path, seed=1))
+    alone = FrontSimulator(RECIPE)
+    alone.fit(*crystals, make_context(tmp_path / "alone"))
+    simulator = FrontSimulator(RECIPE)
+    with pytest.warns(UserWarning, match="is of another training"):
+        simulator.fit(*crystals, make_context(tmp_path))
+    assert same(weights_of(simulator), weights_of(alone))
+
+
+def test_the_global_generators_are_left_alone(crystals, tmp_path: Path) -> None:
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    simulator = FrontSimulator(RECIPE)
+    simulator.fit(*crystals, make_context(tmp_path))
+    simulator.conditions = Conditions(decode="sample")
+    simulator.rollout(crystals[1].start(), 4, np.random.default_rng(0))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+
+
+def test_a_generator_is_a_function_of_its_numbers() -> None:
+    draws = [torch.rand(3, generator=generator(torch.device("cpu"), *n)) for n in ((1, 2), (1, 2), (1, 3))]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_a_fit_out_of_time_says_how_far_it_came_and_can_go_on(crystals, tmp_path: Path) -> None:
+    simulator = FrontSimulator(RECIPE)
+    with pytest.raises(DeadlineExceeded, match="after 0 of 300 transitions"):
+        simulator.fit(*crystals, replace(make_context(tmp_path), deadline=0.0))
+    assert (tmp_path / "checkpoint.safetensors").exists()
+
+
+class Exploding(Front):
+    def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
+        out = super().loss(x, x_next, y, fraction, generator)
+        return replace(out, total=out.total / (0 if fraction > 0.5 else 1))
+
+
+class ExplodingSimulator(FrontSimulator):
+    def build(self, inputs: int) -> GrowthModel:
+        return Exploding(inputs)
+
+
+def test_a_loss_that_is_not_finite_stops_the_fit_and_says_when(crystals, tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"the loss became inf after 1\d\d transitions"):
+        ExplodingSimulator(RECIPE).fit(*crystals, make_context(tmp_path))
+
+
+class Recording(Front):
+    """Predicts that everything attaches, and keeps what it was shown."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs)
+        self.seen: list[Tensor] = []
+
+    def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
+        self.seen.append(x)
+        return replace(super().loss(x, x_next, y, fraction, generator), guided=torch.ones_like(x))
+
+
+def test_an_unroll_goes_on_from_the_state_that_the_model_made(crystals, tmp_path: Path) -> None:
+    model = Recording(1)
+    simulator = FrontSimulator(RECIPE)
+    simulator.unroll, simulator.build = 2, lambda inputs: model  # type: ignore[method-assign]
+    simulator.fit(*crystals, make_context(tmp_path, 15))
+    first, second = model.seen[:2]
+    assert not first.bool().all()
+    assert second.bool().all()
+
+
+# Rollouts, weights, devices
+
+
+def fitted(crystals, tmp_path: Path) -> FrontSimulator:
+    simulator = FrontSimulator(TrainingParams(batch=8, learning_rate=0.02))
+    simulator.fit(*crystals, make_context(tmp_path, 2000))
+    return simulator
+
+
+def test_growth_is_monotone_and_ends_at_the_stop_rule(crystals, tmp_path: Path) -> None:
+    simulator = fitted(crystals, tmp_path)
+    simulator.conditions = Conditions(decode="sample")
+    rolled = simulator.rollout(crystals[1].start(), 20, np.random.default_rng(0))
+    states = np.stack([rolled.frame(t) for t in range(21)])
+    assert np.all(np.diff(states, axis=0) >= 0)
+    assert np.array_equal(rolled.frame(0), crystals[1].frame(0))
+    stop = rolled.domain.stop_sites()
+    reached = (states[:, :, 0] * stop).any(axis=(2, 3))  # [T, n]
+    assert reached.any()
+    for n, length in enumerate(rolled.lengths):
+        assert not reached[: length - 1, n].any()
+        assert reached[length - 1, n] or length == 21
+    assert np.array_equal(rolled.stopped().lengths, rolled.lengths)
+
+
+def test_a_rollout_does_not_depend_on_what_is_rolled_out_beside_it(crystals, tmp_path: Path) -> None:
+    simulator = fitted(crystals, tmp_path)
+    both = simulator.rollout(crystals[1].start(), 6, np.random.default_rng(0))
+    alone = simulator.rollout(crystals[1].start().select(slice(2, 3)), 6, np.random.default_rng(0))
+    assert np.array_equal(both.select(slice(2, 3)).arrays()["arrival"], alone.arrays()["arrival"])
+
+
+def test_weights_survive_a_save_and_a_load(crystals, tmp_path: Path) -> None:
+    simulator = fitted(crystals, tmp_path / "fit")
+    simulator.save(tmp_path / "saved")
+    assert {p.suffix for p in (tmp_path / "saved").iterdir()} == {".safetensors", ".json"}
+    loaded = FrontSimulator(simulator.params)
+    loaded.load(tmp_path / "saved")
+    start = crystals[1].start()
+    a, b = (s.rollout(start, 6, np.random.default_rng(0)).arrays()["arrival"] for s in (simulator, loaded))
+    assert np.array_equal(a, b)
+
+
+class Wider(Front):
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs)
+        self.convolution = nn.Conv2d(1 + inputs, 1, 5, padding=2)
+        self.extra = nn.Linear(1, 1, bias=False)
+
+
+class WiderSimulator(FrontSimulator):
+    def build(self, inputs: int) -> GrowthModel:
+        return Wider(inputs)
+
+
+def test_weights_of_another_architecture_are_refused_with_what_differs(crystals, tmp_path: Path) -> None:
+    fitted(crystals, tmp_path / "fit").save(tmp_path / "saved")
+    with pytest.raises(ValueError, match=r"model.convolution.weight is \[1, 2, 3, 3\] and should be \[1, 2, 5, 5\]") as e:
+        WiderSimulator(RECIPE).load(tmp_path / "saved")
+    assert "model.extra.weight is missing" in str(e.value)
+
+
+def test_an_unfitted_simulator_says_so(crystals) -> None:
+    with pytest.raises(RuntimeError, match="has learned nothing yet"):
+        FrontSimulator(RECIPE).rollout(crystals[1].start(), 3, np.random.default_rng(0))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_one_is_an_error_that_says_so(crystals, tmp_path: Path) -> None:
+    ctx = replace(make_context(tmp_path), conditions=Conditions(device="cuda"))
+    with pytest.raises(RuntimeError, match="finds no CUDA device"):
+        FrontSimulator(RECIPE).fit(*crystals, ctx)
+
+
+def test_a_model_of_one_size_grows_crystals_of_another(crystals, tmp_path: Path) -> None:
+    simulator = fitted(crystals, tmp_path)
+    large = LCADataset(DatasetParams(size=24, val=3)).prepare("val", np.random.default_rng(0)).framed(3, 32)
+    assert simulator.rollout(large.start(), 5, np.random.default_rng(0)).frame(5).shape == (3, 1, 24, 24)
+
+
+def test_the_flops_of_a_convolution_are_counted(crystals, tmp_path: Path) -> None:
+    simulator = fitted(crystals, tmp_path)
+    start = crystals[1].start()
+    per_step = 2 * 9 * 2 * 16 * 16  # 3×3 taps, two maps in, one out, two operations each
+    assert simulator.flops(start, 1, np.random.default_rng(0)) == per_step
+    assert simulator.size() == 9 * 2 + 1
+
+
+def test_nothing_warns_in_an_ordinary_fit(crystals, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FrontSimulator(RECIPE).fit(*crystals, make_context(tmp_path))

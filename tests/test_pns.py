@@ -1,0 +1,102 @@
+"""Facts about PNS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nsbench_lca.dataset import LCADataset
+from nsbench_lca.params import DatasetParams
+from nsbench_pns.model import PNSModel
+from nsbench_pns.params import PNSParams
+from nsbench_pns.simulator import PNS
+from pydantic import ValidationError
+
+from nsbench.components import Conditions, FitContext
+from nsbench.neural.randomness import initialised
+from nsbench.trajectories import GrowthTrajectories
+
+TINY = PNSParams(width=4, latents=3, levels=3, decoder_kernel=5, batch=8)
+
+
+@pytest.fixture(scope="module")
+def crystals() -> tuple[GrowthTrajectories, GrowthTrajectories]:
+    dataset = LCADataset(DatasetParams(size=16, train=24, val=6))
+    train = dataset.prepare("train", np.random.default_rng(1)).framed(3, 32)
+    return train, dataset.prepare("val", np.random.default_rng(2)).framed(3, 32)
+
+
+def model_of(params: PNSParams) -> PNSModel:
+    return initialised(lambda: PNSModel(params, 1), 0)
+
+
+def noise(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def a_step(count: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    x = (torch.rand(count, 1, 16, 16, generator=noise()) < 0.3).float()
+    return x, torch.maximum(x, (torch.rand(x.shape, generator=noise(1)) < 0.2).float()), torch.zeros(count, 1)
+
+
+def test_rollouts_grow_longer_as_the_reference_says() -> None:
+    simulator, rng = PNS(PNSParams()), np.random.default_rng(0)
+    lengths = [simulator.unroll_length(f, 60, rng) for f in (0, 0.279, 0.281, 0.335, 0.337, 0.99)]
+    assert lengths == [1, 1, 2, 2, 3, 14]
+    assert simulator.unroll_length(1.0, 18, rng) == 6
+
+
+def test_the_latents_are_one_vector_whatever_the_lattice() -> None:
+    model = model_of(TINY)
+    for side in (16, 32):
+        context = model.context(torch.zeros(2, 1, side, side), torch.zeros(2, 1))
+        assert model.prior(context).mean.shape == (2, 3)
+
+
+def test_the_loss_without_free_bits_is_the_negative_elbo() -> None:
+    model = model_of(TINY.model_copy(update={"free_bits": 0.0}))
+    x, x_next, y = a_step(200)
+    with torch.no_grad():
+        loss = model.loss(x, x_next, y, 1.0, noise(2)).total.item()
+        elbo = model.log_weights(x, x_next, y, 50, noise(3)).mean().item()
+    assert loss == pytest.approx(-elbo, rel=0.01)
+
+
+def test_latents_below_their_free_bits_teach_the_prior_nothing() -> None:
+    step = a_step()
+    gradients = []
+    for free in (0.0, 1e6):
+        model = model_of(TINY.model_copy(update={"free_bits": free}))
+        out = model.loss(*step, 1.0, noise())
+        out.total.backward()  # type: ignore[no-untyped-call]
+        weight = model.prior_encoder.head.weight.grad
+        gradients.append((out.terms["kl"].item(), weight is not None and bool(weight.any())))
+    assert gradients[0][0] == gradients[1][0] > 0
+    assert [given for _, given in gradients] == [True, False]
+
+
+def test_pns_fits_simulates_and_comes_back_from_disk(crystals, tmp_path: Path) -> None:
+    simulator = PNS(TINY)
+    conditions = Conditions(precision="bfloat16")
+    simulator.fit(*crystals, FitContext(200, tmp_path / "work", np.random.default_rng(0), conditions))
+    simulator.save(tmp_path / "saved")
+    loaded = PNS(TINY)
+    loaded.conditions = conditions
+    loaded.load(tmp_path / "saved")
+    start = crystals[1].start()
+    arrivals = [s.rollout(start, 5, np.random.default_rng(0)).arrays()["arrival"] for s in (simulator, loaded)]
+    assert np.array_equal(*arrivals)
+    assert loaded.size() == simulator.size()
+
+
+def test_a_lattice_that_the_levels_cannot_halve_is_refused(crystals, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="divisible by 32, got 16×16"):
+        PNS(PNSParams(levels=6)).fit(*crystals, FitContext(10, tmp_path, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("wrong", [{"width": 1}, {"decoder_kernel": 4}, {"levels": 0}, {"unroll_every": 0}])
+def test_parameters_outside_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        PNSParams(**wrong)

@@ -1,0 +1,45 @@
+"""A wheel holds every plugin: what works in a checkout works for users."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+LIST = """
+import nsbench, sys
+from nsbench.registry import KINDS, import_object, installed, params_model
+assert nsbench.__file__.startswith(sys.argv[1]), nsbench.__file__
+registry = installed()
+assert not [p.error for p in registry.plugins if p.error]
+for kind in KINDS:
+    for name in registry.names(kind):
+        spec = registry.spec(kind, name)
+        cls, _ = import_object(spec.target), params_model(spec)
+        assert sys.modules[cls.__module__].__file__.startswith(sys.argv[1])
+        print(kind, name)
+"""
+
+
+def test_a_wheel_loads_every_component_without_the_checkout(tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    target = tmp_path / "site"
+    subprocess.run([*pip, "install", "--no-deps", "--target", target, wheel], check=True)
+    environment = os.environ | {"PYTHONPATH": str(target)}
+    done = subprocess.run(
+        [sys.executable, "-c", LIST, str(target)], capture_output=True, text=True, env=environment, cwd=tmp_path, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "dataset lca",
+        "simulator cgne",
+        "simulator lca",
+        "simulator pns",
+        "metric elbo",
+        "metric ewd",
+        "metric wall_clock",
+    ]
