@@ -140,6 +140,34 @@ def plugins() -> None:
 
 
 @main.command()
+@_suite
+@_overrides
+@_workspace
+@click.option("--uri", help="MLflow server; the suite's own, MLFLOW_TRACKING_URI or the workspace's if not given.")
+def track(suite: Path, overrides: tuple[str, ...], workspace: Path, uri: str | None) -> None:
+    """Log finished results to MLflow, where that has not been done."""
+    from nsbench.command_run import track_suite
+
+    planned, registry = _plan(suite, overrides)
+    sys.exit(track_suite(planned, registry, workspace.resolve(), uri=uri, console=_console()))
+
+
+@main.command()
+@click.argument("suite", required=False)
+@_workspace
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=5000, show_default=True, help="Port to listen on.")
+def ui(suite: str | None, workspace: Path, host: str, port: int) -> None:
+    """Show the results in MLflow's web interface; SUITE is a suite's name, all if not given."""
+    from nsbench.ui import UIError, serve
+
+    try:
+        sys.exit(serve(workspace.resolve(), suite, host=host, port=port, say=click.echo))
+    except UIError as error:
+        _fail(str(error))
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON schema of a suite, made from what is installed."""
     import json
@@ -191,3 +219,7 @@ def _print_table(headings: list[str], rows: list[Any]) -> None:
 def _fail(message: str) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

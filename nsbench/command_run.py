@@ -9,25 +9,83 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from nsbench.events import Event, Notice, RunFinished, TrialFinished
 from nsbench.files import write_whole
 from nsbench.plan import Plan
 from nsbench.progress import progress_display
+from nsbench.records import trial_record
 from nsbench.registry import Registry
-from nsbench.results import TrialResult
-from nsbench.run import Outcome, run
+from nsbench.results import TrialResult, load
+from nsbench.run import Listener, make_bench, new_invocation, run
 from nsbench.table import Table, plain, results_table
+from nsbench.tracking import Tracker
 from nsbench.workspace import Workspace
 
 
 def run_suite(plan: Plan, registry: Registry, root: Path, *, tracked: bool, console: Console) -> int:
     """Run a plan in the workspace at `root`, print its table, and return the exit code."""
-    workspace = Workspace(root)
+    workspace, invocation = Workspace(root), new_invocation()
+    tracker = None
     with progress_display(console) as display:
-        outcome = run(plan, registry, workspace, [display])
+        listeners: list[Listener] = [display]
+        if tracked and plan.suite.tracking.enabled:
+            tracker = make_tracker(plan, registry, workspace, invocation, display)
+            listeners.append(tracker)
+        outcome = run(plan, registry, workspace, listeners, invocation)
     show(outcome.rows, console)
     write_whole(workspace.run(plan.suite.name) / "report.md", plain(results_table(outcome.rows)) + "\n")
-    _closing(plan, workspace, outcome, console)
+    closing = [f"results: {workspace.results(plan.suite.name)}"]
+    if tracker is not None:
+        closing.append(f"compare in MLflow: {_where(tracker, workspace)}")
+    if outcome.interrupted:
+        closing.append("interrupted: the same command goes on from here")
+    for line in closing:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return outcome.exit_code
+
+
+def track_suite(plan: Plan, registry: Registry, root: Path, *, uri: str | None, console: Console) -> int:
+    """Log the results that are there, once; returns 1 if MLflow could not be reached."""
+    workspace, trials = Workspace(root), {trial.id for trial in plan.trials}
+    rows = [row for row in load(workspace.results(plan.suite.name)) if row.trial in trials]
+    faults: list[Event] = []
+    tracker = make_tracker(plan, registry, workspace, new_invocation(), faults.append, uri)
+    for event in [*map(TrialFinished, rows), RunFinished(plan.suite.name, "", 0.0, False)]:
+        tracker(event)
+    for fault in faults:
+        assert isinstance(fault, Notice)
+        console.print(fault.message, highlight=False, markup=False, soft_wrap=True)
+    if not faults:
+        text = f"{len(rows)} results are in MLflow: {_where(tracker, workspace)}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    return 1 if faults else 0
+
+
+def make_tracker(
+    plan: Plan,
+    registry: Registry,
+    workspace: Workspace,
+    invocation: str,
+    display: Listener,
+    uri: str | None = None,
+) -> Tracker:
+    """The mirror to MLflow. What it reads from the store is not the run's news."""
+    suite = plan.suite
+    bench = make_bench(plan, registry, workspace, emit=lambda event: None)
+    return Tracker(
+        workspace.root,
+        suite.name,
+        lambda result: trial_record(bench, plan, result, invocation),
+        ledger=workspace.run(suite.name) / "tracked.json",
+        uri=uri or suite.tracking.uri,
+        notify=lambda message: display(Notice(message)),
+    )
+
+
+def _where(tracker: Tracker, workspace: Workspace) -> str:
+    if tracker.destination.database is None:
+        return tracker.destination.label
+    return f"nsbench ui --workspace {workspace.root}"
 
 
 def show(rows: Sequence[TrialResult], console: Console) -> None:
@@ -50,11 +108,3 @@ def _grid(table: Table) -> RichTable:
     for row in table.rows:
         grid.add_row(*row)
     return grid
-
-
-def _closing(plan: Plan, workspace: Workspace, outcome: Outcome, console: Console) -> None:
-    lines = [f"results: {workspace.results(plan.suite.name)}"]
-    if outcome.interrupted:
-        lines.append("interrupted: the same command goes on from here")
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)

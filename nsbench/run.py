@@ -56,12 +56,17 @@ def fan_out(listeners: Sequence[Listener], registry: Registry) -> Emit:
     return emit
 
 
-def run(plan: Plan, registry: Registry, workspace: Workspace, listeners: Sequence[Listener] = ()) -> Outcome:
-    """Carry out a plan. What is in the store is not done again; a trial that fails stops no other."""
+def run(
+    plan: Plan, registry: Registry, workspace: Workspace, listeners: Sequence[Listener] = (), invocation: str = ""
+) -> Outcome:
+    """Carry out a plan. What is in the store is not done again; a trial that fails stops no other.
+
+    invocation: a name for this run of the suite; a new one if not given.
+    """
     suite = plan.suite.name
     emit = fan_out(listeners, registry)
     bench = make_bench(plan, registry, workspace, emit)
-    invocation, before = uuid.uuid4().hex[:12], time.perf_counter()
+    invocation, before = invocation or new_invocation(), time.perf_counter()
     write_whole(workspace.run(suite) / "suite.yaml", plan.suite.to_yaml())
     known = {row.trial: row for row in results.load(workspace.results(suite))}
     emit(RunStarted(suite, invocation, tuple(t.id for t in plan.trials), pending(plan, bench.store)))
@@ -79,6 +84,10 @@ def run(plan: Plan, registry: Registry, workspace: Workspace, listeners: Sequenc
     interrupted = bool(rows) and rows[-1].status == "interrupted"
     emit(RunFinished(suite, invocation, time.perf_counter() - before, interrupted))
     return Outcome(rows, interrupted)
+
+
+def new_invocation() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 def run_trial(bench: Bench, trial: Trial, anchors: AnchorScores, workspace: Workspace) -> TrialResult:

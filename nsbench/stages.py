@@ -40,7 +40,7 @@ from nsbench.results import ScoreRow
 from nsbench.seeds import generator
 from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
-from nsbench.trajectories import Trajectories
+from nsbench.trajectories import Domain, Trajectories
 
 JOURNAL_SECONDS = 10
 """How often a fit's curves and seconds are put on disk."""
@@ -197,13 +197,12 @@ def simulate(bench: Bench, trial: Trial) -> Evidence:
     """The trial's evidence on its test cases."""
     key, what = trial.evidence, f"rollouts of {trial.simulator}"
     artifact = bench.found(trial.id, key, what)
-    test = None
+    test = prepare(bench, trial.id, trial.data, "test")
     if artifact is None:
         simulator, fit_seconds = fit(bench, trial)
-        test = prepare(bench, trial.id, trial.data, "test")
         inputs = (simulator, fit_seconds, test)
         artifact = bench.make(trial.id, key, what, lambda draft: _simulate(bench, trial, *inputs, draft))
-    return read_evidence(artifact.folder, test or prepare(bench, trial.id, trial.data, "test"), bench)
+    return read_evidence(artifact, test.domain)
 
 
 def _simulate(
@@ -244,20 +243,19 @@ def ground_truth(bench: Bench, trial: Trial) -> Simulator | None:
     return simulator
 
 
-def read_evidence(folder: Path, test: Trajectories, bench: Bench) -> Evidence:
-    """The evidence in an artifact's folder; `test` tells its domain."""
+def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
+    """The evidence in an artifact, on frames of that domain."""
     from nsbench.hdf5 import read_trajectories
 
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    kind = cast(LikelihoodKind | None, manifest["facts"].get("likelihood"))
+    folder, kind = artifact.folder, cast(LikelihoodKind | None, artifact.facts.get("likelihood"))
     likelihood = None
     if kind is not None:
         with np.load(folder / "likelihood.npz", allow_pickle=False) as arrays:
             bounds = {int(n.removeprefix("bound_")): arrays[n] for n in arrays.files if n != "nats"}
             likelihood = Likelihood(kind, arrays["nats"], bounds)
     return Evidence(
-        rollouts=read_trajectories(folder / "rollouts.h5", test.domain),
-        members=bench.suite.protocol.members,
+        rollouts=read_trajectories(folder / "rollouts.h5", domain),
+        members=artifact.manifest["fields"]["protocol"]["members"],
         cost=Cost(**json.loads((folder / "cost.json").read_text(encoding="utf-8"))),
         likelihood=likelihood,
     )

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nsbench_cgne.model import CGNEModel
-from nsbench_cgne.params import CGNEParams
-from nsbench_cgne.simulator import CGNE
-from nsbench_lca.dataset import LCADataset
-from nsbench_lca.params import DatasetParams
 from pydantic import ValidationError
 from torch import Tensor
 
 from nsbench.components import Conditions, FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
+from nsbench_cgne.model import CGNEModel
+from nsbench_cgne.params import CGNEParams
+from nsbench_cgne.simulator import CGNE
+from nsbench_lca.dataset import LCADataset
+from nsbench_lca.params import DatasetParams
 
 REFERENCE = CGNEParams(width=64, latent_channels=64, latent_width=64)
 TINY = CGNEParams(width=4, latent_channels=2, latent_width=4, batch=8)

@@ -36,7 +36,14 @@ def modules_after(*arguments):
 
 @pytest.mark.parametrize(
     "command",
-    [["list"], ["plugins"], ["info", "cgne"], ["schema"], ["plan", "suites/smoke.yaml"], ["plan", "suites/snow-paper.yaml"]],
+    [
+        ["list"],
+        ["plugins"],
+        ["info", "cgne"],
+        ["schema"],
+        ["plan", "suites/smoke.yaml"],
+        ["plan", "suites/snow-paper.yaml"],
+    ],
     ids=lambda command: " ".join(command),
 )
 def test_listing_and_planning_import_nothing_heavy(command):
@@ -49,13 +56,15 @@ def test_help_imports_hardly_anything():
 
 def test_the_commands_are_there():
     text = nsbench("--help").stdout
-    for command in ("run", "plan", "prepare", "list", "info", "plugins", "schema", "ui"):
+    for command in ("run", "plan", "prepare", "list", "info", "plugins", "schema", "track", "ui"):
         assert f"  {command} " in text
 
 
 def test_a_bad_suite_is_explained_and_exits_2(tmp_path):
     suite = tmp_path / "bad.yaml"
-    suite.write_text("name: bad\nmetrcs: [ewd]\ndatasets:\n  - {use: lca, params: {size: 3}}\nsimulators: [{use: cgn}]\n")
+    suite.write_text(
+        "name: bad\nmetrcs: [ewd]\ndatasets:\n  - {use: lca, params: {size: 3}}\nsimulators: [{use: cgn}]\n"
+    )
     for command in ("run", "plan", "prepare"):
         done = nsbench(command, suite, workspace=tmp_path)
         assert done.returncode == 2
@@ -93,6 +102,7 @@ SMALL = [
     *("--set", "datasets[0].params.val=8"),
     *("--set", "datasets[0].params.test={parameters: 6, repeats: 2}"),
     *("--set", "protocol.bounds.transitions=8"),
+    *("--set", "protocol.horizon=12"),
 ]
 
 
@@ -118,7 +128,18 @@ def test_a_run_ends_with_its_table_and_says_where_to_look(smoke):
     workspace, output = smoke
     lines = table(output)
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["floor", "noise-free", "cgne", "pns"]
-    for heading in ("ewd ↓", "floor", "skill", "elbo ↑", "kind", "nats/site", "wall_clock ↓", "× truth", "fit s", "parameters"):
+    for heading in (
+        "ewd ↓",
+        "floor",
+        "skill",
+        "elbo ↑",
+        "kind",
+        "nats/site",
+        "wall_clock ↓",
+        "× truth",
+        "fit s",
+        "parameters",
+    ):
         assert heading in lines[0]
     assert "nsbench ui" in output
     assert (workspace / "runs" / "smoke" / "report.md").read_text().startswith("| simulator")
@@ -136,7 +157,9 @@ def test_plan_says_hit_and_why_not(smoke):
     workspace, _ = smoke
     text = nsbench("plan", "suites/smoke.yaml", *SMALL, workspace=workspace).stdout
     assert "miss" not in text.replace("0 misses", "")
-    text = nsbench("plan", "suites/smoke.yaml", *SMALL, "--set", "simulators[2].params.width=8", workspace=workspace).stdout
+    text = nsbench(
+        "plan", "suites/smoke.yaml", *SMALL, "--set", "simulators[2].params.width=8", workspace=workspace
+    ).stdout
     assert "params.width: 8 here, 4 in the store" in text
     assert text.count("miss ") == 5  # the model, its evidence, three scores
 

@@ -6,8 +6,8 @@ from itertools import product
 
 import numpy as np
 import pytest
-import toy
 
+import toy
 from nsbench.components import Conditions
 from nsbench.evidence import BrokenContract, collect
 from nsbench.suite import Bounds, Protocol

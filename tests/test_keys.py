@@ -27,7 +27,9 @@ def keys(plan, simulator="learner"):
 
 
 def changed(before, after):
-    return {name.partition("/")[0] if name.startswith("score") else name for name in before if before[name] != after[name]}
+    return {
+        name.partition("/")[0] if name.startswith("score") else name for name in before if before[name] != after[name]
+    }
 
 
 ALL = {"data/train", "data/val", "data/test", "model", "evidence", "score"}
@@ -130,7 +132,14 @@ def package(tmp_path, monkeypatch, request):
 def test_comments_docstrings_and_layout_change_no_digest(package):
     before = package()
     assert package(CODE.replace("# a comment", "").replace("'''A class.'''", "'''Another\n        text.'''")) == before
-    assert package(CODE.replace("return scale(x) + 1", "return (\n                scale(x)\n                + 1\n            )")) == before
+    assert (
+        package(
+            CODE.replace(
+                "return scale(x) + 1", "return (\n                scale(x)\n                + 1\n            )"
+            )
+        )
+        == before
+    )
 
 
 def test_code_and_helpers_change_the_digest(package):

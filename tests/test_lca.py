@@ -5,12 +5,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
-from slow_lca import grow_slowly, neighbour_table
 
 from nsbench.lattices import attached_neighbours
 from nsbench_lca import kernel
 from nsbench_lca.kernel import grow
 from nsbench_lca.morphology import area, boundary
+from slow_lca import grow_slowly, neighbour_table
 
 
 def test_published_check_value_332_steps():
@@ -133,7 +133,9 @@ def test_every_crystal_is_connected():
         for step in np.unique(arrival[arrival > 0]):
             before = np.where((arrival >= 0) & (arrival < step), 1.0, 0.0).astype(np.float32)
             padded = np.pad(before, 1)
-            around = sum(padded[1 + i : 25 + i, 1 + j : 25 + j] for i, j in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)))
+            around = sum(
+                padded[1 + i : 25 + i, 1 + j : 25 + j] for i, j in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1))
+            )
             assert (around[arrival == step] > 0).all()
 
 

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from nsbench_lca.dataset import LCADataset
-from nsbench_lca.params import DatasetParams
 from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as torch_kl
@@ -24,15 +22,18 @@ from nsbench.neural.batches import Shuffled
 from nsbench.neural.conditioning import Standardise
 from nsbench.neural.curves import Diverged
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
-from nsbench.neural.layers import group_norm, upsample
+from nsbench.neural.layers import group_norm
 from nsbench.neural.likelihood import growth_log_likelihood, importance_bound
 from nsbench.neural.model import GrowthModel, LatentGrowth, StepLoss
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import generator, initialised
+from nsbench.neural.resampling import double, halve
 from nsbench.neural.schedules import Ramp, learning_rate_factor, linear_annealing
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.training import DeadlineExceeded
 from nsbench.trajectories import GrowthTrajectories
+from nsbench_lca.dataset import LCADataset
+from nsbench_lca.params import DatasetParams
 
 
 @pytest.fixture(scope="module")
@@ -259,10 +260,22 @@ def test_group_norm_keeps_two_channels_a_group() -> None:
     assert [group_norm(c).num_groups for c in (64, 256, 16, 6, 1, 7)] == [32, 32, 8, 3, 1, 1]
 
 
-def test_upsampling_repeats_each_site() -> None:
-    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    for dtype in (torch.float32, torch.bfloat16):
-        assert torch.equal(upsample(x.to(dtype), 2), F.interpolate(x.to(dtype), scale_factor=2, mode="nearest"))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_resampling_is_that_of_torch(dtype: torch.dtype) -> None:
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).relu().to(dtype)  # ties at zero
+    pairs = [
+        (halve, lambda x: F.max_pool2d(x, 2)),
+        (double, lambda x: F.interpolate(x, scale_factor=2, mode="nearest")),
+    ]
+    for ours, torchs in pairs:
+        results = []
+        for function in (ours, torchs):
+            inputs = x.clone().requires_grad_()
+            out = function(inputs)
+            out.backward(torch.arange(out.numel()).remainder(7).view(out.shape).to(dtype))
+            results.append((out.detach(), inputs.grad))
+        assert torch.equal(results[0][0], results[1][0])
+        assert torch.equal(results[0][1], results[1][1])
 
 
 def test_a_parameter_that_never_differs_becomes_zero() -> None:
@@ -472,7 +485,9 @@ class WiderSimulator(FrontSimulator):
 
 def test_weights_of_another_architecture_are_refused_with_what_differs(crystals, tmp_path: Path) -> None:
     fitted(crystals, tmp_path / "fit").save(tmp_path / "saved")
-    with pytest.raises(ValueError, match=r"model.convolution.weight is \[1, 2, 3, 3\] and should be \[1, 2, 5, 5\]") as e:
+    with pytest.raises(
+        ValueError, match=r"model.convolution.weight is \[1, 2, 3, 3\] and should be \[1, 2, 5, 5\]"
+    ) as e:
         WiderSimulator(RECIPE).load(tmp_path / "saved")
     assert "model.extra.weight is missing" in str(e.value)
 

@@ -7,11 +7,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from nsbench_lca.kernel import grow
 from PIL import Image
 
 from nsbench.pictures import animate, draw_sites, fold, site_map, spread, still
 from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
+from nsbench_lca.kernel import grow
 
 SIZE = 12
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nsbench_lca.dataset import LCADataset
-from nsbench_lca.params import DatasetParams
-from nsbench_pns.model import PNSModel
-from nsbench_pns.params import PNSParams
-from nsbench_pns.simulator import PNS
 from pydantic import ValidationError
 
 from nsbench.components import Conditions, FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.trajectories import GrowthTrajectories
+from nsbench_lca.dataset import LCADataset
+from nsbench_lca.params import DatasetParams
+from nsbench_pns.model import PNSModel
+from nsbench_pns.params import PNSParams
+from nsbench_pns.simulator import PNS
 
 TINY = PNSParams(width=4, latents=3, levels=3, decoder_kernel=5, batch=8)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 
 import pytest
-from conftest import TOY
 
 import nsbench
+from conftest import TOY
 from nsbench.components import Simulator, SimulatorSpec
 from nsbench.events import Notice
 from nsbench.registry import BrokenComponent, Plugin, Registry, UnknownComponent, build, load

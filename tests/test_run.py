@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-import toy
 
+import toy
 from nsbench import results
 from nsbench.events import Notice, RunStarted, StageFinished, TrialFinished
 from nsbench.plan import make_plan
@@ -64,7 +64,9 @@ def test_a_new_metric_reuses_every_rollout_and_a_new_simulator_the_data(bench):
     from conftest import SUITE
 
     bench(SUITE.replace("[length, elbo, wall_clock]", "[length]").replace("  - {use: learner}\n", ""))
-    _, made, _ = bench(SUITE.replace("[length, elbo, wall_clock]", "[length, elbo]").replace("  - {use: learner}\n", ""))
+    _, made, _ = bench(
+        SUITE.replace("[length, elbo, wall_clock]", "[length, elbo]").replace("  - {use: learner}\n", "")
+    )
     assert made == ["elbo of truth", "elbo of coin"]  # "coin" is the noise-free anchor
     _, made, _ = bench(SUITE.replace("[length, elbo, wall_clock]", "[length]"))
     assert made == ["fit of learner", "rollouts of learner", "length of learner"]
@@ -73,7 +75,9 @@ def test_a_new_metric_reuses_every_rollout_and_a_new_simulator_the_data(bench):
 def test_a_failing_trial_is_a_row_with_its_error_and_harms_no_other(bench):
     from conftest import SUITE
 
-    outcome, _, _ = bench(SUITE.replace("  - {use: learner}\n", "  - {use: failing}\n  - {use: amnesiac}\n  - {use: learner}\n"))
+    outcome, _, _ = bench(
+        SUITE.replace("  - {use: learner}\n", "  - {use: failing}\n  - {use: amnesiac}\n  - {use: learner}\n")
+    )
     status = {row.simulator: row.status for row in outcome.rows}
     assert status == {"truth": "ok", "failing": "failed", "amnesiac": "failed", "learner": "ok"}
     errors = {row.simulator: row.error for row in outcome.rows}

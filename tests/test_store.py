@@ -37,9 +37,13 @@ def test_what_was_put_is_found_with_its_facts_and_fields(store):
 
 
 def test_a_failed_draft_leaves_nothing(store):
-    with pytest.raises(KeyboardInterrupt), store.writing(KEY) as draft:
-        (draft.folder / "half").write_text("ha")
-        raise KeyboardInterrupt
+    def write_half():
+        with store.writing(KEY) as draft:
+            (draft.folder / "half").write_text("ha")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert store.find(KEY) is None
     assert [p for p in store.root.rglob("*") if p.is_file()] == []
 

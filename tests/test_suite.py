@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SUITE
 
+from conftest import SUITE
 from nsbench.suite import Suite
 from nsbench.suite_reading import read_suite
 from nsbench.suite_schema import json_schema
@@ -69,7 +69,9 @@ def test_an_empty_file_says_so(write_suite, registry, text):
 
 @pytest.mark.parametrize("text", ["- 1\n", "just words\n", "3\n"])
 def test_what_is_no_mapping_is_no_suite(write_suite, registry, text):
-    assert faults(write_suite(text), registry) == ["suite.yaml:1: a suite is a mapping with datasets, simulators, metrics"]
+    assert faults(write_suite(text), registry) == [
+        "suite.yaml:1: a suite is a mapping with datasets, simulators, metrics"
+    ]
 
 
 def test_a_missing_file_says_so(tmp_path, registry):
@@ -96,7 +98,9 @@ def test_overrides_are_typed_like_the_file_and_named_when_wrong(write_suite, reg
     suite = read_suite(path, registry, ["protocol.horizon=5", "simulators[0].params.rho=2e-1", "seed=7"])
     assert (suite.protocol.horizon, suite.protocol.stride, suite.seed) == (5, 1, 7)
     assert suite.simulators[0].params == {"rho": 0.2}
-    assert faults(path, registry, "protocol.horizon=0") == ["--set protocol.horizon=0: protocol.horizon: must be >= 1, got 0"]
+    assert faults(path, registry, "protocol.horizon=0") == [
+        "--set protocol.horizon=0: protocol.horizon: must be >= 1, got 0"
+    ]
     assert faults(path, registry, "simulators[9].use=x") == ["--set simulators[9].use=x: there is no entry [9]"]
     assert faults(path, registry, "horizon") == ["--set horizon: must be path=value, e.g. protocol.horizon=32"]
 
@@ -147,7 +151,7 @@ def test_the_schema_knows_every_installed_component(registry):
     assert schema["$defs"]["simulator.lca"]["properties"]["sigma"]
     assert "ewd" in schema["properties"]["metrics"]["items"]["anyOf"][1]["enum"]
     text = json.dumps(schema)
-    for reference in set(part.split('"')[0] for part in text.split('"#/$defs/')[1:]):
+    for reference in {part.split('"')[0] for part in text.split('"#/$defs/')[1:]}:
         assert reference in schema["$defs"]
 
 

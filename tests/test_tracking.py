@@ -20,8 +20,9 @@ import pytest
 
 from nsbench.components import Cost
 from nsbench.events import CurvePoint, RunFinished, RunStarted, StageStarted, TrialFinished
+from nsbench.mlflow_runs import DataSplit, TrialRecord, destination, flatten, metrics_of, outcome_digest
 from nsbench.results import ScoreRow, TrialResult
-from nsbench.tracking import DataSplit, Tracker, TrialRecord, destination, flatten, metrics_of, outcome_digest
+from nsbench.tracking import Tracker
 from nsbench.ui import UIError, find_tables, serve
 
 TRIAL = "snow32/cgne/r0"
@@ -149,7 +150,7 @@ def test_experiment_opens_on_its_scores(finished):
     """The columns of the table of runs, sorted by the first metric in its own direction."""
     experiment = client_of(finished).get_experiment_by_name("snow")
     view = json.loads(experiment.tags["mlflow.sharedViewState.nsbench"])
-    columns = ["score/ewd", "score/ewd_floor", "extra/ewd.bins", "score/elbo"]
+    columns = ["score/ewd", "score/ewd_floor", "score/ewd.bins", "score/elbo"]
     assert view["selectedColumns"] == [f"metrics.`{name}`" for name in columns]
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`score/ewd`", True)
     path = f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=nsbench"
@@ -260,7 +261,7 @@ def test_unreachable_server_is_named_once_and_nothing_stops(tmp_path, monkeypatc
     play(listener, StageStarted(TRIAL, "model", "k", "fit"), *curve, TrialFinished(RESULT))
     assert time.monotonic() - before < 10
     (message,) = said
-    assert "nsbench track snow" in message
+    assert "nsbench track SUITE.yaml" in message
     assert "secret" not in message
 
 
@@ -283,18 +284,18 @@ def test_server_that_comes_back_gets_everything(workspace, monkeypatch):
 
 
 def test_server_that_goes_away_in_the_middle_leaves_no_second_run(workspace, monkeypatch):
-    from nsbench import tracking
+    from nsbench import mlflow_runs
 
-    real, said = tracking._log_artifacts, []
+    real, said = mlflow_runs._log_artifacts, []
 
     def fail(*arguments):
         raise ConnectionError("gone")
 
-    monkeypatch.setattr(tracking, "_log_artifacts", fail)
+    monkeypatch.setattr(mlflow_runs, "_log_artifacts", fail)
     listener = tracker(workspace, notify=said.append)
     for event in (STARTED, StageStarted(TRIAL, "model", "k", "fit"), TrialFinished(RESULT)):
         listener(event)
-    monkeypatch.setattr(tracking, "_log_artifacts", real)
+    monkeypatch.setattr(mlflow_runs, "_log_artifacts", real)
     listener(FINISHED)
     assert [run.info.status for run in runs(workspace)] == ["FINISHED"]
     assert len(said) == 1
@@ -304,7 +305,7 @@ def test_two_processes_open_a_fresh_workspace_at_once(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from nsbench.tracking import connect, destination, open_run
+from nsbench.mlflow_runs import connect, destination, open_run
 workspace = Path(sys.argv[1])
 client, experiment = connect(destination(workspace), "snow", workspace / "mlflow.lock")
 open_run(client, experiment, f"snow32/{sys.argv[2]}/r0", 1.0)

@@ -32,7 +32,12 @@ def test_a_wheel_loads_every_component_without_the_checkout(tmp_path):
     subprocess.run([*pip, "install", "--no-deps", "--target", target, wheel], check=True)
     environment = os.environ | {"PYTHONPATH": str(target)}
     done = subprocess.run(
-        [sys.executable, "-c", LIST, str(target)], capture_output=True, text=True, env=environment, cwd=tmp_path, check=True
+        [sys.executable, "-c", LIST, str(target)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        check=True,
     )
     assert done.stdout.splitlines() == [
         "dataset lca",

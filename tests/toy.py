@@ -12,8 +12,17 @@ import numpy as np
 from pydantic import Field
 
 from nsbench import hookimpl
-from nsbench.components import Dataset, DatasetSpec, Metric, MetricSpec, Params, Score
-from nsbench.components import Simulator, SimulatorReference, SimulatorSpec
+from nsbench.components import (
+    Dataset,
+    DatasetSpec,
+    Metric,
+    MetricSpec,
+    Params,
+    Score,
+    Simulator,
+    SimulatorReference,
+    SimulatorSpec,
+)
 from nsbench.trajectories import Domain, GrowthTrajectories, Observable, Parameter
 
 SIZE = 8
