@@ -89,22 +89,26 @@ def _where(tracker: Tracker, workspace: Workspace) -> str:
 
 
 def show(rows: Sequence[TrialResult], console: Console) -> None:
-    """Print the table of results: as a grid on a terminal, as Markdown elsewhere."""
+    """Print the table of results: on a terminal as grids that fit its width, as Markdown elsewhere."""
     if not rows:
         return
     table = results_table(rows)
     if console.is_terminal:
-        console.print(_grid(table))
+        whole = _grid(table)
+        natural = console.measure(whole, options=console.options.update(width=10_000))
+        fits = natural.maximum <= console.width
+        for grid in [whole] if fits else [_grid(table.part(group)) for group in table.groups[1:]]:
+            console.print(grid)
     else:
         console.print(plain(table), highlight=False, markup=False, soft_wrap=True)
     for note in table.notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True, style="dim")
+        console.print(note, highlight=False, markup=False, soft_wrap=not console.is_terminal, style="dim")
 
 
 def _grid(table: Table) -> RichTable:
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for i, heading in enumerate(table.headings):
-        grid.add_column(heading, justify="left" if i == 0 else "right", no_wrap=i == 0)
+        grid.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
     for row in table.rows:
         grid.add_row(*row)
     return grid

@@ -31,7 +31,7 @@ from nsbench.components import (
     Simulator,
     Split,
 )
-from nsbench.environment import cores
+from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
 from nsbench.files import write_whole
 from nsbench.plan import DataPlan, Part, ScorePlan, Trial
@@ -42,7 +42,7 @@ from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
 from nsbench.trajectories import Domain, Trajectories
 
-JOURNAL_SECONDS = 10
+JOURNAL_SECONDS = 5
 """How often a fit's curves and seconds are put on disk."""
 
 
@@ -59,7 +59,7 @@ class Bench:
 
     @property
     def threads(self) -> int:
-        return self.suite.compute.threads or cores()
+        return self.suite.compute.threads or default_threads()
 
     def component(self, part: Part) -> Any:
         """An instance of a part, its libraries held to the suite's threads."""

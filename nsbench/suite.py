@@ -89,7 +89,7 @@ class Compute(Section):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
-    threads: int | None = Field(None, ge=1, description="all cores if not given")
+    threads: int | None = Field(None, ge=1, description="OMP_NUM_THREADS, or all cores, if not given")
 
 
 class Tracking(Section):

@@ -13,11 +13,26 @@ ABSENT = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """Headings and rows of text; the first column names the trial. notes: what must be said below it."""
+    """Headings and rows of text.
+
+    groups: the columns that belong together, first those that name the trial, then a group a metric.
+    notes: what must be said below the table.
+    """
 
     headings: list[str]
     rows: list[list[str]]
+    groups: list[range]
     notes: list[str]
+
+    def part(self, group: range) -> Table:
+        """The columns that name the trial and those of one metric."""
+        columns = [*self.groups[0], *group]
+        return Table(
+            [self.headings[c] for c in columns],
+            [[row[c] for c in columns] for row in self.rows],
+            [self.groups[0], range(len(self.groups[0]), len(columns))],
+            self.notes,
+        )
 
 
 def results_table(results: Sequence[TrialResult]) -> Table:
@@ -31,11 +46,13 @@ def results_table(results: Sequence[TrialResult]) -> Table:
         columns.append(("replicate", [str(r.replicate) for r in results]))
     if any(r.status != "ok" for r in results):
         columns.append(("status", [r.status for r in results]))
+    groups = [range(len(columns))]
     metrics = list(dict.fromkeys(score.metric for r in results for score in r.scores))
     for metric in metrics:
         columns += _metric_columns(metric, [_find(r, metric) for r in results])
+        groups.append(range(groups[-1].stop, len(columns)))
     rows = [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
-    return Table([heading for heading, _ in columns], rows, _notes(results))
+    return Table([heading for heading, _ in columns], rows, groups, _notes(results))
 
 
 def _find(result: TrialResult, metric: str) -> ScoreRow | None:

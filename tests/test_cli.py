@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,18 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "mlflow", "matplotlib", "numba", "scipy", "ot")
 
 
-def nsbench(*arguments, workspace=None, cwd=ROOT, path=()):
-    environment = os.environ | {"COLUMNS": "200", "PYTHONPATH": os.pathsep.join(map(str, path))}
-    if workspace:
-        environment["NSBENCH_WORKSPACE"] = str(workspace)
-    command = [sys.executable, "-m", "nsbench.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
+COMMAND = [sys.executable, "-m", "nsbench.cli"]
+
+
+def surroundings(workspace=None, path=()):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))}
+    return environment | ({"NSBENCH_WORKSPACE": str(workspace)} if workspace else {})
+
+
+def nsbench(*arguments, workspace=None, path=()):
+    command = [*COMMAND, *map(str, arguments)]
+    environment = surroundings(workspace, path) | {"COLUMNS": "200"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False)
 
 
 def modules_after(*arguments):
@@ -189,3 +197,23 @@ def test_a_third_partys_simulator_takes_part(smoke, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| frontier |" in done.stdout
     assert "frontier 0.1" in nsbench("plugins", path=[tmp_path]).stdout
+
+
+def test_ctrl_c_keeps_the_fit_and_says_how_to_go_on(tmp_path):
+    long = ["run", "suites/smoke.yaml", *SMALL, "--set", "budget.transitions=500000", "--no-tracking"]
+    run = subprocess.Popen([*COMMAND, *long], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=surroundings(tmp_path))
+
+    def journals():
+        return list((tmp_path / "work").glob("*/journal.json"))
+
+    while not journals():
+        assert run.poll() is None
+        time.sleep(0.2)
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "interrupted: the same command goes on from here" in output
+    assert rows(tmp_path)["snow16/cgne/r0"]["status"] == "interrupted"
+    journal = json.loads(journals()[0].read_text())
+    assert journal["seconds"] > 1
+    assert [name for name, _, _ in journal["curves"]]
