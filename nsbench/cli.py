@@ -32,10 +32,18 @@ _workspace = click.option(
 
 
 class Commands(click.Group):
-    """Commands in the order in which people meet them."""
+    """Commands in the order in which people meet them; what the system refuses is said in a line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click ends quietly when nobody reads on
+        except OSError as error:  # a workspace that cannot be written, a full disk
+            _fail(f"nsbench: {error}", code=1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,7 +62,12 @@ def run(suite: Path, overrides: tuple[str, ...], workspace: Path, no_tracking: b
     from nsbench.command_run import run_suite
 
     plan, registry = _plan(suite, overrides)
-    sys.exit(run_suite(plan, registry, workspace.resolve(), tracked=not no_tracking, console=_console()))
+    from nsbench.results import UnreadableResults
+
+    try:
+        sys.exit(run_suite(plan, registry, workspace.resolve(), tracked=not no_tracking, console=_console()))
+    except UnreadableResults as error:
+        _fail(f"{error}; mend or remove that file, nothing that was computed is lost")
 
 
 @main.command()
@@ -149,7 +162,12 @@ def track(suite: Path, overrides: tuple[str, ...], workspace: Path, uri: str | N
     from nsbench.command_run import track_suite
 
     planned, registry = _plan(suite, overrides)
-    sys.exit(track_suite(planned, registry, workspace.resolve(), uri=uri, console=_console()))
+    from nsbench.results import UnreadableResults
+
+    try:
+        sys.exit(track_suite(planned, registry, workspace.resolve(), uri=uri, console=_console()))
+    except UnreadableResults as error:
+        _fail(str(error))
 
 
 @main.command()
@@ -216,9 +234,9 @@ def _print_table(headings: list[str], rows: list[Any]) -> None:
     _console().print(table)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = 2) -> NoReturn:
     click.echo(message, err=True)
-    sys.exit(2)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

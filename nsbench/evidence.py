@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from nsbench.components import Conditions, Cost, Evidence, Likelihood, Simulator
-from nsbench.suite import Bounds, Protocol
+from nsbench.protocol import Bounds, Protocol
 from nsbench.trajectories import Trajectories
 
 ALONE_CASES = 4

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 Status = Literal["ok", "failed", "interrupted"]
 
@@ -78,28 +78,41 @@ class TrialResult:
         return cls(**row, scores=tuple(scores))
 
 
+class UnreadableResults(Exception):
+    """A results file with a line that is no result."""
+
+
 def append(path: Path, result: TrialResult) -> None:
-    """Add a row, on disk when this returns."""
+    """Add a row, on disk when this returns. A line that was cut short before is ended first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(result.to_json() + "\n")
+    with path.open("a+b") as file:
+        torn = file.tell() > 0 and _last_byte(file) != b"\n"
+        file.write(b"\n" * torn + result.to_json().encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
 
 
 def load(path: Path) -> list[TrialResult]:
     """The last row of each trial, in the order in which the trials first appear.
 
-    Raises ValueError, naming file and line, for a row that is not one.
+    A row that a lost machine cut short is no row. Raises UnreadableResults, naming file and line, for a
+    line that is something else.
     """
     if not path.exists():
         return []
     rows: dict[str, TrialResult] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            row = TrialResult.from_json(line)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}:{number}: not a result: {error}") from error
+            row = TrialResult.from_json(line.decode())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if line.startswith(b'{"trial"') and not line.endswith(b"}"):
+                continue
+            raise UnreadableResults(f"{path}:{number}: not a result: {error}") from error
         rows[row.trial] = row
     return list(rows.values())
 

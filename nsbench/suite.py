@@ -5,12 +5,12 @@ Suites are pure data; nsbench.suite_reading makes them from files.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nsbench.components import Decode
+from nsbench.protocol import Protocol
 from nsbench.registry import Kind
 
 
@@ -52,30 +52,6 @@ class MetricUse(Use):
     @classmethod
     def _short(cls, value: Any) -> Any:
         return {"use": value} if isinstance(value, str) else value
-
-
-class Bounds(Section):
-    """Importance-weighted bounds, on a random subset of the test transitions."""
-
-    samples: list[int] = Field([1, 16, 64], description="numbers of importance samples K")
-    transitions: int = Field(128, ge=1, description="test transitions in the subset")
-
-    @model_validator(mode="after")
-    def _positive(self) -> Self:
-        if any(k < 1 for k in self.samples):
-            raise ValueError("samples must be >= 1")
-        return self
-
-
-class Protocol(Section):
-    """What makes the comparison fair: the same for all simulators."""
-
-    stride: int = Field(10, ge=1, description="ticks of the domain's clock between frames")
-    horizon: int = Field(64, ge=1, description="frames simulated at most")
-    members: int = Field(1, ge=1, description="rollouts from each start state")
-    decode: Decode = Field("mode", description="each site's likelier state, or a draw")
-    batch: int = Field(64, ge=1, description="trajectories simulated together")
-    bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
 
 
 class Budget(Section):

@@ -92,6 +92,14 @@ def test_a_suite_that_is_not_there_exits_2(tmp_path):
     assert (done.returncode, done.stderr) == (2, f"{tmp_path / 'none.yaml'}: no such file\n")
 
 
+def test_a_workspace_that_cannot_be_is_said_in_a_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = nsbench("run", "suites/smoke.yaml", "--no-tracking", workspace=tmp_path / "file" / "deep")
+    assert done.returncode == 1
+    assert "Not a directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_info_names_parameters_with_bounds_and_defaults():
     assert "sigma: number >= 0 < 1, default 0.01" in nsbench("info", "lca").stdout
     done = nsbench("info", "cgn")

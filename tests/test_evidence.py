@@ -10,7 +10,7 @@ import pytest
 import toy
 from nsbench.components import Conditions
 from nsbench.evidence import BrokenContract, collect
-from nsbench.suite import Bounds, Protocol
+from nsbench.protocol import Bounds, Protocol
 
 PROTOCOL = Protocol(stride=1, horizon=6, batch=7)
 

@@ -165,6 +165,13 @@ def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(regist
             assert not above & modules.keys(), name
 
 
+def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harness(registry):
+    from nsbench.source import _closure
+
+    modules, _ = _closure("nsbench.evidence", frozenset(registry.packages()))
+    assert modules.keys() == {f"nsbench.{name}" for name in ("evidence", "protocol", "components", "trajectories")}
+
+
 def test_seeds_make_the_same_numbers_again_and_other_words_others():
     draws = [generator(seed).random() for seed in ([0, "fit", 1], [0, "fit", 1], [0, "fit", 2], [0, "data", 1])]
     assert draws[0] == draws[1]

@@ -155,5 +155,15 @@ def test_rows_survive_json(bench):
 
 def test_a_line_that_is_no_result_is_named(tmp_path):
     (tmp_path / "r.jsonl").write_text('{"trial": 1}\n')
-    with pytest.raises(ValueError, match=r"r\.jsonl:1: not a result"):
+    with pytest.raises(results.UnreadableResults, match=r"r\.jsonl:1: not a result"):
         results.load(tmp_path / "r.jsonl")
+
+
+def test_a_row_that_was_cut_short_costs_that_row_only(bench):
+    bench()
+    path = bench.workspace.results("line")
+    first, second = path.read_text().splitlines()
+    path.write_text(first + "\n" + second[: len(second) // 2])
+    assert [row.simulator for row in results.load(path)] == ["truth"]
+    bench()
+    assert [row.simulator for row in results.load(path)] == ["truth", "learner"]
