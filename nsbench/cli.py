@@ -60,12 +60,11 @@ def main() -> None:
 def run(suite: Path, overrides: tuple[str, ...], workspace: Path, no_tracking: bool) -> None:
     """Run a suite; run it again and it goes on where it was."""
     from nsbench.command_run import run_suite
-
-    plan, registry = _plan(suite, overrides)
     from nsbench.results import UnreadableResults
 
+    planned, registry = _plan(suite, overrides)
     try:
-        sys.exit(run_suite(plan, registry, workspace.resolve(), tracked=not no_tracking, console=_console()))
+        sys.exit(run_suite(planned, registry, workspace.resolve(), tracked=not no_tracking, console=_console()))
     except UnreadableResults as error:
         _fail(f"{error}; mend or remove that file, nothing that was computed is lost")
 
@@ -160,10 +159,9 @@ def plugins() -> None:
 def track(suite: Path, overrides: tuple[str, ...], workspace: Path, uri: str | None) -> None:
     """Log finished results to MLflow, where that has not been done."""
     from nsbench.command_run import track_suite
-
-    planned, registry = _plan(suite, overrides)
     from nsbench.results import UnreadableResults
 
+    planned, registry = _plan(suite, overrides)
     try:
         sys.exit(track_suite(planned, registry, workspace.resolve(), uri=uri, console=_console()))
     except UnreadableResults as error:

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from nsbench.components import Device
+from nsbench.components import Device, Precision
 
 _PACKAGES = ("nsbench", "numpy", "torch", "numba", "scipy", "pot")
 
@@ -32,6 +32,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def resolve_precision(wanted: Literal["auto", "float32", "bfloat16"], device: Device) -> Precision:
+    """ "auto" is bfloat16 where the device multiplies it natively, else float32.
+
+    Elsewhere bfloat16 is emulated, and several times slower.
+    """
+    if wanted != "auto":
+        return wanted
+    native = cuda_capability() >= 8 if device == "cuda" else bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+    return "bfloat16" if native else "float32"
+
+
 def default_threads() -> int:
     """Threads where a suite names none: OMP_NUM_THREADS, else all cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
@@ -40,12 +51,21 @@ def default_threads() -> int:
 
 def processor() -> str:
     """The processor's own name for itself."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def cpu_flags() -> set[str]:
+    """The processor's features, as Linux names them; empty where they cannot be read."""
+    return set(_cpuinfo("flags").split())
+
+
+def _cpuinfo(field: str) -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+            found = [line.partition(":")[2].strip() for line in file if line.startswith(field)]
     except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+        return ""
+    return found[0] if found else ""
 
 
 @cache
@@ -54,13 +74,24 @@ def cuda_devices() -> int:
     torch = _version("torch")
     if torch is None or torch.endswith("+cpu"):
         return 0
+    return _cuda("cuDeviceGetCount")
+
+
+@cache
+def cuda_capability() -> int:
+    """The first GPU's major compute capability; 0 without one."""
+    return _cuda("cuDeviceGetAttribute", 75, 0) if cuda_devices() else 0  # 75: COMPUTE_CAPABILITY_MAJOR
+
+
+def _cuda(function: str, *arguments: int) -> int:
+    """What a function of CUDA's driver writes to its first argument; 0 where there is no driver."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
-        count = ctypes.c_int(0)
-        ready = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+        value = ctypes.c_int(0)
+        done = driver.cuInit(0) == 0 and getattr(driver, function)(ctypes.byref(value), *arguments) == 0
     except OSError:
         return 0
-    return count.value if ready else 0
+    return value.value if done else 0
 
 
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:

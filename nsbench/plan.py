@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nsbench.components import Conditions, DatasetSpec, SimulatorReference, Split
-from nsbench.environment import resolve_device
+from nsbench.environment import resolve_device, resolve_precision
 from nsbench.registry import Kind, Registry, params_model
 from nsbench.seeds import Seed
 from nsbench.source import source_digest
@@ -103,9 +103,10 @@ class _Planner:
         self.suite = suite
         self.registry = registry
         self.packages = registry.packages()
+        device = resolve_device(suite.compute.device)
         self.conditions = Conditions(
-            device=resolve_device(suite.compute.device),
-            precision=suite.compute.precision,
+            device=device,
+            precision=resolve_precision(suite.compute.precision, device),
             decode=suite.protocol.decode,
         )
         self.data = {use.name: self._data(use) for use in suite.datasets}

@@ -33,7 +33,7 @@ from nsbench.components import (
 )
 from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
-from nsbench.files import write_whole
+from nsbench.journal import Journal
 from nsbench.plan import DataPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
 from nsbench.results import ScoreRow
@@ -41,9 +41,6 @@ from nsbench.seeds import generator
 from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
 from nsbench.trajectories import Domain, Trajectories
-
-JOURNAL_SECONDS = 5
-"""How often a fit's curves and seconds are put on disk."""
 
 
 @dataclass(frozen=True)
@@ -149,48 +146,6 @@ def _fit(bench: Bench, trial: Trial, train: Trajectories, val: Trajectories, dra
     simulator.save(weights)
     (draft.folder / "curves.json").write_text(json.dumps(journal.curves()), encoding="utf-8")
     draft.facts["fit_seconds"] = None if type(simulator).fit is Simulator.fit else journal.seconds
-
-
-class Journal:
-    """The training curves and the seconds of a fit, kept over its interruptions."""
-
-    def __init__(self, workdir: Path, tell: Callable[[tuple[str, float, int]], None]) -> None:
-        self._path = workdir / "journal.json"
-        self._tell = tell
-        kept = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
-        self._points = {(name, step): value for name, value, step in kept.get("curves", [])}
-        self._before = float(kept.get("seconds", 0.0))
-        self._since = self._written = time.perf_counter()
-        self._until: float | None = None
-
-    def log(self, name: str, value: float, step: int) -> None:
-        """A point; one logged again, by a fit that went on from a checkpoint, replaces the old."""
-        if not math.isfinite(value):
-            return  # a curve has gaps where there is no number; the fit itself decides what that means
-        self._points[name, step] = value
-        self._tell((name, value, step))
-        if time.perf_counter() - self._written > JOURNAL_SECONDS:
-            self._write()
-
-    def curves(self) -> list[tuple[str, float, int]]:
-        return [(name, value, step) for (name, step), value in sorted(self._points.items())]
-
-    @property
-    def seconds(self) -> float:
-        """Time spent in the fit, earlier sittings included."""
-        return self._before + (self._until or time.perf_counter()) - self._since
-
-    def __enter__(self) -> Journal:
-        self._since = self._written = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._until = time.perf_counter()
-        self._write()
-
-    def _write(self) -> None:
-        self._written = time.perf_counter()
-        write_whole(self._path, json.dumps({"curves": self.curves(), "seconds": self.seconds}))
 
 
 def simulate(bench: Bench, trial: Trial) -> Evidence:

@@ -64,7 +64,9 @@ class Compute(Section):
     """Where and how networks run."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32", description="of networks; auto: bfloat16 where the device has it, else float32"
+    )
     threads: int | None = Field(None, ge=1, description="OMP_NUM_THREADS, or all cores, if not given")
 
 

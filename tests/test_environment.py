@@ -27,6 +27,13 @@ def test_a_cpu_build_of_torch_has_no_gpu_whatever_the_driver_says(monkeypatch):
     environment.cuda_devices.cache_clear()
 
 
+@pytest.mark.parametrize(("flags", "expected"), [("fpu avx512_bf16", "bfloat16"), ("fpu avx2", "float32")])
+def test_automatic_precision_is_bfloat16_only_where_it_is_native(monkeypatch, flags, expected):
+    monkeypatch.setattr(environment, "cpu_flags", lambda: set(flags.split()))
+    assert environment.resolve_precision("auto", "cpu") == expected
+    assert environment.resolve_precision("float32", "cpu") == "float32"
+
+
 @pytest.mark.parametrize(("variable", "expected"), [("3", 3), ("", None), ("0", None), ("2,1", None)])
 def test_threads_follow_omp_num_threads(monkeypatch, variable, expected):
     monkeypatch.setenv("OMP_NUM_THREADS", variable)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 import toy
 from nsbench import results
 from nsbench.events import Notice, RunStarted, StageFinished, TrialFinished
+from nsbench.journal import Journal
 from nsbench.plan import make_plan
 from nsbench.run import run
 from nsbench.suite_reading import read_suite
@@ -167,3 +169,14 @@ def test_a_row_that_was_cut_short_costs_that_row_only(bench):
     assert [row.simulator for row in results.load(path)] == ["truth"]
     bench()
     assert [row.simulator for row in results.load(path)] == ["truth", "learner"]
+
+
+def test_a_fit_in_two_sittings_keeps_the_curves_and_seconds_of_both(tmp_path):
+    told = []
+    for sitting, step in ((1, 10), (2, 20)):
+        with Journal(tmp_path, told.append) as journal:
+            journal.log("train/loss", 1 / step, step)
+            journal.log("train/loss", float("nan"), step + 1)
+            time.sleep(0.05)
+        assert journal.seconds >= 0.05 * sitting
+    assert journal.curves() == [("train/loss", 0.1, 10), ("train/loss", 0.05, 20)] == told
