@@ -169,6 +169,31 @@ def test_run_again_prints_the_same_table_and_makes_nothing(smoke):
     assert table(again.stdout) == table(output)
 
 
+def test_mlflow_holds_a_run_a_trial_with_the_same_numbers(smoke):
+    from mlflow import MlflowClient
+
+    workspace, _ = smoke
+    client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("smoke")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert sorted(runs) == ["cgne-r0", "floor-r0", "noise-free-r0", "pns-r0"]
+    for row in rows(workspace).values():
+        run = runs[f"{row['simulator']}-r0"]
+        assert run.data.tags["nsbench.trial"] == row["trial"]
+        assert run.data.tags["nsbench.status"] == "ok"
+        for score in row["scores"]:
+            assert run.data.metrics.get(f"score/{score['metric']}") == score["value"]
+    cgne = runs["cgne-r0"]
+    assert cgne.data.params["simulator"] == "cgne"
+    assert cgne.data.params["sim.width"] == "4"
+    assert cgne.data.params["data.size"] == "16"
+    assert {"train/loss", "val/elbo", "cost/fit_s", "cost/ms_per_trajectory"} <= cgne.data.metrics.keys()
+    names = {file.path for folder in ("", "figures") for file in client.list_artifacts(cgne.info.run_id, folder)}
+    assert {"rollouts.gif", "suite.yaml", "figures/ewd.png", "figures/final_states.png"} <= names
+    splits = {entry.tags[0].value for entry in cgne.inputs.dataset_inputs}
+    assert splits == {"train", "val", "test"}
+
+
 def test_plan_says_hit_and_why_not(smoke):
     workspace, _ = smoke
     text = nsbench("plan", "suites/smoke.yaml", *SMALL, workspace=workspace).stdout
