@@ -1,0 +1,120 @@
+"""How fast CGNE and PNS train and step, each way side by side in one run.
+
+    python benchmarks/training.py                       # laptop widths, 32 × 32
+    python benchmarks/training.py --reference           # the papers' widths, 64 × 64
+    python benchmarks/training.py --widths 8 16 --batches 16 64 --threads 2
+
+Prints, for each simulator, width, batch and precision: training transitions a second (loss, gradients,
+clipping, optimizer step), and milliseconds a sampled step of one trajectory, the best of several rounds.
+The rounds of the variants take turns, so that whatever else the machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from nsbench.components import Conditions, Precision
+from nsbench.neural.devices import autocast
+from nsbench.neural.model import GrowthModel
+from nsbench.neural.randomness import initialised
+from nsbench.neural.training import make_optimizer
+from nsbench_cgne.params import CGNEParams
+from nsbench_cgne.simulator import CGNE
+from nsbench_pns.params import PNSParams
+from nsbench_pns.simulator import PNS
+
+
+@dataclass
+class Variant:
+    """A network at a batch and a precision, with the best time that each kind of work took, seconds."""
+
+    name: str
+    model: GrowthModel
+    params: CGNEParams | PNSParams
+    inputs: int
+    batch: int
+    side: int
+    precision: Precision
+    best: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.noise = torch.Generator().manual_seed(0)
+        shape = (self.batch, 1, self.side, self.side)
+        self.x = (torch.rand(shape, generator=self.noise) < 0.3).float()
+        self.x_next = torch.maximum(self.x, (torch.rand(shape, generator=self.noise) < 0.1).float())
+        self.y = torch.randn(self.batch, self.inputs, generator=self.noise)
+        self.optimizer = make_optimizer(self.model, self.params)
+
+    def train(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(Conditions(precision=self.precision)):
+            loss = self.model.loss(self.x, self.x_next, self.y, 1.0, self.noise).total
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 0.25)
+        self.optimizer.step()
+
+    def sample(self) -> None:
+        with torch.inference_mode(), autocast(Conditions(precision=self.precision)):
+            self.model.logits(self.x, self.y, self.noise)
+
+    def time(self, name: str, work: Callable[[], None]) -> None:
+        began = time.perf_counter()
+        work()
+        self.best[name] = min(self.best.get(name, float("inf")), time.perf_counter() - began)
+
+    def report(self) -> str:
+        rate, step = self.batch / self.best["train"], 1000 * self.best["sample"] / self.batch
+        return f"{self.name:24} {self.batch:5} {self.precision:9} {rate:10.1f} {step:10.3f}"
+
+
+def build(simulator: str, width: int, reference: bool, batch: int, precision: Precision) -> Variant:
+    inputs, side = (7, 64) if reference else (1, 32)
+    if simulator == "cgne":
+        latents = {"latent_channels": 64, "latent_width": 64} if reference else {}
+        cgne = CGNE(CGNEParams(width=width, **latents))
+        model, params = initialised(lambda: cgne.build(inputs), 0), cgne.params
+        return Variant(f"cgne, width {width}", model, params, inputs, batch, side, precision)
+    pns = PNS(PNSParams(width=width, **({"latents": 64} if reference else {})))
+    return Variant(
+        f"pns, width {width}", initialised(lambda: pns.build(inputs), 0), pns.params, inputs, batch, side, precision
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", action="store_true", help="the papers' widths on 64 × 64")
+    parser.add_argument("--widths", type=int, nargs="+", default=[16])
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=8)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    sizes = {"cgne": [64], "pns": [128]} if given.reference else {"cgne": given.widths, "pns": given.widths}
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    variants = [
+        build(simulator, width, given.reference, batch, precision)
+        for simulator, widths in sizes.items()
+        for width in widths
+        for batch in given.batches
+        for precision in precisions
+    ]
+    for variant in variants:  # warm-up
+        variant.train()
+        variant.sample()
+    for _ in range(given.rounds):
+        for variant in variants:
+            variant.time("train", variant.train)
+            variant.time("sample", variant.sample)
+    print(f"torch {torch.__version__}, {given.threads} threads")
+    print(f"{'':24} {'batch':>5} {'':9} {'transit./s':>10} {'ms a step':>10}")
+    for variant in variants:
+        print(variant.report())
+
+
+if __name__ == "__main__":
+    main()

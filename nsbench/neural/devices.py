@@ -1,0 +1,19 @@
+"""Where and how precisely a network computes."""
+
+from __future__ import annotations
+
+import torch
+
+from nsbench.components import Conditions
+
+
+def device_of(conditions: Conditions) -> torch.device:
+    """The device of those conditions. Raises RuntimeError for "cuda" where there is none."""
+    if conditions.device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("device 'cuda' was asked for, but this torch finds no CUDA device; use device: cpu")
+    return torch.device(conditions.device)
+
+
+def autocast(conditions: Conditions) -> torch.autocast:
+    """The context of a network's arithmetic: bfloat16 where asked for; weights and sums stay float32."""
+    return torch.autocast(conditions.device, torch.bfloat16, enabled=conditions.precision == "bfloat16")

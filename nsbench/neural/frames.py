@@ -1,0 +1,47 @@
+"""States made on the device, when they are needed, from growth maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nsbench.trajectories import GrowthTrajectories, Trajectories
+
+NEVER = torch.iinfo(torch.int32).max
+
+
+class GrowthFrames:
+    """The frames of n trajectories of growth and what conditions them, y float32[n, P].
+
+    Growth is monotone: the state at frame t is arrival ≤ t. One int32 a site holds a trajectory on the
+    device, whatever its length.
+    """
+
+    def __init__(self, trajectories: Trajectories, y: Tensor) -> None:
+        if not isinstance(trajectories, GrowthTrajectories):
+            raise TypeError(f"growth models learn from GrowthTrajectories, not {type(trajectories).__name__}")
+        if trajectories.domain.stride is None:
+            raise ValueError("a fit needs framed trajectories: the domain has no stride")
+        arrival = np.where(trajectories.arrival < 0, NEVER, trajectories.arrival)
+        self.arrival = torch.from_numpy(arrival).to(y.device)  # [n, H, W]
+        self.y = y
+        self.lengths = trajectories.lengths.astype(np.int64)
+        self.index, self.t = trajectories.transitions()
+        if not len(self.index):
+            raise ValueError("no transition to learn from: every trajectory has a single frame")
+
+    @property
+    def device(self) -> torch.device:
+        return self.arrival.device
+
+    def states(self, index: NDArray[np.int64], t: NDArray[np.int64]) -> Tensor:
+        """float32[b, 1, H, W]: trajectory index[b] at frame t[b]."""
+        arrival = self.arrival[torch.from_numpy(index).to(self.device)]
+        frame = torch.from_numpy(t.astype(np.int32)).to(self.device)
+        return (arrival <= frame[:, None, None]).float()[:, None]
+
+    def conditions(self, index: NDArray[np.int64]) -> Tensor:
+        """y of those trajectories, float32[b, P]."""
+        return self.y[torch.from_numpy(index).to(self.device)]

@@ -1,0 +1,39 @@
+"""The parameters of training that every neural simulator has. Imports no torch: suites are validated by it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nsbench.components import Params
+from nsbench.neural.schedules import Decay
+
+
+class TrainingParams(Params):
+    """How a network is trained. Fractions are of the budget, so that any budget works.
+
+    batch               sequences in an optimizer step (transitions, where nothing is unrolled).
+    accumulate          gradients add up over an unroll before one optimizer step; false: one after each frame.
+    optimizer           "adamw" decouples the weight decay; "adam" adds it to the gradient.
+    learning_rate       its peak.
+    warmup, decay       linear warm-up over that fraction; then constant, or half a cosine to 0.
+    clip                the gradient's norm is clipped to it; null: not clipped.
+    average_from        weights are averaged from that fraction on and the average is what is kept; null: never.
+    average_decay       of an exponential moving average; null: all steps weigh the same (SWA).
+    average_learning_rate  the learning rate while averaging; null: as before.
+    condition           "varying": the parameters that differ between trajectories; "all": all of them.
+    """
+
+    batch: int = Field(64, ge=1, le=65536)
+    accumulate: bool = True
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0, le=1)
+    weight_decay: float = Field(0.01, ge=0, le=1)
+    warmup: float = Field(0.0, ge=0, lt=1)
+    decay: Decay = "constant"
+    clip: float | None = Field(None, gt=0)
+    average_from: float | None = Field(None, ge=0, le=1)
+    average_decay: float | None = Field(None, gt=0, lt=1)
+    average_learning_rate: float | None = Field(None, gt=0, le=1)
+    condition: Literal["varying", "all"] = "varying"

@@ -1,0 +1,226 @@
+"""The base class that makes a network of growth a simulator.
+
+A simulator of one's own says what its network is:
+
+    class Mine(NeuralSimulator):
+        def build(self, inputs: int) -> GrowthModel:
+            return MyNetwork(self.params.width, inputs)
+
+with parameters that extend ``nsbench.neural.params.TrainingParams``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nsbench.components import FitContext, LikelihoodKind, Simulator
+from nsbench.neural.conditioning import Standardise, chosen_parameters, columns_of
+from nsbench.neural.devices import autocast, device_of
+from nsbench.neural.frames import GrowthFrames
+from nsbench.neural.likelihood import importance_bound
+from nsbench.neural.model import GrowthModel
+from nsbench.neural.params import TrainingParams
+from nsbench.neural.randomness import draw_seed, generator, initialised
+from nsbench.neural.rollouts import Step, evolve, grow, joined
+from nsbench.neural.training import Training
+from nsbench.neural.weights import load_weights, read_facts, save_weights
+from nsbench.trajectories import Domain, Trajectories
+
+ROLLOUT_BATCH = 1024
+"""Trajectories that are grown together at most: bounds memory."""
+
+DECODED_SITES = 512 * 32 * 32
+"""Sites that a likelihood decodes at once at most: bounds memory."""
+
+VALIDATION_TRANSITIONS = 256
+
+
+class Network(nn.Module):
+    """A model of growth with the standardisation of its conditioning: what is saved together."""
+
+    def __init__(self, model: GrowthModel, inputs: int) -> None:
+        super().__init__()
+        self.standardise = Standardise(inputs)
+        self.model = model
+
+
+class NeuralSimulator(Simulator):
+    """Fits, rolls out and weighs a network of growth; only the network itself is left to say.
+
+    network     what was learned; None before a fit or a load.
+    parameters  names of the parameters that condition the network, in the order of its inputs.
+    columns     where they stood in ``Trajectories.params`` of the training set.
+    """
+
+    likelihood: ClassVar[LikelihoodKind | None] = "elbo"
+    params: TrainingParams
+
+    network: Network | None = None
+    parameters: Sequence[str] = ()
+    columns: Sequence[int] = ()
+
+    @abstractmethod
+    def build(self, inputs: int) -> GrowthModel:
+        """The network, for that many conditioning parameters, at torch's default initialisation."""
+
+    def lattice_multiple(self) -> int:
+        """A lattice's sides must be divisible by this: 2 for each halving of the resolution."""
+        return 1
+
+    def unroll_length(self, fraction: float, longest: int, rng: np.random.Generator) -> int:
+        """Steps that sequences are unrolled for when that fraction of the budget is spent.
+
+        longest: frames after the first in the longest training trajectory.
+        """
+        return 1
+
+    def fit(self, train: Trajectories, val: Trajectories, ctx: FitContext) -> None:
+        self._check(train.domain)
+        device, seed = device_of(ctx.conditions), draw_seed(ctx.rng)
+        self.conditions = ctx.conditions
+        self.parameters = chosen_parameters(train.domain, self.params.condition)
+        self.columns = columns_of(train.domain, self.parameters)
+        network = initialised(self._make, seed).to(device)
+        network.standardise.measure(train.params[:, list(self.columns)])
+        self.network = network.train()
+        longest = int(train.lengths.max()) - 1
+        Training(
+            network.model,
+            GrowthFrames(train, self._standardised(train.params[:, list(self.columns)])),
+            self.params,
+            ctx,
+            seed=seed,
+            identity=self._identity(train, ctx, seed),
+            unroll=lambda fraction, rng: max(1, min(self.unroll_length(fraction, longest, rng), longest)),
+            validate=self._validation(val, seed),
+        ).run()
+        network.eval()
+
+    def rollout(self, start: Trajectories, steps: int, rng: np.random.Generator) -> Trajectories:
+        self._check(start.domain)
+        network, device = self._trained(), self._device()
+        noise = generator(device, draw_seed(rng))
+        run = grow if network.model.frozen else evolve
+        parts: list[Trajectories] = []
+        with torch.inference_mode(), autocast(self.conditions):
+            for first in range(0, len(start), ROLLOUT_BATCH):
+                some = start.select(slice(first, first + ROLLOUT_BATCH))
+                x = torch.from_numpy(some.frame(0)).to(device)
+                y = self._standardised(some.params[:, columns_of(some.domain, self.parameters)])
+                parts.append(run(some, x, y, steps, self.conditions.decode, self._stepper(noise), noise))
+        return joined(parts)
+
+    def log_likelihood(
+        self,
+        x: NDArray[np.float32],
+        x_next: NDArray[np.float32],
+        params: NDArray[np.float64],
+        samples: int,
+        rng: np.random.Generator,
+    ) -> NDArray[np.float64]:
+        """L_K of each transition: see ``nsbench.neural.likelihood``.
+
+        params: in the order of the domain that the simulator was fitted on.
+        """
+        network, device = self._trained(), self._device()
+        noise, y = generator(device, draw_seed(rng)), self._standardised(params[:, list(self.columns)])
+        decoded = max(1, DECODED_SITES // (x.shape[-2] * x.shape[-1]))
+        rows = max(1, decoded // samples)
+        bounds = []
+        training = network.training
+        network.eval()
+        with torch.inference_mode(), autocast(self.conditions):
+            for first in range(0, len(x), rows):
+                some = slice(first, first + rows)
+                before, after = torch.from_numpy(x[some]).to(device), torch.from_numpy(x_next[some]).to(device)
+                weigh = partial(network.model.log_weights, before, after, y[some], generator=noise)
+                bounds.append(importance_bound(weigh, samples, at_once=decoded).cpu().numpy())
+        network.train(training)
+        return np.concatenate(bounds) if bounds else np.empty(0)
+
+    def save(self, directory: Path) -> None:
+        facts = {"parameters": list(self.parameters), "columns": list(self.columns)}
+        save_weights(directory, self._trained(), {"simulator": type(self).__name__, **facts})
+
+    def load(self, directory: Path) -> None:
+        facts = read_facts(directory)
+        self.parameters, self.columns = facts["parameters"], facts["columns"]
+        network = initialised(self._make, 0)
+        load_weights(directory, network)
+        self.network = network.to(device_of(self.conditions)).eval()
+
+    def size(self) -> int | None:
+        return sum(p.numel() for p in self._trained().parameters())
+
+    def flops(self, start: Trajectories, steps: int, rng: np.random.Generator) -> float | None:
+        """By torch's counter: convolutions and matrix products, two operations a multiply-add."""
+        with FlopCounterMode(display=False) as counter:
+            self.rollout(start, steps, rng)
+        return float(counter.get_total_flops()) / len(start)
+
+    def _make(self) -> Network:
+        return Network(self.build(len(self.parameters)), len(self.parameters))
+
+    def _stepper(self, noise: torch.Generator) -> Step:
+        model = self._trained().model.eval()
+        return lambda x, y: model.logits(x, y, noise)
+
+    def _trained(self) -> Network:
+        if self.network is None:
+            raise RuntimeError(f"{type(self).__name__} has learned nothing yet: fit or load it first")
+        return self.network
+
+    def _device(self) -> torch.device:
+        device = device_of(self.conditions)
+        self._trained().to(device)
+        return device
+
+    def _standardised(self, params: NDArray[np.float64]) -> Tensor:
+        """y of float64[n, len(parameters)], float32[n, P] on the device."""
+        network = self._trained()
+        y = torch.from_numpy(params).to(network.standardise.mean.device, torch.float32)
+        standardised: Tensor = network.standardise(y)
+        return standardised
+
+    def _check(self, domain: Domain) -> None:
+        multiple, name = self.lattice_multiple(), type(self).__name__
+        if any(side % multiple for side in domain.shape):
+            height, width = domain.shape
+            raise ValueError(f"{name} needs lattices whose sides are divisible by {multiple}, got {height}×{width}")
+        if len(domain.channels) != 1 or not domain.irreversible:
+            raise ValueError(f"{name} learns irreversible growth of one channel, got {', '.join(domain.channels)}")
+
+    def _identity(self, train: Trajectories, ctx: FitContext, seed: int) -> dict[str, Any]:
+        """What two trainings must share for one to continue the other."""
+        data = hashlib.sha256()
+        for array in train.arrays().values():
+            data.update(np.ascontiguousarray(array).data)
+        return {
+            "simulator": type(self).__name__,
+            "params": self.params.model_dump(mode="json"),
+            "transitions": ctx.transitions,
+            "conditions": [ctx.conditions.device, ctx.conditions.precision],
+            "seed": seed,
+            "data": data.hexdigest(),
+        }
+
+    def _validation(self, val: Trajectories, seed: int) -> Callable[[], float] | None:
+        """() -> the ELBO on a fixed subset of the validation transitions, the same draws each time."""
+        index, t = val.transitions()
+        if not len(index) or self.likelihood is None:
+            return None
+        chosen = np.random.default_rng([seed, 0, 2]).permutation(len(index))[:VALIDATION_TRANSITIONS]
+        index, t = index[chosen], t[chosen]
+        x, x_next, params = val.at(index, t), val.at(index, t + 1), val.params[index]
+        return lambda: float(self.log_likelihood(x, x_next, params, 1, np.random.default_rng(0)).mean())

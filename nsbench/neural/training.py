@@ -1,0 +1,234 @@
+"""The training loop.
+
+The randomness of iteration k is a pure function of (seed, k): a fit that was interrupted and goes on
+from its last checkpoint ends with the weights, bit for bit on a CPU, that it would have ended with.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nsbench.components import FitContext
+from nsbench.neural.averaging import Average
+from nsbench.neural.batches import Shuffled
+from nsbench.neural.checkpoint import optimizer_tensors, read_checkpoint, restore_optimizer, write_checkpoint
+from nsbench.neural.curves import Curves
+from nsbench.neural.devices import autocast
+from nsbench.neural.frames import GrowthFrames
+from nsbench.neural.model import GrowthModel
+from nsbench.neural.params import TrainingParams
+from nsbench.neural.randomness import generator
+from nsbench.neural.rollouts import next_state
+from nsbench.neural.schedules import learning_rate_factor
+
+UnrollLength = Callable[[float, np.random.Generator], int]
+"""(fraction of the budget spent, randomness) -> steps that the next sequences are unrolled for."""
+
+CHECKPOINT_SECONDS = 30.0
+VALIDATIONS = 10
+
+
+class DeadlineExceeded(TimeoutError):
+    """The fit did not end within its time."""
+
+
+@dataclass
+class Sequences:
+    """Sequences that are being unrolled: trajectory index[b] at frame t[b], in state x [b, 1, H, W]."""
+
+    index: NDArray[np.int64]
+    t: NDArray[np.int64]
+    x: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def ongoing(self, lengths: NDArray[np.int64], most: int) -> Sequences:
+        """Those that have a next frame, at most that many."""
+        keep = np.flatnonzero(self.t + 1 < lengths[self.index])[:most]
+        if len(keep) == len(self):
+            return self
+        return Sequences(self.index[keep], self.t[keep], self.x[torch.from_numpy(keep).to(self.x.device)])
+
+
+class Training:
+    """A training as it stands: weights, average, optimizer, and how much of the budget is spent.
+
+    seed      of all randomness.
+    identity  what a checkpoint must agree on to be continued.
+    unroll    how long the sequences of an iteration are.
+    validate  () -> the ELBO of the weights as they stand, nats a transition.
+    """
+
+    def __init__(
+        self,
+        model: GrowthModel,
+        frames: GrowthFrames,
+        recipe: TrainingParams,
+        ctx: FitContext,
+        *,
+        seed: int,
+        identity: dict[str, Any],
+        unroll: UnrollLength,
+        validate: Callable[[], float] | None = None,
+    ) -> None:
+        self.model, self.frames, self.recipe, self.ctx = model, frames, recipe, ctx
+        self.seed, self.identity, self.unroll, self.validate = seed, identity, unroll, validate
+        self.starts = Shuffled(len(frames.index), seed)
+        self.optimizer = make_optimizer(model, recipe)
+        self.average: Average | None = None
+        self.curves = Curves(ctx)
+        self.iteration = self.started = self.done = 0  # iterations, sequences, transitions
+
+    def run(self) -> None:
+        """Train until the budget is spent; the model is left with the weights to keep.
+
+        Raises Diverged, and DeadlineExceeded; the last good checkpoint stays.
+        """
+        path = self.ctx.workdir / "checkpoint.safetensors"
+        self.resume(path)
+        saved = time.monotonic()
+        while self.done < self.ctx.transitions:
+            if self.ctx.seconds_left() <= 0:
+                self.checkpoint(path)
+                raise DeadlineExceeded(f"out of time after {self.done} of {self.ctx.transitions} transitions")
+            before = self.done
+            self.iterate()
+            self.report(before)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self.checkpoint(path)
+                saved = time.monotonic()
+        if self.average is not None:
+            self.average.swap()
+
+    def iterate(self) -> None:
+        """One iteration: sequences unrolled for as many frames as the schedule says, and learned from."""
+        fraction = self.done / self.ctx.transitions
+        steps = self.unroll(fraction, np.random.default_rng([self.seed, self.iteration]))
+        noise = generator(self.frames.device, self.seed, self.iteration)
+        self.optimizer.zero_grad(set_to_none=True)
+        for _ in self.backpropagate(self.sequences(), steps, fraction, noise):
+            if not self.recipe.accumulate:
+                self.learn(fraction)
+        if self.recipe.accumulate:
+            self.learn(fraction)
+        self.iteration += 1
+
+    def learn(self, fraction: float) -> None:
+        """One optimizer step with the gradients that have added up."""
+        self.curves.check(self.done)
+        if self.recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(fraction)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.take_average()
+
+    def sequences(self) -> Sequences:
+        """The next sequences, each at its first frame, in its true state."""
+        count = min(self.recipe.batch, self.ctx.transitions - self.done)
+        chosen = self.starts.take(self.started, count)
+        self.started += count
+        index, t = self.frames.index[chosen], self.frames.t[chosen]
+        return Sequences(index, t, self.frames.states(index, t))
+
+    def backpropagate(
+        self, sequences: Sequences, steps: int, fraction: float, noise: torch.Generator
+    ) -> Iterator[None]:
+        """Gradients of each frame of the sequences in turn; yields after each.
+
+        After the first, a frame goes on from the state that the model itself made, guided by the posterior
+        and detached: the errors that a rollout meets. Sequences that end leave the batch. Gradients that
+        accumulate make the mean over the frames and the sequences begun with.
+        """
+        begun = len(sequences) * (steps if self.recipe.accumulate else 1)
+        for step in range(steps):
+            sequences = sequences.ongoing(self.frames.lengths, self.ctx.transitions - self.done)
+            if not len(sequences):
+                return
+            x, x_next = sequences.x, self.frames.states(sequences.index, sequences.t + 1)
+            with autocast(self.ctx.conditions):
+                out = self.model.loss(x, x_next, self.frames.conditions(sequences.index), fraction, noise)
+            (out.total * (len(sequences) / begun)).backward()  # type: ignore[no-untyped-call]
+            self.done += len(sequences)
+            self.curves.add(len(sequences), {"loss": out.total, **out.terms})
+            yield
+            if step + 1 < steps:
+                guided = next_state(x, out.guided.detach(), "mode", self.model.frozen, noise)
+                sequences = replace(sequences, t=sequences.t + 1, x=guided)
+
+    def learning_rate(self, fraction: float) -> float:
+        recipe = self.recipe
+        if recipe.average_learning_rate is not None and self.averages(fraction):
+            return recipe.average_learning_rate
+        return recipe.learning_rate * learning_rate_factor(fraction, recipe.warmup, recipe.decay)
+
+    def averages(self, fraction: float) -> bool:
+        return self.recipe.average_from is not None and fraction >= self.recipe.average_from
+
+    def take_average(self) -> None:
+        if self.averages(self.done / self.ctx.transitions):
+            if self.average is None:
+                self.average = Average(self.model, self.recipe.average_decay)
+            self.average.update()
+
+    def report(self, before: int) -> None:
+        """Progress, and the points of the curves that are due since `before` transitions."""
+        total = self.ctx.transitions
+        self.ctx.progress(self.done, total)
+        self.curves.write(self.done)
+        if self.validate is None or self.done * VALIDATIONS // total == before * VALIDATIONS // total:
+            return
+        if self.average is not None:
+            self.average.swap()
+        self.ctx.log("val/elbo", self.validate(), self.done)
+        if self.average is not None:
+            self.average.swap()
+
+    def checkpoint(self, path: Path) -> None:
+        """Write everything that the rest of the training depends on."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        facts: dict[str, Any] = {"identity": self.identity}
+        facts |= {"iteration": self.iteration, "started": self.started, "done": self.done}
+        if self.average is not None:
+            tensors |= {f"average.{name}": value for name, value in self.average.weights.items()}
+            facts["averaged"] = self.average.count
+        write_checkpoint(path, tensors, facts)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint, if there is one of the same training."""
+        if not path.exists():
+            return
+        tensors, facts = read_checkpoint(path, self.frames.device)
+        if facts["identity"] != self.identity:
+            warnings.warn(f"{path.name} is of another training; this one starts from the beginning", stacklevel=2)
+            return
+        self.model.load_state_dict(_under("model.", tensors))
+        restore_optimizer(self.optimizer, _under("optimizer.", tensors))
+        if "averaged" in facts:
+            self.average = Average(self.model, self.recipe.average_decay)
+            self.average.count, self.average.weights = facts["averaged"], _under("average.", tensors)
+        self.iteration, self.started, self.done = facts["iteration"], facts["started"], facts["done"]
+
+
+def make_optimizer(model: GrowthModel, recipe: TrainingParams) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019), or Adam with the decay added to the gradient."""
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    # Fused: one pass over the weights, and the same numbers.
+    return kind(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

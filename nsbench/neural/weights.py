@@ -1,0 +1,44 @@
+"""Weights on disk: safetensors, and JSON that says what they belong to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+def save_weights(directory: Path, module: nn.Module, facts: dict[str, Any]) -> None:
+    """Write weights.safetensors and model.json into the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    save_file(tensors, directory / "weights.safetensors")
+    (directory / "model.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def read_facts(directory: Path) -> dict[str, Any]:
+    """What `save_weights` was told."""
+    facts: dict[str, Any] = json.loads((directory / "model.json").read_text(encoding="utf-8"))
+    return facts
+
+
+def load_weights(directory: Path, module: nn.Module) -> None:
+    """Read weights into a module of the same architecture. Raises ValueError that says what differs."""
+    found = load_file(directory / "weights.safetensors")
+    if differences := _differences(module.state_dict(), found):
+        shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
+        raise ValueError(f"these weights are of another architecture: {shown}")
+    module.load_state_dict(found)
+
+
+def _differences(expected: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
+    missing = [f"{name} is missing" for name in expected if name not in found]
+    unknown = [f"{name} is not in the model" for name in found if name not in expected]
+    shapes = [
+        f"{name} is {list(found[name].shape)} and should be {list(value.shape)}"
+        for name, value in expected.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    return shapes + missing + unknown

@@ -1,0 +1,74 @@
+"""PNS's distribution of the next state, and its loss.
+
+    e = P·(x, y),  h = e + UNet(e),  p(z | h),  q(z | h, x'),  logits = L·(e + decoder(h, z))
+
+Minartz et al. 2023 (arXiv 2305.14286).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
+from nsbench.neural.layers import beside, broadcast
+from nsbench.neural.likelihood import site_cross_entropy
+from nsbench.neural.model import LatentGrowth, StepLoss
+from nsbench.neural.schedules import linear_annealing
+from nsbench_pns.network import Decoder, LatentEncoder, UNet
+from nsbench_pns.params import PNSParams
+
+
+class Forwarded(NamedTuple):
+    """The embedding e of the present, and h, what the forward model makes of it: [b, width, H, W]."""
+
+    embedded: Tensor
+    h: Tensor
+
+
+class PNSModel(LatentGrowth[Forwarded]):
+    """The networks of PNS put together, for `inputs` conditioning parameters."""
+
+    def __init__(self, params: PNSParams, inputs: int) -> None:
+        super().__init__()
+        self.params, self.frozen = params, params.frozen_state
+        self.embed = nn.Conv2d(1 + inputs, params.width, 1)
+        self.forward_model = UNet(params)
+        self.prior_encoder = LatentEncoder(params.width, params)
+        self.posterior_encoder = LatentEncoder(params.width + 1, params)
+        self.decoder = Decoder(params)
+        self.logit = nn.Conv2d(params.width, 1, 1)
+
+    def context(self, x: Tensor, y: Tensor) -> Forwarded:
+        embedded = self.embed(beside(x, broadcast(y, like=x)))
+        return Forwarded(embedded, embedded + self.forward_model(embedded))
+
+    def repeat(self, context: Forwarded, times: int) -> Forwarded:
+        return Forwarded(*(part.repeat_interleave(times, 0) for part in context))
+
+    def prior(self, context: Forwarded) -> Gaussian:
+        gaussian: Gaussian = self.prior_encoder(context.h)
+        return gaussian
+
+    def posterior(self, context: Forwarded, x_next: Tensor) -> Gaussian:
+        gaussian: Gaussian = self.posterior_encoder(beside(context.h, x_next.to(context.h.dtype)))
+        return gaussian
+
+    def decode(self, context: Forwarded, z: Tensor) -> Tensor:
+        logits: Tensor = self.logit(context.embedded + self.decoder(context.h, z))
+        return logits
+
+    def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
+        """Error + β·KL, nats a transition; latents below their free bits give no gradient."""
+        p = self.params
+        context = self.context(x, y)
+        prior, posterior = self.prior(context), self.posterior(context, x_next)
+        logits = self.decode(context, posterior.sample(generator))
+        errors = site_cross_entropy(logits, x_next)
+        error = (errors * (1 - x) if p.frozen_state else errors).flatten(1).sum(1).mean()
+        kl = kl_divergence(posterior, prior)
+        charged = free_bits(kl, p.free_bits).sum(1).mean()
+        total = error + p.kl_weight * linear_annealing(fraction, p.kl_annealing) * charged
+        return StepLoss(total, logits, {"error": error.detach(), "kl": kl.detach().sum(1).mean()})
