@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nsbench.components import Conditions, FitContext
 from nsbench.neural.randomness import initialised
+from nsbench.neural.schedules import Ramp
 from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
 from nsbench_cgne.model import CGNEModel
 from nsbench_cgne.params import CGNEParams
@@ -22,8 +23,23 @@ from nsbench_cgne.simulator import CGNE
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.params import DatasetParams
 
-REFERENCE = CGNEParams(width=64, latent_channels=64, latent_width=64)
-TINY = CGNEParams(width=4, latent_channels=2, latent_width=4, batch=8)
+REFERENCE = CGNEParams(
+    width=64,
+    latent_channels=64,
+    latent_width=64,
+    condition_decoder=False,
+    decoder_dropout=Ramp(first=1.0, last=0.1, begin=0.1, end=0.19),
+)
+TINY = CGNEParams(
+    width=4,
+    latent_channels=2,
+    latent_width=4,
+    batch=8,
+    unroll=3,
+    kl_weight=1.0,
+    condition_decoder=False,
+    decoder_dropout=Ramp(first=1.0, last=0.1, begin=0.1, end=0.19),
+)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from nsbench.neural.likelihood import growth_log_likelihood, importance_bound
 from nsbench.neural.model import GrowthModel, LatentGrowth, StepLoss
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import generator, initialised
-from nsbench.neural.resampling import double, halve
+from nsbench.neural.resampling import double, doubled_convolution, halve
 from nsbench.neural.schedules import Ramp, learning_rate_factor, linear_annealing
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.training import DeadlineExceeded
@@ -525,3 +525,16 @@ def test_nothing_warns_in_an_ordinary_fit(crystals, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         FrontSimulator(RECIPE).fit(*crystals, make_context(tmp_path))
+
+
+def test_a_convolution_of_doubled_maps_is_the_same_without_doubling_them():
+    convolution = torch.nn.Conv2d(5, 7, 3, padding=1).double()
+    x = torch.randn(2, 5, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    plain, ours = convolution(double(x)), doubled_convolution(x, convolution)
+    torch.testing.assert_close(ours, plain)
+    for one, other in zip(
+        torch.autograd.grad(ours.square().sum(), [x, convolution.weight]),
+        torch.autograd.grad(plain.square().sum(), [x, convolution.weight]),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)

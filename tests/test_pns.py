@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 
 from nsbench.components import Conditions, FitContext
@@ -15,6 +16,7 @@ from nsbench.trajectories import GrowthTrajectories
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.params import DatasetParams
 from nsbench_pns.model import PNSModel
+from nsbench_pns.network import convolved_constant
 from nsbench_pns.params import PNSParams
 from nsbench_pns.simulator import PNS
 
@@ -53,6 +55,13 @@ def test_the_latents_are_one_vector_whatever_the_lattice() -> None:
     for side in (16, 32):
         context = model.context(torch.zeros(2, 1, side, side), torch.zeros(2, 1))
         assert model.prior(context).mean.shape == (2, 3)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (4, 7)])
+def test_a_constant_map_is_convolved_without_the_map(shape: tuple[int, int]) -> None:
+    z, weight = torch.randn(2, 3, generator=noise()), torch.randn(5, 3, 11, 11, generator=noise(1))
+    plain = F.conv2d(z[:, :, None, None].expand(-1, -1, *shape), weight, padding=5)
+    torch.testing.assert_close(convolved_constant(z, weight, shape), plain, atol=2e-4, rtol=1e-4)
 
 
 def test_the_loss_without_free_bits_is_the_negative_elbo() -> None:

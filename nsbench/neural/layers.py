@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nsbench.neural.resampling import double, halve
+from nsbench.neural.resampling import double, doubled_convolution, halve
 
 
 def group_norm(channels: int, most: int = 32) -> nn.GroupNorm:
@@ -19,7 +19,17 @@ def group_norm(channels: int, most: int = 32) -> nn.GroupNorm:
     covered; at the reference's widths this gives its 32 groups.
     """
     groups = next(g for g in range(max(1, min(most, channels // 2)), 0, -1) if channels % g == 0)
-    return nn.GroupNorm(groups, channels)
+    return GroupNorm(groups, channels)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group norm that computes on contiguous maps whatever the layout: torch's CPU kernel for bfloat16
+    in channels-last takes ten times as long as the two copies that this costs. See docs/tuning.md."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda or x.is_contiguous():
+            return super().forward(x)
+        return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
 
 
 class ResidualBlock(nn.Module):
@@ -49,10 +59,14 @@ class Down(ResidualBlock):
 
 
 class Up(ResidualBlock):
-    """Twice the resolution (nearest neighbour), then a residual block."""
+    """Twice the resolution (nearest neighbour), then a residual block.
+
+    What reads the upsampled maps is computed without making them: see ``doubled_convolution``.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(double(x))
+        inner = F.gelu(self.first_norm(doubled_convolution(x, self.first)))
+        return F.gelu(self.second_norm(self.second(inner)) + double(self.project(x)))
 
 
 def perceptron(sizes: list[int], activation: Callable[[], nn.Module] = nn.GELU) -> nn.Sequential:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def halve(x: Tensor) -> Tensor:
     """The maximum of each 2 × 2 sites, [b, C, H/2, W/2]; H and W are even."""
-    if x.is_cuda or torch.is_grad_enabled():
+    if torch.is_grad_enabled() or not _slow_in_torch(x):
         return F.max_pool2d(x, 2)
     upper = torch.maximum(x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2])
     lower = torch.maximum(x[:, :, 1::2, 0::2], x[:, :, 1::2, 1::2])
@@ -23,7 +23,11 @@ def halve(x: Tensor) -> Tensor:
 
 def double(x: Tensor) -> Tensor:
     """Each site as 2 × 2 sites, [b, C, 2·H, 2·W]."""
-    return F.interpolate(x, scale_factor=2, mode="nearest") if x.is_cuda else _doubled(x)
+    return _doubled(x) if _slow_in_torch(x) else F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def _slow_in_torch(x: Tensor) -> bool:
+    return not x.is_cuda and x.is_contiguous()
 
 
 class _Double(torch.autograd.Function):
@@ -40,3 +44,26 @@ class _Double(torch.autograd.Function):
 def _doubled(x: Tensor) -> Tensor:
     out: Tensor = _Double.apply(x)  # type: ignore[no-untyped-call]
     return out
+
+
+def doubled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """convolution(double(x)) for a 3 × 3 convolution with padding 1, at 4/9 of the operations.
+
+    After doubling, the three taps of a row fall on two sites of x, on which two depends on the phase (even
+    or odd): each of the four phases is a 2 × 2 convolution of x, whose weights are sums of the 3 × 3 ones.
+    """
+    rows = _two_taps(convolution.weight, 2)
+    weight = torch.cat([phase for row in rows for phase in _two_taps(row, 3)])  # [4·O, C, 2, 2]
+    bias = None if convolution.bias is None else convolution.bias.repeat(4)
+    height, width = x.shape[2:]
+    phases = F.conv2d(F.pad(x, (1, 1, 1, 1)), weight, bias).unflatten(1, (2, 2, -1))  # [b, 2, 2, O, H+1, W+1]
+    lines = [
+        torch.stack([phases[:, a, b, :, a : a + height, b : b + width] for b in (0, 1)], -1).flatten(-2) for a in (0, 1)
+    ]
+    return torch.stack(lines, -2).flatten(-3, -2)
+
+
+def _two_taps(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Three taps along `dim`, as two on sites before doubling: of the even and of the odd phase."""
+    before, here, after = weight.split(1, dim)
+    return torch.cat((before, here + after), dim), torch.cat((before + here, after), dim)

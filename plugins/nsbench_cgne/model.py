@@ -55,6 +55,8 @@ class CGNEModel(LatentGrowth[Present]):
             self.decoder_embed = perceptron([inputs, params.embedding_width, params.embedding])
         self.decoder = Decoder(1 + (params.embedding if params.condition_decoder else 0), params)
         self.regressor = Regressor(inputs, params) if params.auxiliary_weight > 0 else None
+        # Otherwise gradients of some bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
+        self.to(memory_format=torch.channels_last)
 
     def context(self, x: Tensor, y: Tensor) -> Present:
         return Present(x, y)

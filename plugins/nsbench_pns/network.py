@@ -5,11 +5,12 @@ Minartz et al. 2023 (arXiv 2305.14286). All maps have `width` channels at every 
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
-from nsbench.neural.layers import ResidualBlock, beside, broadcast
+from nsbench.neural.layers import ResidualBlock, beside
 from nsbench.neural.resampling import double, halve
 from nsbench_pns.params import PNSParams
 
@@ -61,12 +62,30 @@ class Decoder(nn.Module):
     def __init__(self, params: PNSParams) -> None:
         super().__init__()
         w, kernel = params.width, params.decoder_kernel
-        wide = nn.Conv2d(w + params.latents, w, kernel, padding=kernel // 2)
-        further = (nn.Conv2d(w, w, 3, padding=1) for _ in range(params.decoder_layers))
-        self.convolutions = nn.ModuleList([wide, *further])
+        self.wide = nn.Conv2d(w + params.latents, w, kernel, padding=kernel // 2)
+        self.further = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for _ in range(params.decoder_layers))
 
     def forward(self, h: Tensor, z: Tensor) -> Tensor:
-        features = beside(h, broadcast(z.to(h.dtype), like=h))
-        for position, convolution in enumerate(self.convolutions):
-            features = convolution(features if position == 0 else F.relu(features))
+        of_h, of_z = self.wide.weight[:, : h.shape[1]], self.wide.weight[:, h.shape[1] :]
+        features = F.conv2d(h, of_h, self.wide.bias, padding=self.wide.padding)
+        features = features + convolved_constant(z, of_z, (h.shape[2], h.shape[3]))
+        for convolution in self.further:
+            features = convolution(F.relu(features))
         return features
+
+
+def convolved_constant(z: Tensor, weight: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The "same" convolution of z [b, C] broadcast over a lattice, without the lattice: [b, O, H, W].
+
+    A constant map gives Σ_ij R_yi (Σ_c z_c w_ocij) C_xj at site (y, x), R and C saying which taps fall
+    inside: the kernel is summed once a sample, not once a site. weight: [O, C, k, k], k odd.
+    """
+    kernel = torch.einsum("bc,ocij->boij", z, weight)
+    rows, columns = (taps_inside(size, weight.shape[-1], weight.device) for size in shape)
+    return rows @ kernel @ columns.T
+
+
+def taps_inside(size: int, taps: int, device: torch.device) -> Tensor:
+    """float32[size, taps]: 1 where a centred kernel's tap, at that site, falls inside the lattice."""
+    reached = torch.arange(size, device=device)[:, None] + torch.arange(taps, device=device) - taps // 2
+    return ((reached >= 0) & (reached < size)).float()

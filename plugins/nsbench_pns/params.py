@@ -31,6 +31,7 @@ class PNSParams(TrainingParams):
     unroll: int | None = Field(None, ge=1, le=1000, description="longest; null: a third of a trajectory. null")
 
     batch: int = Field(32, ge=1, le=65536, description="sequences in an optimizer step; 32")
+    accumulate: bool = Field(True, description="one optimizer step after a whole unroll, not after each frame; true")
     optimizer: Literal["adam", "adamw"] = Field("adam", description='"adam"')
     learning_rate: float = Field(1e-3, gt=0, le=1, description="its peak; 1e-4")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="added to the gradient; 1e-4")
