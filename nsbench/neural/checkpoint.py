@@ -39,9 +39,12 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo `optimizer_tensors`."""
+    """Undo `optimizer_tensors`, each tensor in the memory layout of its weight: fused steps rely on it."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         position, name = key.split(".")
-        state.setdefault(int(position), {})[name] = value
+        weight = weights[int(position)]
+        laid_out = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+        state.setdefault(int(position), {})[name] = laid_out
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

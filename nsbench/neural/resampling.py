@@ -56,7 +56,8 @@ def doubled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     weight = torch.cat([phase for row in rows for phase in _two_taps(row, 3)])  # [4·O, C, 2, 2]
     bias = None if convolution.bias is None else convolution.bias.repeat(4)
     height, width = x.shape[2:]
-    phases = F.conv2d(F.pad(x, (1, 1, 1, 1)), weight, bias).unflatten(1, (2, 2, -1))  # [b, 2, 2, O, H+1, W+1]
+    phases = F.conv2d(F.pad(x, (1, 1, 1, 1)), weight, bias)
+    phases = phases.view(len(x), 2, 2, -1, height + 1, width + 1)  # [b, 2, 2, O, H+1, W+1]
     lines = [
         torch.stack([phases[:, a, b, :, a : a + height, b : b + width] for b in (0, 1)], -1).flatten(-2) for a in (0, 1)
     ]
@@ -65,5 +66,5 @@ def doubled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
 
 def _two_taps(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """Three taps along `dim`, as two on sites before doubling: of the even and of the odd phase."""
-    before, here, after = weight.split(1, dim)
+    before, here, after = (weight.narrow(dim, tap, 1) for tap in range(3))
     return torch.cat((before, here + after), dim), torch.cat((before + here, after), dim)

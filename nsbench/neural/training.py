@@ -219,7 +219,9 @@ class Training:
         restore_optimizer(self.optimizer, _under("optimizer.", tensors))
         if "averaged" in facts:
             self.average = Average(self.model, self.recipe.average_decay)
-            self.average.count, self.average.weights = facts["averaged"], _under("average.", tensors)
+            self.average.count = facts["averaged"]
+            for name, value in _under("average.", tensors).items():
+                self.average.weights[name].copy_(value)
         self.iteration, self.started, self.done = facts["iteration"], facts["started"], facts["done"]
 
 

@@ -56,7 +56,7 @@ class CGNEModel(LatentGrowth[Present]):
         self.decoder = Decoder(1 + (params.embedding if params.condition_decoder else 0), params)
         self.regressor = Regressor(inputs, params) if params.auxiliary_weight > 0 else None
         # Otherwise gradients of some bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def context(self, x: Tensor, y: Tensor) -> Present:
         return Present(x, y)

@@ -26,7 +26,7 @@ class CGNEParams(TrainingParams):
     frozen_state: bool = Field(True, description="attached sites stay attached; false: sites are sampled anew. true")
 
     attached_weight: float = Field(0.1, ge=0, description="weight of the error on attached sites; 0.1")
-    kl_weight: float = Field(0.3, ge=0, description="β; 1")
+    kl_weight: float = Field(0.2, ge=0, description="β; 1")
     kl_annealing: float = Field(0.16, ge=0, le=1, description="β grows linearly over that fraction; 0.16")
     kl_mean: Literal["sites", "latents"] = Field(
         "sites", description='the KL is a mean over sites (with the error: the ELBO a site) or latents; "latents"'
@@ -35,7 +35,7 @@ class CGNEParams(TrainingParams):
     auxiliary_weight: float = Field(0.1, ge=0, description="weight of the regression of y from z; 0: none. 1")
     auxiliary_width: int = Field(128, ge=1, le=4096, description="hidden units of that regressor; 128")
     decoder_dropout: Ramp | None = Field(
-        Ramp(first=1.0, last=0.05, begin=0.05, end=0.12),
+        Ramp(first=1.0, last=0.05, begin=0.03, end=0.08),
         description="probability that the decoder sees zeros instead of x; null: none. 1 until 0.1, to 0.1 at 0.19",
     )
     unroll: int = Field(1, ge=1, le=1000, description="sequences are unrolled for 1 to that many frames; 30")
@@ -43,9 +43,9 @@ class CGNEParams(TrainingParams):
 
     batch: int = Field(16, ge=1, le=65536, description="sequences in an optimizer step; 64")
     accumulate: bool = Field(True, description="one optimizer step after a whole unroll, not after each frame; true")
-    learning_rate: float = Field(1.5e-3, gt=0, le=1, description="its peak; 1e-3")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="its peak; 1e-3")
     weight_decay: float = Field(0.01, ge=0, le=1, description="of AdamW; 0.01")
-    warmup: float = Field(0.03, ge=0, lt=1, description="linear warm-up over that fraction; 0")
+    warmup: float = Field(0.02, ge=0, lt=1, description="linear warm-up over that fraction; 0")
     decay: Decay = Field("cosine", description='"constant", or half a "cosine" to 0; "constant"')
     clip: float | None = Field(0.25, gt=0, description="the gradient's norm is clipped to it; 0.25")
     average_from: float | None = Field(0.8, ge=0, le=1, description="weights are averaged from there; null: never. 0.8")

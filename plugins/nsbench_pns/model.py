@@ -41,7 +41,7 @@ class PNSModel(LatentGrowth[Forwarded]):
         self.decoder = Decoder(params)
         self.logit = nn.Conv2d(params.width, 1, 1)
         # Otherwise gradients of bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def context(self, x: Tensor, y: Tensor) -> Forwarded:
         embedded = self.embed(beside(x, broadcast(y, like=x)))
