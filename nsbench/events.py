@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ class Event:
 class RunStarted(Event):
     """The run of a suite begins.
 
-    trials: their identities, in the order in which they will run. pending: (trial, stage) for each
-    artifact that is not in the store yet.
+    trials: their identities, in the order in which they will run. pending: key -> stage of each artifact
+    that is not in the store yet.
     """
 
     suite: str
     invocation: str
     trials: tuple[str, ...]
-    pending: tuple[tuple[str, Stage], ...] = ()
+    pending: Mapping[str, Stage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Clock:
     kind took, or is about to take, in this run; a kind not met yet is not counted.
     """
 
-    pending: list[tuple[str, Stage]] = field(default_factory=list)
+    pending: dict[str, Stage] = field(default_factory=dict)
     slowest: dict[Stage, float] = field(default_factory=lambda: defaultdict(float))
     stage: Stage | None = None
     since: float = 0.0
@@ -48,12 +48,11 @@ class Clock:
 
     def hear(self, event: Event) -> None:
         if isinstance(event, RunStarted):
-            self.pending = list(event.pending)
+            self.pending = dict(event.pending)
         elif isinstance(event, StageStarted):
             self.stage, self.since, self.first_done = event.stage, time.monotonic(), None
             self.done = self.total = 0
-            if (event.trial, event.stage) in self.pending:
-                self.pending.remove((event.trial, event.stage))
+            self.pending.pop(event.key, None)
         elif isinstance(event, StageProgress):
             if self.first_done is None:
                 self.first_done, self.first_at = event.done, time.monotonic()
@@ -78,7 +77,7 @@ class Clock:
             expected[self.stage] = max(expected.get(self.stage, 0.0), whole)
         if not expected:
             return None
-        return (left or 0.0) + sum(expected.get(stage, 0.0) for _, stage in self.pending)
+        return (left or 0.0) + sum(expected.get(stage, 0.0) for stage in self.pending.values())
 
 
 def stage_line(event: StageFinished) -> str:

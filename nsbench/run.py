@@ -149,14 +149,10 @@ class AnchorScores:
             return None
 
 
-def pending(plan: Plan, store: Store) -> tuple[tuple[str, Stage], ...]:
-    """(trial, stage) for each artifact that is not in the store, each artifact once."""
-    missing: dict[str, tuple[str, Stage]] = {}
-    for trial in plan.trials:
-        for key in stage_keys(trial):
-            if not store.has(key):
-                missing.setdefault(key.digest, (trial.id, key.stage))
-    return tuple(missing.values())
+def pending(plan: Plan, store: Store) -> dict[str, Stage]:
+    """Key -> stage of each artifact that is not in the store."""
+    keys = [key for trial in plan.trials for key in stage_keys(trial)]
+    return {key.digest: key.stage for key in keys if not store.has(key)}
 
 
 def stage_keys(trial: Trial) -> list[Key]:
