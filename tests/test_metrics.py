@@ -31,7 +31,7 @@ def test_identical_samples_are_at_distance_zero():
 
 def test_a_shift_is_its_own_length():
     rho, sample, _ = cases()
-    assert expected_wasserstein(rho, sample, [*sample, 3, 4]) == pytest.approx(5)
+    assert expected_wasserstein(rho, sample, sample + np.array([3, 4])) == pytest.approx(5)
 
 
 def test_a_shift_that_grows_with_rho_is_averaged_over_bins():
@@ -72,13 +72,13 @@ def test_the_largest_rho_is_in_the_last_bin_and_empty_bins_do_not_count():
     cells = bin_cells(rho, sample, sample, 16)
     assert [cell.index.tolist() for cell in cells] == [[0, 1], [2]]
     assert cells[-1].high == 1.0
-    other = [*sample, [0, 0], [0, 0], [8, 0]]
+    other = sample + np.array([[0, 0], [0, 0], [8, 0]])
     assert expected_wasserstein(rho, sample, other) == pytest.approx(4)
 
 
 def test_a_single_value_of_rho_is_one_bin():
     _, sample, _ = cases(10)
-    assert expected_wasserstein(np.full(10, 0.5), sample, [*sample, 1, 0]) == pytest.approx(1)
+    assert expected_wasserstein(np.full(10, 0.5), sample, sample + np.array([1, 0])) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("broken", [np.zeros((3, 2)), np.full((4, 2), np.nan)])
