@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,12 +74,3 @@ def evolve(
     values = torch.stack(frames, dim=1).cpu().numpy()  # [n, T, 1, H, W]
     lengths = torch.full((len(x),), steps + 1, dtype=torch.int32).numpy()
     return FieldTrajectories(start.params, lengths, start.domain, values).stopped()
-
-
-def joined(parts: list[Trajectories]) -> Trajectories:
-    """Trajectories of one domain, one after another."""
-    if len(parts) == 1:
-        return parts[0]
-    arrays = [part.arrays() for part in parts]
-    together = {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]}
-    return type(parts[0])(domain=parts[0].domain, **together)

@@ -32,7 +32,7 @@ from nsbench.neural.likelihood import importance_bound
 from nsbench.neural.model import GrowthModel
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import draw_seed, generator, initialised
-from nsbench.neural.rollouts import Step, evolve, grow, joined
+from nsbench.neural.rollouts import Step, evolve, grow
 from nsbench.neural.training import Training
 from nsbench.neural.weights import load_weights, read_facts, save_weights
 from nsbench.trajectories import Domain, Trajectories
@@ -119,7 +119,7 @@ class NeuralSimulator(Simulator):
                 x = torch.from_numpy(some.frame(0)).to(device)
                 y = self._standardised(some.params[:, columns_of(some.domain, self.parameters)])
                 parts.append(run(some, x, y, steps, self.conditions.decode, self._stepper(noise), noise))
-        return joined(parts)
+        return type(parts[0]).joined(parts)
 
     def log_likelihood(
         self,
