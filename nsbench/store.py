@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 import uuid
@@ -24,7 +23,7 @@ from typing import Any
 
 from nsbench.environment import environment
 from nsbench.events import Stage
-from nsbench.files import sync_tree
+from nsbench.files import sync, sync_tree
 
 MANIFEST = "manifest.json"
 
@@ -129,7 +128,7 @@ class Store:
             if not self.has(key):
                 raise
             shutil.rmtree(draft.folder)  # another process was first, with the same content
-        _sync_folder(target.parent)
+        sync(target.parent)
 
     def manifests(self, stage: Stage) -> Iterator[dict[str, Any]]:
         """Every readable manifest of a stage."""
@@ -168,11 +167,3 @@ def _digest(data: dict[str, Any]) -> str:
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+import numpy as np
 import pytest
 
 from nsbench.registry import Registry
@@ -30,6 +31,28 @@ budget: {transitions: 100}
 def registry() -> Registry:
     """What is installed, and the toy plugin."""
     return Registry([*entry_points(group="nsbench"), TOY])
+
+
+@pytest.fixture
+def one_thread():
+    """Networks this small are sooner done on one thread, above all on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def crystals():
+    """(train, val) at 16 × 16: 24 and 6 crystals in frames of 3 events."""
+    from nsbench_lca.dataset import LCADataset
+    from nsbench_lca.params import DatasetParams
+
+    dataset = LCADataset(DatasetParams(size=16, train=24, val=6))
+    train = dataset.prepare("train", np.random.default_rng(1)).framed(3, 32)
+    return train, dataset.prepare("val", np.random.default_rng(2)).framed(3, 32)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,20 +42,7 @@ TINY = CGNEParams(
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are sooner done on one thread, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def crystals() -> tuple[GrowthTrajectories, GrowthTrajectories]:
-    dataset = LCADataset(DatasetParams(size=16, train=24, val=6))
-    train = dataset.prepare("train", np.random.default_rng(1)).framed(3, 32)
-    return train, dataset.prepare("val", np.random.default_rng(2)).framed(3, 32)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_context(workdir: Path, transitions: int = 200, precision: str = "float32") -> FitContext:

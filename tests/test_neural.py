@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -33,26 +32,10 @@ from nsbench.neural.resampling import double, doubled_convolution, halve
 from nsbench.neural.schedules import Ramp, learning_rate_factor, linear_annealing
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.training import DeadlineExceeded
-from nsbench.trajectories import GrowthTrajectories
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.params import DatasetParams
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are sooner done on one thread, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def crystals() -> tuple[GrowthTrajectories, GrowthTrajectories]:
-    """(train, val) at 16 × 16: 24 and 6 crystals in frames of 3 events."""
-    dataset = LCADataset(DatasetParams(size=16, train=24, val=6))
-    train = dataset.prepare("train", np.random.default_rng(1)).framed(3, 32)
-    return train, dataset.prepare("val", np.random.default_rng(2)).framed(3, 32)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Front(GrowthModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,6 @@ from pydantic import ValidationError
 
 from nsbench.components import Conditions, FitContext
 from nsbench.neural.randomness import initialised
-from nsbench.trajectories import GrowthTrajectories
-from nsbench_lca.dataset import LCADataset
-from nsbench_lca.params import DatasetParams
 from nsbench_pns.model import PNSModel
 from nsbench_pns.network import convolved_constant
 from nsbench_pns.params import PNSParams
@@ -24,20 +20,7 @@ from nsbench_pns.simulator import PNS
 TINY = PNSParams(width=4, latents=3, levels=3, decoder_kernel=5, batch=8)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are sooner done on one thread, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def crystals() -> tuple[GrowthTrajectories, GrowthTrajectories]:
-    dataset = LCADataset(DatasetParams(size=16, train=24, val=6))
-    train = dataset.prepare("train", np.random.default_rng(1)).framed(3, 32)
-    return train, dataset.prepare("val", np.random.default_rng(2)).framed(3, 32)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def model_of(params: PNSParams) -> PNSModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from nsbench.files import write_whole
+
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Tensors as safetensors with the facts as JSON in its header: written aside, fsynced, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
+    """Tensors as safetensors with the facts as JSON in its header."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with aside.open("wb") as file:
-        file.write(save(on_cpu, {"facts": json.dumps(facts)}))
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    write_whole(path, save(on_cpu, {"facts": json.dumps(facts)}))
 
 
 def read_checkpoint(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
