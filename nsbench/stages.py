@@ -127,6 +127,19 @@ def fit(bench: Bench, trial: Trial) -> tuple[Simulator, float | None]:
 def _fit(bench: Bench, trial: Trial, train: Trajectories, val: Trajectories, draft: Draft) -> None:
     simulator: Simulator = bench.component(trial.part)
     simulator.conditions = bench.conditions
+    curves: list[tuple[str, float, int]] = []
+    draft.facts["fit_seconds"] = None
+    if type(simulator).fit is not Simulator.fit:  # ground truths have nothing to learn
+        journal = _learn(bench, trial, simulator, train, val)
+        curves, draft.facts["fit_seconds"] = journal.curves(), journal.seconds
+    weights = draft.folder / "weights"
+    weights.mkdir()
+    simulator.save(weights)
+    (draft.folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
+
+
+def _learn(bench: Bench, trial: Trial, simulator: Simulator, train: Trajectories, val: Trajectories) -> Journal:
+    """Fit, in a work directory that outlasts an interruption; returns the diary of all sittings."""
     workdir = bench.work / trial.model.digest
     workdir.mkdir(parents=True, exist_ok=True)
     journal = Journal(workdir, lambda point: bench.emit(CurvePoint(trial.id, *point)))
@@ -141,11 +154,7 @@ def _fit(bench: Bench, trial: Trial, train: Trajectories, val: Trajectories, dra
     ctx.workdir.mkdir(exist_ok=True)
     with journal:
         simulator.fit(train, val, ctx)
-    weights = draft.folder / "weights"
-    weights.mkdir()
-    simulator.save(weights)
-    (draft.folder / "curves.json").write_text(json.dumps(journal.curves()), encoding="utf-8")
-    draft.facts["fit_seconds"] = None if type(simulator).fit is Simulator.fit else journal.seconds
+    return journal
 
 
 def simulate(bench: Bench, trial: Trial) -> Evidence:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 RULES = {"alpha": 0.14, "beta": 1.1, "gamma": 7e-5, "theta": 8.5e-3, "kappa": 7e-3, "mu": 4.8e-2}
@@ -22,8 +24,14 @@ def neighbour_table(size: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, columns
 
 
-def grow_slowly(rho: float, size: int, stop_margin: int = 5, max_steps: int = 10_000) -> tuple[np.ndarray, int]:
-    """(arrival map, steps) of a noise-free crystal."""
+def grow_slowly(
+    rho: float,
+    size: int,
+    stop_margin: int = 5,
+    max_steps: int = 10_000,
+    noise: Callable[[int], np.ndarray] = lambda step: np.ones(()),
+) -> tuple[np.ndarray, int]:
+    """(arrival map, steps) of a crystal. noise: what the vapour is multiplied with in a step, [N, N]."""
     alpha, beta, gamma, theta, kappa, mu = RULES.values()
     rows, columns = neighbour_table(size)
     interior = np.zeros((size, size), bool)
@@ -50,6 +58,7 @@ def grow_slowly(rho: float, size: int, stop_margin: int = 5, max_steps: int = 10
             np.where(melting, b - mu * b, b),
             np.where(melting, c - gamma * c, c),
         )
+        d = np.where(interior & ~attached, d * noise(step), d)
         arrival[new] = step
         if new[size - stop_margin].any() or new[:, size - stop_margin].any():
             return arrival, step

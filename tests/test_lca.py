@@ -9,6 +9,7 @@ import pytest
 from nsbench.lattices import attached_neighbours
 from nsbench_lca import kernel
 from nsbench_lca.kernel import grow
+from nsbench_lca.layout import GHOST, RESERVOIR, layout
 from nsbench_lca.morphology import area, boundary
 from slow_lca import grow_slowly, neighbour_table
 
@@ -40,45 +41,115 @@ def test_noise_breaks_the_symmetry():
     assert (arrival != arrival.transpose(0, 2, 1)).any()
 
 
-def test_mass_is_conserved_when_the_reservoir_is_sealed():
-    """Σ (b + c + d), sites on the axes weighing ½, stays what it was, step by step, to float32 rounding.
-
-    Sealed: the reservoir's sites hold nothing and reflect, like attached ones.
-    """
-    size = 24
-    padded = (size + 1, size + 1)
-    vapour, other = np.empty(padded, np.float32), np.zeros(padded, np.float32)
-    b, c, weight = np.zeros(padded, np.float32), np.zeros(padded, np.float32), np.empty(padded, np.float32)
-    neighbours, attached = np.zeros(padded, np.int8), np.zeros(padded, np.bool_)
-    front, grown = np.empty((size * size, 2), np.int32), np.empty((size * size, 2), np.int32)
+def sealed_crystal(size: int, symmetry: str) -> tuple[kernel.Memory, kernel.Crystal, int, np.ndarray]:
+    """(lattice, crystal, front, law) of a vapour whose reservoir holds nothing and reflects, like attached sites."""
+    lattice = layout(size, symmetry, 5)
+    rim = lattice.weight == RESERVOIR
+    for ghost in np.flatnonzero(lattice.weight == GHOST):
+        rim[ghost] = rim[kernel.mirrored_site(lattice.stride, ghost)]
+    around = sum(
+        np.roll(rim, d) for d in (1, -1, lattice.stride, -lattice.stride, lattice.stride + 1, -lattice.stride - 1)
+    )
     law = np.array([0.14, 1.1, 7e-5, 8.5e-3, 7e-3, 4.8e-2, 0.5, 0], np.float32)
-    front_size = kernel.seed_crystal(law[6], vapour, c, neighbours, weight, attached, front)
-    interior = np.zeros(padded, bool)
-    interior[1:size, 1:size] = True
-    vapour[~interior] = 0
-    rows, columns = neighbour_table(size)
-    reservoir_neighbours = ((rows == size - 1) | (columns == size - 1)).sum(-1)
-    weight[1:, 1:] += reservoir_neighbours.astype(np.float32)
-    share = np.where(interior, 1.0, 0.0)
-    share[1, 1:size] = share[1:size, 1] = 0.5
-    share[1, 1] = 1 / 3  # the centre belongs to three sectors
+    memory = kernel.memory(lattice)
+    crystal, front = kernel.seed_crystal(law[6], memory)
+    crystal.vapour[:, lattice.weight <= 0] = 0
+    crystal.weight[lattice.weight > 0] += around[lattice.weight > 0].astype(np.float32)
+    law[6] = 0  # what passes over the lattice write to the reservoir
+    return memory, crystal, front, law
 
-    def mass() -> float:
-        return float(((b.astype(np.float64) + c + vapour) * share).sum())
 
-    before, grown_sites = mass(), 0
-    for _ in range(150):
-        kernel.mirror(vapour)
-        kernel.diffuse(vapour, weight, other)
-        vapour, other = other, vapour
-        count = kernel.react(vapour, b, c, neighbours, front, front_size, law, grown)
-        after = mass()
-        assert after == pytest.approx(before, rel=3e-7)
-        before = after
-        if count:
-            front_size = kernel.attach(grown, count, neighbours, weight, attached, front, front_size)
-        grown_sites += count
-    assert grown_sites > 30
+@pytest.mark.parametrize("symmetry", ["quadrant", "none"])
+def test_mass_is_conserved_when_the_reservoir_is_sealed(symmetry):
+    """Σ (b + c + d) stays what it was, step by step, to float32 rounding.
+
+    In a quadrant sites on the axes weigh ½, and the centre, which belongs to three sectors, ⅓.
+    """
+    lattice, crystal, front, law = sealed_crystal(24, symmetry)
+    share = (lattice.weight > 0).astype(float)
+    if symmetry == "quadrant":
+        table = layout(24, symmetry, 5).map(share)
+        table[0] /= 2
+        table[1:, 0] /= 2
+        table[0, 0] = 1 / 3
+
+    def mass(step: int) -> float:
+        masses = crystal.boundary_mass.astype(np.float64) + crystal.crystal_mass + crystal.vapour[step % 2]
+        return float((masses * share).sum())
+
+    before, attached = mass(0), 0
+    for step in range(1, 151):
+        front, count = kernel.advance(crystal, lattice, law, np.uint64(0), step, front)
+        assert mass(step) == pytest.approx(before, rel=3e-7)
+        before, attached = mass(step), attached + count
+    assert attached > 30
+
+
+def test_the_whole_crystal_is_six_quadrants_when_there_is_no_noise():
+    """Its first sector is the quadrant, and it has all twelve symmetries of the hexagonal lattice."""
+    rho = [0.4, 0.5, 0.6]
+    whole, quadrant = (grow(rho, size=24, sigma=0, seed=0, symmetry=symmetry) for symmetry in ("none", "quadrant"))
+    np.testing.assert_array_equal(whole.arrival[:, 24:, 24:], quadrant.arrival)
+    np.testing.assert_array_equal(whole.steps, quadrant.steps)
+    for arrival in whole.arrival:
+        i, j = np.nonzero(arrival >= 0) - np.array(24)[..., None]
+        for turned in ((i - j, i), (j, i)):  # a turn by 60°, a reflection: together they generate the group
+            np.testing.assert_array_equal(arrival[24 + turned[0], 24 + turned[1]], arrival[24 + i, 24 + j])
+
+
+def test_noise_breaks_the_symmetry_of_the_whole_crystal():
+    arrival = grow([0.5], size=24, sigma=0.01, seed=0, symmetry="none").arrival[0, 1:, 1:]
+    assert (arrival != arrival[::-1, ::-1]).any()
+
+
+def test_a_whole_crystal_stops_at_the_margin_of_its_hexagon():
+    growth = grow([0.45, 0.6], size=24, sigma=0.01, seed=0, symmetry="none", stop_margin=7)
+    i, j = np.indices((48, 48)) - 24
+    radius = np.maximum(np.maximum(abs(i), abs(j)), abs(i - j))
+    for arrival, steps in zip(growth.arrival, growth.steps, strict=True):
+        assert radius[arrival >= 0].max() == 24 - 7
+        assert set(radius[arrival == steps]) >= {17}
+        assert radius[(arrival >= 0) & (arrival < steps)].max() == 16
+
+
+def test_float64_grows_the_crystals_of_the_slow_implementation_with_the_same_noise():
+    """The slow one is given the kernel's random signs."""
+    size, seed, sigma = 20, 11, 0.02
+    lattice = layout(size, "quadrant", 5)
+    own = kernel.random_word(kernel.stream(seed), np.uint64(2))
+
+    def noise(step: int) -> np.ndarray:
+        words = np.empty((lattice.length + 63) // 64, np.uint64)
+        kernel.draw_signs(words, own, step)
+        bits = np.unpackbits(words.view(np.uint8), bitorder="little")[: lattice.length]
+        return np.where(lattice.map(bits), 1 + sigma, 1 - sigma)
+
+    ours = grow([0.4, 0.5, 0.55], size=size, sigma=sigma, seed=seed, precision="float64")
+    arrival, steps = grow_slowly(0.55, size, noise=noise)
+    np.testing.assert_array_equal(ours.arrival[2], arrival)
+    assert ours.steps[2] == steps
+
+
+def test_float32_and_float64_grow_the_same_crystals_without_noise():
+    rho = np.linspace(0.36, 0.63, 8)
+    single, double = (grow(rho, size=32, sigma=0, seed=0, precision=p).arrival for p in ("float32", "float64"))
+    np.testing.assert_array_equal(single, double)
+
+
+@pytest.mark.parametrize("size", [8, 9, 15, 16, 17, 31, 33, 100])
+def test_every_size_grows_the_crystal_of_the_largest_while_the_rim_is_far(size):
+    """Vectors of sixteen sites end in the middle of most rows: what lies beyond must not be felt."""
+    arrival, steps = grow_slowly(0.6, size, stop_margin=3, max_steps=150)
+    ours = grow([0.6], size=size, sigma=0, seed=0, stop_margin=3, max_steps=150)
+    np.testing.assert_array_equal(ours.arrival[0], arrival)
+    assert ours.steps[0] == steps
+
+
+def test_a_large_set_may_be_grown_in_parts():
+    rho = np.linspace(0.4, 0.6, 7)
+    whole = grow(rho, size=20, sigma=0.01, seed=3).arrival
+    parts = [grow(rho[k : k + 3], size=20, sigma=0.01, seed=3, first=k).arrival for k in (0, 3, 6)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
 def test_growth_does_not_depend_on_threads():
@@ -111,13 +182,17 @@ def test_random_signs_are_fair_and_independent_of_their_neighbours():
 
 
 def test_noise_keeps_the_mean_vapour_and_has_the_stated_size():
-    vapour = np.ones((201, 201), np.float32)
-    kernel.shake(vapour, np.float32(0.1), np.uint64(5), 1)
-    inside = vapour[1:200, 1:200].astype(float)
-    assert np.unique(inside.round(6)).tolist() == [0.9, 1.1]
+    lattice = kernel.memory(layout(200, "quadrant", 5))
+    crystal, _ = kernel.seed_crystal(np.float32(1), lattice)
+    vapour = crystal.vapour[0]
+    kernel.draw_signs(crystal.signs, np.uint64(5), 1)
+    kernel.shake(vapour, crystal.signs.view(np.uint16), crystal.open, lattice, np.float32(1), np.float32(0.1))
+    shaken = layout(200, "quadrant", 5).map(vapour).astype(float)
+    inside = shaken[:199, :199].ravel()
+    assert np.unique(inside[1:].round(6)).tolist() == [0.9, 1.1]
     assert abs(inside.mean() - 1) < 4 * 0.1 / 199
-    assert (vapour[200] == 1).all()
-    assert (vapour[:, 200] == 1).all()
+    assert (shaken[199] == 1).all()
+    assert (shaken[:, 199] == 1).all()
 
 
 def test_growth_stops_at_the_margin_and_not_before():

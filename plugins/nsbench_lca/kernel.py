@@ -3,35 +3,43 @@
 The rules are those of Gravner & Griffeath, "Modeling snow crystal growth II", Physica D 237 (2008), with
 the noise of section III of that paper, as Timmer, Minartz and Menkovski use them (arXiv 2405.16608).
 
-Lattice: one 120° sector of a hexagonal lattice in skewed coordinates, the crystal's centre at (0, 0). The
-neighbours of (i, j) are (i±1, j), (i, j±1), (i+1, j+1) and (i−1, j−1); the axes are mirrors, so that
-(−1, j) is (1, j+1) and (i, −1) is (i+1, 1). Row and column N−1 are a reservoir of vapour density ρ.
+The front are the free sites with an attached neighbour; nothing but vapour changes elsewhere. A step:
 
-In the compiled functions arrays are [N+1, N+1] with one ghost row and column: site (i, j) is at
-[i+1, j+1]. The vapour's ghosts are the mirrored sites; attached sites hold no vapour.
+    diffuse  the vapour of all sites, from one buffer into the other
+    react    freezing, attachment and melting on the front
+    attach   what new sites change: their neighbours' counts and the front
+    shake    noise in the vapour of all sites
+
+Weights are k + 1 for a free site with k attached neighbours, 0 for an attached one, negative for sites that
+the rules leave alone. How a lattice lies in memory: ``nsbench_lca.layout``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numba
 import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 
+from nsbench_lca.layout import GHOST, RESERVOIR, Layout, Symmetry, layout
+from nsbench_lca.vectors import LANES, diffuse_vector, fma, shake_vector
+
+SHIFT = LANES.bit_length() - 1
+"""The vector of site s is s >> SHIFT; numba's // checks for zero and for signs."""
+
 LAWS = ("alpha", "beta", "gamma", "theta", "kappa", "mu", "rho", "sigma")
 """The parameters of the rules, in the order in which the compiled functions take them."""
-
-_ROWS = np.array([-1, 1, 0, 0, 1, -1])
-_COLUMNS = np.array([0, 0, -1, 1, 1, -1])
 
 
 @dataclass(frozen=True, eq=False)
 class Growth:
     """What n crystals did.
 
-    arrival: int32[n, N, N]; 0 at the seed, s >= 1 where the site attached in step s, −1 for never.
+    arrival: int32[n, H, W]; 0 at the seed, s >= 1 where the site attached in step s, −1 for never. H = W = N
+             for quadrants, 2N for whole crystals.
     steps:   int32[n], the number of steps grown.
     """
 
@@ -47,6 +55,9 @@ def grow(
     seed: int,
     stop_margin: int = 5,
     max_steps: int = 10_000,
+    symmetry: Symmetry = "quadrant",
+    first: int = 0,
+    precision: Literal["float32", "float64"] = "float32",
     alpha: ArrayLike = 0.14,
     beta: ArrayLike = 1.1,
     gamma: ArrayLike = 7e-5,
@@ -54,31 +65,39 @@ def grow(
     kappa: ArrayLike = 7e-3,
     mu: ArrayLike = 4.8e-2,
 ) -> Growth:
-    """Grow one crystal for each entry of `rho`, until a site of row or column N − stop_margin attaches.
+    """Grow one crystal for each entry of `rho`, until it comes within `stop_margin` rows of the rim.
 
     rho: float64[n], vapour density of the start and of the reservoir. The other parameters are numbers,
-    or arrays [n] where they differ between crystals. size: N, sites along an axis of the quadrant. sigma:
-    relative noise of the vapour in each step, in [0, 1). The crystal at position k depends on `seed`, k
-    and its own parameters alone: not on the number of threads, nor on what else is grown.
+    or arrays [n] where they differ between crystals. size: N, sites from the centre to the rim, both
+    included. sigma: relative noise of the vapour in each step, in [0, 1). symmetry: "quadrant" grows one
+    120° sector between mirrors, "none" the whole crystal, whose noise may break the symmetry.
+
+    The crystal at position k depends on `seed`, `first` + k and its own parameters alone: not on the number
+    of threads, nor on what else is grown. `first` lets a large set be grown in parts.
 
     Raises ValueError for parameters outside of sense.
     """
-    rho = np.atleast_1d(np.asarray(rho, dtype=np.float64))
-    given = {"alpha": alpha, "beta": beta, "gamma": gamma, "theta": theta, "kappa": kappa, "mu": mu}
-    given |= {"rho": rho, "sigma": sigma}
-    laws = np.stack([np.broadcast_to(np.asarray(given[name], np.float64), rho.shape) for name in LAWS], axis=1)
-    _check(laws, rho.shape, size, stop_margin, max_steps)
-    arrival = np.full((len(rho), size, size), -1, dtype=np.int32)
-    steps = np.zeros(len(rho), dtype=np.int32)
-    key = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+    laws = stack_laws(rho, sigma, alpha=alpha, beta=beta, gamma=gamma, theta=theta, kappa=kappa, mu=mu)
+    check(laws, size, stop_margin, max_steps)
+    lattice = layout(size, symmetry, stop_margin)
+    arrival = np.full((len(laws), lattice.side, lattice.side), -1, dtype=np.int32)
+    steps = np.zeros(len(laws), dtype=np.int32)
     with numba.parallel_chunksize(1):
-        _grow_all(laws.astype(np.float32), key, stop_margin, max_steps, arrival, steps)
+        _grow_all(laws.astype(precision), stream(seed), first, memory(lattice), max_steps, arrival, steps)
     return Growth(arrival, steps)
 
 
-def _check(laws: NDArray[np.float64], shape: tuple[int, ...], size: int, stop_margin: int, max_steps: int) -> None:
-    if len(shape) != 1:
-        raise ValueError(f"rho must be one number a crystal, got an array of shape {shape}")
+def stack_laws(rho: ArrayLike, sigma: ArrayLike, **others: ArrayLike) -> NDArray[np.float64]:
+    """float64[n, 8] in the order of LAWS; numbers are repeated for each entry of rho."""
+    rho = np.atleast_1d(np.asarray(rho, dtype=np.float64))
+    if rho.ndim != 1:
+        raise ValueError(f"rho must be one number a crystal, got an array of shape {rho.shape}")
+    given = {"rho": rho, "sigma": sigma, **others}
+    return np.stack([np.broadcast_to(np.asarray(given[name], np.float64), rho.shape) for name in LAWS], axis=1)
+
+
+def check(laws: NDArray[np.float64], size: int, stop_margin: int, max_steps: int) -> None:
+    """Raises ValueError for parameters that make no crystal."""
     if size < 4:
         raise ValueError(f"size must be >= 4, got {size}")
     if not 2 <= stop_margin < size:
@@ -93,6 +112,51 @@ def _check(laws: NDArray[np.float64], shape: tuple[int, ...], size: int, stop_ma
             raise ValueError(f"{name} must be in [0, 1), got {worst:g}")
 
 
+def stream(seed: int) -> np.uint64:
+    """The key of a seed's random numbers."""
+    return np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+
+
+class Memory(NamedTuple):
+    """What the compiled functions need of a ``Layout``."""
+
+    stride: int
+    top: int
+    centre: int
+    mirrored: bool
+    weight: NDArray[np.int8]
+    stop: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+
+
+def memory(lattice: Layout) -> Memory:
+    return Memory(
+        lattice.stride, lattice.top, lattice.centre, lattice.mirrored, lattice.weight, lattice.stop, lattice.rows
+    )
+
+
+class Crystal(NamedTuple):
+    """The state of a crystal while it grows: flat arrays [length] in the order of a layout.
+
+    vapour         [2, length]: step s reads it at [1 − s % 2] and leaves it, with its noise, at [s % 2].
+    weight         see the module; of the vapour's type, as it is multiplied with it.
+    boundary_mass, crystal_mass
+    open           int16[length / LANES]: sites of each vector that may attach still.
+    signs          uint64: the random bits of the step, one a site of the flat arrays.
+    front, born    uint32[.]: places of the front's sites, and of those that attach in a step. Unsigned, so
+                   that numba need not look for negative indices.
+    """
+
+    vapour: NDArray[np.floating]
+    weight: NDArray[np.floating]
+    boundary_mass: NDArray[np.floating]
+    crystal_mass: NDArray[np.floating]
+    open: NDArray[np.int16]
+    signs: NDArray[np.uint64]
+    front: NDArray[np.uint32]
+    born: NDArray[np.uint32]
+
+
 @njit(cache=True)
 def random_word(key: np.uint64, counter: np.uint64) -> np.uint64:
     """64 random bits by their position: SplitMix64 (Steele, Lea & Flood 2014) as a counter's hash."""
@@ -103,177 +167,203 @@ def random_word(key: np.uint64, counter: np.uint64) -> np.uint64:
 
 
 @njit(cache=True)
-def mirror(vapour):
-    """Fill the ghost row and column from the sites that they mirror."""
-    n = vapour.shape[0] - 1
-    for q in range(n):
-        vapour[0, q] = vapour[2, q + 1]
-    for p in range(1, n):
-        vapour[p, 0] = vapour[p + 1, 2]
-
-
-@njit(cache=True, fastmath={"contract"})
-def diffuse(vapour, weight, out):
-    """out = (Σ vapour over the six neighbours + (k + 1)·vapour) / 7 on free sites, 0 on attached ones.
-
-    weight: k + 1 for a free site with k attached neighbours (they reflect), 0 for an attached site.
-    """
-    n = vapour.shape[0] - 1
-    seventh = np.float32(1 / 7)
-    for p in range(1, n):
-        above, here, below = vapour[p - 1], vapour[p], vapour[p + 1]
-        w, o = weight[p], out[p]
-        for q in range(1, n):
-            around = above[q - 1] + above[q] + here[q - 1] + here[q + 1] + below[q] + below[q + 1]
-            value = (around + w[q] * here[q]) * seventh
-            o[q] = value if w[q] > 0 else np.float32(0)
+def seed_crystal(rho, lattice):
+    """One attached site at the centre in vapour of density ρ: (its Crystal, the size of its front)."""
+    length, kind = lattice.weight.size, type(rho)
+    weight = lattice.weight.astype(kind)
+    vapour = np.full((2, length), rho, kind)
+    boundary_mass, crystal_mass = np.zeros(length, kind), np.zeros(length, kind)
+    openings = np.zeros(length // LANES, np.int16)
+    for s in range(length):
+        openings[s >> SHIFT] += lattice.weight[s] > 0
+    signs = np.empty((length + 63) // 64, np.uint64)
+    front, born = np.empty(length, np.uint32), np.empty(length, np.uint32)
+    crystal = Crystal(vapour, weight, boundary_mass, crystal_mass, openings, signs, front, born)
+    crystal_mass[lattice.centre] = 1
+    born[0] = lattice.centre
+    return crystal, attach(crystal, lattice, 1, 0)
 
 
 @njit(cache=True)
-def react(vapour, boundary_mass, crystal_mass, neighbours, front, front_size, law, grown):
-    """Freezing, attachment and melting on the front: the free sites with an attached neighbour.
+def advance(crystal, lattice, law, key, step, front_size):
+    """One step: (the front's size, how many sites attached); these sites are in ``born``.
 
-    neighbours: int8, attached neighbours of each site. front: int32[., 2], of which front_size are
-    valid. law: float32[8]. Writes the sites that attach to grown and returns how many they are; the
-    neighbour counts are left as they were at the start of the step.
+    law: [8] in the order of LAWS. step: 1, 2, ...
+    """
+    before, after = crystal.vapour[1 - step % 2], crystal.vapour[step % 2]
+    rho, sigma = law[6], law[7]
+    if lattice.mirrored:
+        mirror(before, lattice)
+    diffuse(before, after, crystal.weight, crystal.open, lattice, rho)
+    front_size, count = react(after, crystal, lattice, law, front_size)
+    if count > 0:
+        front_size = attach(crystal, lattice, count, front_size)
+    if sigma > 0:
+        draw_signs(crystal.signs, key, step)
+        shake(after, crystal.signs.view(np.uint16), crystal.open, lattice, rho, sigma)
+    return front_size, count
+
+
+@njit(cache=True)
+def mirror(vapour, lattice):
+    """Fill the ghosts from the sites that they mirror."""
+    stride, side = lattice.stride, lattice.rows.shape[0] + 1
+    for q in range(side):
+        vapour[LANES - 1 + q] = vapour[2 * stride + LANES + q]
+    for p in range(1, side):
+        vapour[p * stride + LANES - 1] = vapour[(p + 1) * stride + LANES + 1]
+
+
+@njit(cache=True)
+def diffuse(vapour, out, weight, openings, lattice, rho):
+    """out = (Σ of the six neighbours' vapour + (k + 1)·vapour) / 7 at all free sites.
+
+    Attached neighbours hold nothing and reflect, which is what the k is for. Vectors in which everything
+    has attached are left alone: both buffers are zero there.
+    """
+    rows, stride, seventh = lattice.rows, lattice.stride, type(rho)(1 / 7)
+    for p in range(rows.shape[0]):
+        for s in range(rows[p, 0], rows[p, 1], LANES):
+            if openings[s >> SHIFT] > 0:
+                diffuse_vector(vapour, weight, out, s, stride, seventh)
+        out[rows[p, 2]] = rho
+        out[rows[p, 3]] = rho
+
+
+@njit(cache=True)
+def draw_signs(signs, key, step):
+    """The random bits of a step, by (key, step, place)."""
+    for w in range(signs.size):
+        signs[w] = random_word(key, np.uint64(step * signs.size + w))
+
+
+@njit(cache=True)
+def shake(vapour, signs, openings, lattice, rho, sigma):
+    """vapour ·= 1 ± σ at all free sites. signs: uint16, one a vector, a bit a site."""
+    rows, one = lattice.rows, type(rho)(1)
+    high, low = one + sigma, one - sigma
+    for p in range(rows.shape[0]):
+        for s in range(rows[p, 0], rows[p, 1], LANES):
+            if openings[s >> SHIFT] > 0:
+                shake_vector(vapour, s, signs[s >> SHIFT], high, low)
+        vapour[rows[p, 2]] = rho
+        vapour[rows[p, 3]] = rho
+
+
+@njit(cache=True)
+def react(vapour, crystal, lattice, law, front_size):
+    """Freezing, attachment and melting on the front: (front sites left, sites that attach).
+
+    vapour: after diffusion. What a site does depends on its own masses and on the vapour beyond the front
+    alone: the order of the front does not matter.
     """
     alpha, beta, gamma, theta, kappa, mu = law[0], law[1], law[2], law[3], law[4], law[5]
-    one = np.float32(1)
+    weight, boundary_mass, crystal_mass = crystal.weight, crystal.boundary_mass, crystal.crystal_mass
+    front, born, stride, one = crystal.front, crystal.born, lattice.stride, type(alpha)(1)
+    kept = count = 0
     for f in range(front_size):
-        p, q = front[f]
-        density = vapour[p, q]
-        boundary_mass[p, q] += (one - kappa) * density
-        crystal_mass[p, q] += kappa * density
-        vapour[p, q] = 0
-    mirror(vapour)
-    count = 0
-    for f in range(front_size):
-        p, q = front[f]
-        k, b = neighbours[p, q], boundary_mass[p, q]
+        s = front[f]
+        density, k = vapour[s], weight[s] - one
+        b = fma(one - kappa, density, boundary_mass[s])
+        c = fma(kappa, density, crystal_mass[s])
         if k >= 4:
             attaches = True
         elif k == 3:
-            attaches = b >= one
-            if not attaches and b >= alpha:
-                around = np.float32(0)
-                for m in range(6):
-                    around += vapour[p + _ROWS[m], q + _COLUMNS[m]]
-                attaches = around < theta
+            attaches = b >= one or (b >= alpha and vapour_around(vapour, weight, stride, s) < theta)
         else:
             attaches = b >= beta
         if attaches:
-            grown[count, 0], grown[count, 1] = p, q
+            crystal_mass[s] = c + b
+            boundary_mass[s] = 0
+            born[count] = s
             count += 1
-    for g in range(count):
-        p, q = grown[g]
-        crystal_mass[p, q] += boundary_mass[p, q]
-        boundary_mass[p, q] = -one  # marks it for the melting below
-    for f in range(front_size):
-        p, q = front[f]
-        b, c = boundary_mass[p, q], crystal_mass[p, q]
-        if b < 0:
-            boundary_mass[p, q] = 0
         else:
-            vapour[p, q] += mu * b + gamma * c
-            boundary_mass[p, q] = b - mu * b
-            crystal_mass[p, q] = c - gamma * c
-    return count
-
-
-@njit(cache=True)
-def attach(grown, count, neighbours, weight, attached, front, front_size):
-    """Attach the grown sites, count them at their neighbours, and return the new front's size.
-
-    A site next to an axis counts twice for the axis sites whose mirrored neighbour it is.
-    """
-    n = neighbours.shape[0] - 1
-    for g in range(count):
-        p, q = grown[g]
-        attached[p, q] = True
-        weight[p, q] = 0
-    for g in range(count):
-        p, q = grown[g]
-        for m in range(6):
-            r, s = p + _ROWS[m], q + _COLUMNS[m]
-            if r < 1 or s < 1 or r >= n or s >= n:
-                continue
-            twice = (r == 1 and p == 2) or (s == 1 and q == 2)
-            before = neighbours[r, s]
-            neighbours[r, s] = before + (2 if twice else 1)
-            if not attached[r, s]:
-                weight[r, s] = weight[r, s] + (2 if twice else 1)
-                if before == 0:
-                    front[front_size, 0], front[front_size, 1] = r, s
-                    front_size += 1
-    kept = 0
-    for f in range(front_size):
-        p, q = front[f]
-        if not attached[p, q]:
-            front[kept, 0], front[kept, 1] = p, q
+            vapour[s] = fma(mu, b, gamma * c)
+            boundary_mass[s] = fma(-mu, b, b)
+            crystal_mass[s] = fma(-gamma, c, c)
+            front[kept] = s
             kept += 1
-    return kept
-
-
-@njit(cache=True, fastmath={"contract"})
-def shake(vapour, sigma, key, step):
-    """vapour · (1 ± σ) on the interior, the sign a fair random bit of (key, step, site)."""
-    n = vapour.shape[0] - 1
-    words = (n + 62) // 64
-    for p in range(1, n):
-        row = vapour[p]
-        for w in range(words):
-            bits = random_word(key, np.uint64((step * n + p) * words + w))
-            first = 1 + 64 * w
-            for q in range(first, min(first + 64, n)):
-                sign = np.float32(np.int32((bits >> np.uint64(q - first)) & np.uint64(1)) * 2 - 1)
-                row[q] *= np.float32(1) + sigma * sign
+    return kept, count
 
 
 @njit(cache=True)
-def seed_crystal(rho, vapour, crystal_mass, neighbours, weight, attached, front):
-    """One attached site at the centre in vapour of density ρ; returns the front's size."""
-    vapour[:] = rho
-    weight[:] = 1
-    crystal_mass[1, 1] = 1
-    vapour[1, 1] = 0
-    grown = np.ones((1, 2), np.int32)
-    return attach(grown, 1, neighbours, weight, attached, front, 0)
+def vapour_around(vapour, weight, stride, s):
+    """Σ of a site's neighbours' vapour after freezing: front and attached sites hold none."""
+    total = vapour[s] * 0
+    for distance in (-stride - 1, -stride, -1, 1, stride, stride + 1):
+        r = s + distance
+        if weight[r] == GHOST:
+            r = mirrored_site(stride, r)
+        if weight[r] == 1 or weight[r] == RESERVOIR:
+            total += vapour[r]
+    return total
 
 
 @njit(cache=True)
-def _grow_one(law, key, stop_margin, max_steps, arrival):
-    size = arrival.shape[0]
-    padded = (size + 1, size + 1)
-    vapour, other = np.empty(padded, np.float32), np.empty(padded, np.float32)
-    boundary_mass, crystal_mass = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
-    neighbours, weight = np.zeros(padded, np.int8), np.empty(padded, np.float32)
-    attached = np.zeros(padded, np.bool_)
-    front, grown = np.empty((size * size, 2), np.int32), np.empty((size * size, 2), np.int32)
-    rho, sigma = law[6], law[7]
-    front_size = seed_crystal(rho, vapour, crystal_mass, neighbours, weight, attached, front)
-    other[:] = rho
-    arrival[0, 0] = 0
+def mirrored_site(stride, ghost):
+    """The site that a ghost mirrors."""
+    return ghost + 2 * stride + 1 if ghost < stride else ghost + stride + 2
+
+
+@njit(cache=True)
+def attach(crystal, lattice, count, front_size):
+    """Count the sites in ``born`` at their neighbours; returns the size of the front with the new ones.
+
+    On the axes of a quadrant a site counts twice that is mirrored to another neighbour of the same site.
+    """
+    stride, weight = lattice.stride, crystal.weight
+    for g in range(count):
+        s = crystal.born[g]
+        weight[s] = 0
+        crystal.vapour[0, s] = crystal.vapour[1, s] = 0
+        crystal.open[s >> SHIFT] -= 1
+    for g in range(count):
+        s = crystal.born[g]
+        for distance in (-stride - 1, -stride, -1, 1, stride, stride + 1):
+            r = s + distance
+            before = weight[r]
+            if before <= 0:
+                continue
+            twice = lattice.mirrored and beside_axis(lattice, s, r)
+            weight[r] = before + (2 if twice else 1)
+            if before == 1:
+                crystal.front[front_size] = r
+                front_size += 1
+    return front_size
+
+
+@njit(cache=True)
+def beside_axis(lattice, s, r):
+    """Whether r lies on an axis and its neighbour s beside that axis."""
+    first, second = 2 * lattice.stride, 3 * lattice.stride
+    on_row = r < first and first <= s < second
+    return on_row or (r % lattice.stride == LANES and s % lattice.stride == LANES + 1)
+
+
+@njit(cache=True)
+def _grow_one(law, key, lattice, max_steps, arrival):
+    crystal, front_size = seed_crystal(law[6], lattice)
+    note(lattice, crystal.born, 1, 0, arrival)
     for step in range(1, max_steps + 1):
-        mirror(vapour)
-        diffuse(vapour, weight, other)
-        vapour, other = other, vapour
-        count = react(vapour, boundary_mass, crystal_mass, neighbours, front, front_size, law, grown)
-        if sigma > 0:
-            shake(vapour, sigma, key, step)
-        reached = False
-        for g in range(count):
-            i, j = grown[g, 0] - 1, grown[g, 1] - 1
-            arrival[i, j] = step
-            reached |= i == size - stop_margin or j == size - stop_margin
-        if reached:
+        front_size, count = advance(crystal, lattice, law, key, step, front_size)
+        if note(lattice, crystal.born, count, step, arrival):
             return step
-        if count > 0:
-            front_size = attach(grown, count, neighbours, weight, attached, front, front_size)
     return max_steps
 
 
+@njit(cache=True)
+def note(lattice, born, count, step, arrival):
+    """Write down when sites attached; whether one of them ends growth."""
+    reached = False
+    for g in range(count):
+        s = born[g]
+        arrival[s // lattice.stride - lattice.top, s % lattice.stride - LANES] = step
+        reached |= lattice.stop[s]
+    return reached
+
+
 @njit(cache=True, parallel=True)
-def _grow_all(laws, key, stop_margin, max_steps, arrival, steps):
+def _grow_all(laws, key, first, lattice, max_steps, arrival, steps):
     for k in prange(laws.shape[0]):
-        own = random_word(key, np.uint64(k))
-        steps[k] = _grow_one(laws[k], own, stop_margin, max_steps, arrival[k])
+        own = random_word(key, np.uint64(first + k))
+        steps[k] = _grow_one(laws[k], own, lattice, max_steps, arrival[k])
