@@ -140,6 +140,14 @@ class Dataset(Component, ABC):
     def prepare(self, split: Split, rng: np.random.Generator) -> Trajectories:
         """The trajectories of a split, as recorded. The same generator state gives the same bits."""
 
+    def parts(self, split: Split) -> int:
+        """In how many parts the harness makes a split: those that are finished survive an interruption."""
+        return 1
+
+    def part(self, split: Split, rng: np.random.Generator, k: int) -> Trajectories:
+        """Part k of a split. The parts joined are what ``prepare`` makes from the same generator state."""
+        return self.prepare(split, rng)
+
 
 class Simulator(Component, ABC):
     """A model that draws the next state, step after step.

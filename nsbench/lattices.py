@@ -11,6 +11,7 @@ OFFSETS: dict[Lattice, tuple[tuple[int, int], ...]] = {
     "square": ((1, 0), (-1, 0), (0, 1), (0, -1)),
     "hexagonal": ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)),
     "hexagonal-quadrant": ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)),
+    "hexagon": ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)),
 }
 """The neighbours of (i, j), as differences; hexagonal lattices in skewed coordinates."""
 

@@ -104,7 +104,8 @@ def site_map(lattice: Lattice, shape: tuple[int, int], width: int) -> NDArray[np
 
     Rows i run down the picture of a square lattice. On hexagonal lattices site (i, j) sits at
     (i − j/2, j·√3/2), where its neighbours (i±1, j), (i, j±1), ±(1, 1) are at distance 1, and y points
-    up. A quadrant is unfolded to the whole crystal around (0, 0) by its mirrors.
+    up. A quadrant is unfolded to the whole crystal around (0, 0) by its mirrors; of a hexagon's map the
+    hexagon alone is drawn.
     """
     if lattice == "square":
         rows = np.arange(max(width * shape[0] // shape[1], 1))
@@ -113,6 +114,10 @@ def site_map(lattice: Lattice, shape: tuple[int, int], width: int) -> NDArray[np
     i, j = _nearest(*_grid(*_extent(lattice, shape), width))
     if lattice == "hexagonal-quadrant":
         i, j = fold(i, j)
+    elif lattice == "hexagon":
+        reach = shape[0] // 2
+        away = np.maximum(np.maximum(abs(i), abs(j)), abs(i - j)) >= reach
+        i, j = np.where(away, -1, i + reach), j + reach
     inside = (i >= 0) & (i < shape[0]) & (j >= 0) & (j < shape[1])
     return np.where(inside, i * shape[1] + j, -1)
 
@@ -128,8 +133,8 @@ def fold(u: NDArray[np.int64], v: NDArray[np.int64]) -> tuple[NDArray[np.int64],
 def _extent(lattice: Lattice, shape: tuple[int, int]) -> tuple[float, float, float, float]:
     """(left, right, bottom, top) of all sites, half a site of margin included."""
     height, width = shape[0] - 1, shape[1] - 1
-    if lattice == "hexagonal-quadrant":
-        reach = max(height, width)
+    if lattice in ("hexagonal-quadrant", "hexagon"):
+        reach = max(height, width) if lattice == "hexagonal-quadrant" else shape[0] // 2 - 1
         return -reach - 0.5, reach + 0.5, -reach * 3**0.5 / 2 - 0.6, reach * 3**0.5 / 2 + 0.6
     return -width / 2 - 0.5, height + 0.5, -0.6, width * 3**0.5 / 2 + 0.6
 

@@ -33,6 +33,7 @@ from nsbench.components import (
 )
 from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
+from nsbench.files import whole
 from nsbench.journal import Journal
 from nsbench.plan import DataPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
@@ -94,19 +95,45 @@ class Bench:
 
 def prepare(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
     """The trajectories of a split, framed by the suite's protocol."""
+    return recorded(bench, trial, data, split).framed(bench.suite.protocol.stride, bench.suite.protocol.horizon)
+
+
+def recorded(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
+    """The trajectories of a split, as the dataset recorded them."""
     from nsbench.hdf5 import read_trajectories, write_trajectories
 
     key, what = data.keys[split], f"{split} data of {data.name}"
     dataset: Dataset = bench.component(data.part)
 
     def write(draft: Draft) -> None:
-        trajectories = dataset.prepare(split, generator(data.seeds[split]))
+        trajectories = _made_in_parts(bench, trial, data, split, dataset)
         write_trajectories(draft.folder / "trajectories.h5", trajectories)
         draft.facts["trajectories"] = len(trajectories)
 
-    artifact = bench.found(trial, key, what) or bench.make(trial, key, what, write)
-    recorded = read_trajectories(artifact.folder / "trajectories.h5", dataset.domain)
-    return recorded.framed(bench.suite.protocol.stride, bench.suite.protocol.horizon)
+    artifact = bench.found(trial, key, what)
+    if artifact is None:
+        artifact = bench.make(trial, key, what, write)
+        shutil.rmtree(bench.work / key.digest, ignore_errors=True)
+    return read_trajectories(artifact.folder / "trajectories.h5", dataset.domain)
+
+
+def _made_in_parts(bench: Bench, trial: str, data: DataPlan, split: Split, dataset: Dataset) -> Trajectories:
+    """A split, part by part; parts that an earlier sitting finished are read, not made again."""
+    from nsbench.hdf5 import read_trajectories, write_trajectories
+
+    key, count, parts = data.keys[split], dataset.parts(split), []
+    progress = bench.progress(trial, key, "parts")
+    for k in range(count):
+        path = bench.work / key.digest / f"part-{k:05d}.h5"
+        if path.exists():
+            parts.append(read_trajectories(path, dataset.domain))
+        else:
+            parts.append(dataset.part(split, generator(data.seeds[split]), k))
+            if count > 1:
+                with whole(path) as draft:
+                    write_trajectories(draft, parts[-1])
+        progress(k + 1, count)
+    return type(parts[0]).joined(parts)
 
 
 def fit(bench: Bench, trial: Trial) -> tuple[Simulator, float | None]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Lattice = Literal["square", "hexagonal", "hexagonal-quadrant"]
+Lattice = Literal["square", "hexagonal", "hexagonal-quadrant", "hexagon"]
 Clock = Literal["step", "event"]
 
 
@@ -44,8 +44,9 @@ class Observable:
 class Domain:
     """The facts of a system that everything downstream needs.
 
-    lattice      the neighbourhood of a site. "hexagonal-quadrant" is one 120° sector of a hexagonal
-                 lattice in skewed coordinates, mirrored at both axes.
+    lattice      the neighbourhood of a site. "hexagonal" lattices have skewed coordinates; a
+                 "hexagonal-quadrant" is one 120° sector of one, mirrored at both axes; a "hexagon" the part of
+                 a map of 2N × 2N sites that is at most N − 1 steps from its centre (N, N).
     shape        (H, W), sites.
     channels     one name a channel of a state.
     irreversible a site that has attached stays attached: trajectories are growth maps.
@@ -56,7 +57,8 @@ class Domain:
     stride       ticks of the clock from one frame to the next; None for a record as it was made, in
                  steps of the process.
     stop_margin  a trajectory ends with the frame in which a site of row or column ≥ size − margin is
-                 attached; None where nothing but the horizon ends it.
+                 attached (in a hexagon: one at least N − margin steps from its centre); None where nothing but
+                 the horizon ends it.
     """
 
     lattice: Lattice
@@ -89,7 +91,10 @@ class Domain:
     def stop_sites(self) -> NDArray[np.bool_]:
         """bool[H, W]: the sites whose attachment ends a trajectory (none without a stop rule)."""
         mask = np.zeros(self.shape, dtype=bool)
-        if self.stop_margin is not None:
+        if self.stop_margin is not None and self.lattice == "hexagon":
+            i, j = np.indices(self.shape) - np.array(self.shape)[:, None, None] // 2
+            mask = np.maximum(np.maximum(abs(i), abs(j)), abs(i - j)) >= self.shape[0] // 2 - self.stop_margin
+        elif self.stop_margin is not None:
             mask[self.shape[0] - self.stop_margin :, :] = True
             mask[:, self.shape[1] - self.stop_margin :] = True
         return mask

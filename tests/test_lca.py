@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from nsbench.lattices import attached_neighbours
-from nsbench_lca import kernel
-from nsbench_lca.kernel import grow
+from nsbench_lca import rules
+from nsbench_lca.kernel import grow, stream
 from nsbench_lca.layout import GHOST, RESERVOIR, layout
-from nsbench_lca.morphology import area, boundary
+from nsbench_lca.morphology import area, boundary, quadrant_boundary
 from slow_lca import grow_slowly, neighbour_table
 
 
@@ -41,18 +41,18 @@ def test_noise_breaks_the_symmetry():
     assert (arrival != arrival.transpose(0, 2, 1)).any()
 
 
-def sealed_crystal(size: int, symmetry: str) -> tuple[kernel.Memory, kernel.Crystal, int, np.ndarray]:
+def sealed_crystal(size: int, symmetry: str) -> tuple[rules.Memory, rules.Crystal, int, np.ndarray]:
     """(lattice, crystal, front, law) of a vapour whose reservoir holds nothing and reflects, like attached sites."""
     lattice = layout(size, symmetry, 5)
     rim = lattice.weight == RESERVOIR
     for ghost in np.flatnonzero(lattice.weight == GHOST):
-        rim[ghost] = rim[kernel.mirrored_site(lattice.stride, ghost)]
+        rim[ghost] = rim[rules.mirrored_site(lattice.stride, ghost)]
     around = sum(
         np.roll(rim, d) for d in (1, -1, lattice.stride, -lattice.stride, lattice.stride + 1, -lattice.stride - 1)
     )
     law = np.array([0.14, 1.1, 7e-5, 8.5e-3, 7e-3, 4.8e-2, 0.5, 0], np.float32)
-    memory = kernel.memory(lattice)
-    crystal, front = kernel.seed_crystal(law[6], memory)
+    memory = rules.memory(lattice)
+    crystal, front = rules.seed_crystal(law[6], memory)
     crystal.vapour[:, lattice.weight <= 0] = 0
     crystal.weight[lattice.weight > 0] += around[lattice.weight > 0].astype(np.float32)
     law[6] = 0  # what passes over the lattice write to the reservoir
@@ -79,7 +79,7 @@ def test_mass_is_conserved_when_the_reservoir_is_sealed(symmetry):
 
     before, attached = mass(0), 0
     for step in range(1, 151):
-        front, count = kernel.advance(crystal, lattice, law, np.uint64(0), step, front)
+        front, count = rules.advance(crystal, lattice, law, np.uint64(0), step, front)
         assert mass(step) == pytest.approx(before, rel=3e-7)
         before, attached = mass(step), attached + count
     assert attached > 30
@@ -116,11 +116,11 @@ def test_float64_grows_the_crystals_of_the_slow_implementation_with_the_same_noi
     """The slow one is given the kernel's random signs."""
     size, seed, sigma = 20, 11, 0.02
     lattice = layout(size, "quadrant", 5)
-    own = kernel.random_word(kernel.stream(seed), np.uint64(2))
+    own = rules.random_word(stream(seed), np.uint64(2))
 
     def noise(step: int) -> np.ndarray:
         words = np.empty((lattice.length + 63) // 64, np.uint64)
-        kernel.draw_signs(words, own, step)
+        rules.draw_signs(words, own, step)
         bits = np.unpackbits(words.view(np.uint8), bitorder="little")[: lattice.length]
         return np.where(lattice.map(bits), 1 + sigma, 1 - sigma)
 
@@ -173,7 +173,7 @@ def test_a_crystal_depends_on_its_position_and_seed_alone():
 
 
 def test_random_signs_are_fair_and_independent_of_their_neighbours():
-    words = np.array([kernel.random_word(np.uint64(7), np.uint64(k)) for k in range(4000)], dtype=np.uint64)
+    words = np.array([rules.random_word(np.uint64(7), np.uint64(k)) for k in range(4000)], dtype=np.uint64)
     bits = np.unpackbits(words.view(np.uint8)).astype(float) * 2 - 1
     error = 4 / np.sqrt(bits.size)
     assert abs(bits.mean()) < error
@@ -182,11 +182,11 @@ def test_random_signs_are_fair_and_independent_of_their_neighbours():
 
 
 def test_noise_keeps_the_mean_vapour_and_has_the_stated_size():
-    lattice = kernel.memory(layout(200, "quadrant", 5))
-    crystal, _ = kernel.seed_crystal(np.float32(1), lattice)
+    lattice = rules.memory(layout(200, "quadrant", 5))
+    crystal, _ = rules.seed_crystal(np.float32(1), lattice)
     vapour = crystal.vapour[0]
-    kernel.draw_signs(crystal.signs, np.uint64(5), 1)
-    kernel.shake(vapour, crystal.signs.view(np.uint16), crystal.open, lattice, np.float32(1), np.float32(0.1))
+    rules.draw_signs(crystal.signs, np.uint64(5), 1)
+    rules.shake(vapour, crystal.signs.view(np.uint16), crystal.open, lattice, np.float32(1), np.float32(0.1))
     shaken = layout(200, "quadrant", 5).map(vapour).astype(float)
     inside = shaken[:199, :199].ravel()
     assert np.unique(inside[1:].round(6)).tolist() == [0.9, 1.1]
@@ -240,10 +240,16 @@ def test_parameters_outside_of_sense_are_refused(wrong, message):
 def test_area_and_boundary_of_a_crystal_drawn_by_hand():
     state = np.zeros((1, 1, 5, 5), np.float32)
     state[0, 0, 0, 0] = 1
-    assert (area(state)[0], boundary(state)[0]) == (1, 3)  # (1,0), (0,1), (1,1)
+    assert (area(state)[0], quadrant_boundary(state)[0]) == (1, 3)  # (1,0), (0,1), (1,1)
     state[0, 0, 1, 1] = 1
     # (1,0) (0,1) (2,1) (1,2) (2,2); the two sites share (1,0) and (0,1)
-    assert (area(state)[0], boundary(state)[0]) == (2, 5)
+    assert (area(state)[0], quadrant_boundary(state)[0]) == (2, 5)
+
+
+def test_the_boundary_of_a_single_site_is_its_six_neighbours():
+    state = np.zeros((1, 1, 6, 6), np.float32)
+    state[0, 0, 3, 3] = 1
+    assert (area(state)[0], boundary(state)[0]) == (1, 6)
 
 
 def test_neighbours_in_a_quadrant_count_those_behind_the_mirrors():
@@ -254,7 +260,7 @@ def test_neighbours_in_a_quadrant_count_those_behind_the_mirrors():
     np.testing.assert_array_equal(ours[:, :-1, :-1], expected[:, :-1, :-1])  # the table clamps at the far edge
 
 
-@pytest.mark.parametrize("lattice", ["square", "hexagonal"])
+@pytest.mark.parametrize("lattice", ["square", "hexagonal", "hexagon"])
 def test_neighbours_are_mutual(lattice):
     """On lattices without mirrors the neighbours of all attached sites, counted, are the counts, summed."""
     attached = np.random.default_rng(1).random((5, 9, 7)) < 0.5

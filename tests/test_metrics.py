@@ -101,7 +101,14 @@ def test_the_interval_holds_the_estimate_and_narrows_with_more_cases():
 def growth(n=6, size=8, seed=0):
     rng = np.random.default_rng(seed)
     domain = Domain(
-        "hexagonal-quadrant", (size, size), ("attached",), True, (Parameter("rho", 0, 1),), "rho", OBSERVABLES, stride=1
+        "hexagonal-quadrant",
+        (size, size),
+        ("attached",),
+        True,
+        (Parameter("rho", 0, 1),),
+        "rho",
+        OBSERVABLES["quadrant"],
+        stride=1,
     )
     arrival = rng.integers(-1, 5, (n, size, size)).astype(np.int32)
     arrival[:, 0, 0], arrival[:, 1, 1] = 0, 4

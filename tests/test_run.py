@@ -12,7 +12,7 @@ from nsbench import results
 from nsbench.events import Notice, RunStarted, StageFinished, TrialFinished
 from nsbench.journal import Journal
 from nsbench.plan import make_plan
-from nsbench.run import run
+from nsbench.run import prepare_all, run
 from nsbench.suite_reading import read_suite
 from nsbench.workspace import Workspace
 
@@ -180,3 +180,35 @@ def test_a_fit_in_two_sittings_keeps_the_curves_and_seconds_of_both(tmp_path):
             time.sleep(0.05)
         assert journal.seconds >= 0.05 * sitting
     assert journal.curves() == [("train/loss", 0.1, 10), ("train/loss", 0.05, 20)] == told
+
+
+def test_data_that_was_interrupted_goes_on_and_ends_with_the_same_bits(tmp_path, write_suite, registry, monkeypatch):
+    """Six parts of crystals: stopped in the fourth, then made again from there."""
+    from nsbench_lca.dataset import LCADataset
+
+    text = "name: parts\ndatasets: [{use: lca, params: {size: 8, train: 17, val: 1, test: {parameters: 1, repeats: 1}, stop_margin: 3}}]\n"
+    path = write_suite(text + "simulators: [{use: lca}]\nmetrics: [ewd]\nbudget: {transitions: 1}\n")
+    plan = make_plan(read_suite(path, registry), registry)
+    monkeypatch.setattr(LCADataset, "_part_size", lambda self: 3)
+    part, made = LCADataset.part, []
+
+    def watched(self, split, rng, k):
+        if split == "train":
+            if k == 3 and made == [0, 1, 2]:
+                made.append("stopped")
+                raise KeyboardInterrupt
+            made.append(k)
+        return part(self, split, rng, k)
+
+    monkeypatch.setattr(LCADataset, "part", watched)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_all(plan, registry, Workspace(tmp_path / "a"), [])
+    prepare_all(plan, registry, Workspace(tmp_path / "a"), [])
+    assert made == [0, 1, 2, "stopped", 3, 4, 5]
+    prepare_all(plan, registry, Workspace(tmp_path / "b"), [])
+    stores = [
+        {p.parent.name: p.read_bytes() for p in (tmp_path / side / "store").rglob("trajectories.h5")} for side in "ab"
+    ]
+    assert len(stores[0]) == 3
+    assert stores[0] == stores[1]
+    assert not list((tmp_path / "a" / "work").iterdir())

@@ -19,7 +19,7 @@ def domain(**changes):
         "irreversible": True,
         "parameters": (Parameter("rho", 0, 1), Parameter("beta", 2, 2)),
         "condition": "rho",
-        "observables": OBSERVABLES,
+        "observables": OBSERVABLES["quadrant"],
         "clock": "event",
         "stop_margin": 1,
     }

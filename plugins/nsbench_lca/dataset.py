@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from nsbench.components import Dataset, Split
-from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
-from nsbench_lca.kernel import LAWS, Growth, grow
+from nsbench.trajectories import Domain, GrowthTrajectories, Lattice, Parameter
+from nsbench_lca.kernel import LAWS, Device, Growth, grow_laws
+from nsbench_lca.layout import Symmetry
 from nsbench_lca.morphology import OBSERVABLES
 from nsbench_lca.params import DatasetParams
+
+LATTICES: dict[Symmetry, Lattice] = {"quadrant": "hexagonal-quadrant", "none": "hexagon"}
 
 
 class LCADataset(Dataset):
@@ -19,41 +22,73 @@ class LCADataset(Dataset):
     @property
     def domain(self) -> Domain:
         p = self.params
+        side = p.size if p.symmetry == "quadrant" else 2 * p.size
         return Domain(
-            lattice="hexagonal-quadrant",
-            shape=(p.size, p.size),
+            lattice=LATTICES[p.symmetry],
+            shape=(side, side),
             channels=("attached",),
             irreversible=True,
             parameters=tuple(Parameter(name, *(p.rho if name == "rho" else (getattr(p, name),) * 2)) for name in LAWS),
             condition="rho",
-            observables=OBSERVABLES,
+            observables=OBSERVABLES[p.symmetry],
             clock="event",
             stop_margin=p.stop_margin,
         )
 
     def prepare(self, split: Split, rng: np.random.Generator) -> GrowthTrajectories:
+        return self._grown(split, rng, slice(None))
+
+    def parts(self, split: Split) -> int:
+        count, repeats = self._cases(split)
+        return -(-count * repeats // self._part_size())
+
+    def part(self, split: Split, rng: np.random.Generator, k: int) -> GrowthTrajectories:
+        size = self._part_size()
+        return self._grown(split, rng, slice(k * size, (k + 1) * size))
+
+    def _part_size(self) -> int:
+        """Trajectories that grow in about a second: the work of one goes with N³, its sites times its steps."""
+        return max(1, 512 * 64**3 // self.params.size**3)
+
+    def _cases(self, split: Split) -> tuple[int, int]:
+        """(distinct ρ, trajectories of each)."""
         p = self.params
-        count, repeats = {
+        return {
             "train": (p.train // p.repeats, p.repeats),
             "val": (p.val // p.repeats, p.repeats),
             "test": (p.test.parameters, p.test.repeats),
         }[split]
-        rho = np.repeat(rng.uniform(*p.rho, count), repeats)
+
+    def _grown(self, split: Split, rng: np.random.Generator, some: slice) -> GrowthTrajectories:
+        count, repeats = self._cases(split)
+        rho = np.repeat(rng.uniform(*self.params.rho, count), repeats)
         params = np.tile([parameter.low for parameter in self.domain.parameters], (len(rho), 1))
         params[:, LAWS.index("rho")] = rho
-        growth = grow_cases(params, self.domain, rng, max_steps=p.max_steps)
-        return GrowthTrajectories(params, growth.steps + np.int32(1), self.domain, growth.arrival)
+        first = some.indices(len(rho))[0]
+        growth = grow_cases(params[some], self.domain, rng, max_steps=self.params.max_steps, first=first)
+        return GrowthTrajectories(params[some], growth.steps + np.int32(1), self.domain, growth.arrival)
 
 
-def grow_cases(params: np.ndarray, domain: Domain, rng: np.random.Generator, *, max_steps: int = 10_000) -> Growth:
-    """Grow one crystal for each row of `params`, float64[n, 8] in the order of LAWS."""
-    if domain.stop_margin is None or domain.shape[0] != domain.shape[1]:
-        raise ValueError("the LCA grows square quadrants with a stop margin")
-    laws = {name: params[:, domain.column(name)] for name in LAWS}
-    return grow(
-        size=domain.shape[0],
+def grow_cases(
+    params: np.ndarray,
+    domain: Domain,
+    rng: np.random.Generator,
+    *,
+    max_steps: int = 10_000,
+    first: int = 0,
+    device: Device = "cpu",
+) -> Growth:
+    """Grow one crystal for each row of `params`, float64[n, P]. first: the place of the first among all."""
+    symmetry = next((symmetry for symmetry, lattice in LATTICES.items() if lattice == domain.lattice), None)
+    if domain.stop_margin is None or domain.shape[0] != domain.shape[1] or symmetry is None:
+        raise ValueError(f"the LCA grows square maps of {' or '.join(LATTICES.values())} lattices with a stop margin")
+    return grow_laws(
+        params[:, [domain.column(name) for name in LAWS]],
+        size=domain.shape[0] if symmetry == "quadrant" else domain.shape[0] // 2,
         seed=int(rng.integers(2**63)),
         stop_margin=domain.stop_margin,
         max_steps=max_steps,
-        **laws,
+        symmetry=symmetry,
+        first=first,
+        device=device,
     )

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.lattices import attached_neighbours
-from nsbench.trajectories import Observable
+from nsbench.trajectories import Lattice, Observable
+from nsbench_lca.layout import Symmetry
 
 
 def area(state: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -14,11 +15,23 @@ def area(state: NDArray[np.float32]) -> NDArray[np.float64]:
     return (state > 0.5).sum(axis=(1, 2, 3)).astype(np.float64)
 
 
+def quadrant_boundary(state: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Unattached sites with an attached neighbour, float64[n], of quadrants float32[n, 1, H, W]."""
+    return _boundary(state, "hexagonal-quadrant")
+
+
 def boundary(state: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Unattached sites with an attached neighbour, float64[n], of states float32[n, 1, H, W]."""
+    """Unattached sites with an attached neighbour, float64[n], of whole crystals float32[n, 1, H, W]."""
+    return _boundary(state, "hexagon")
+
+
+def _boundary(state: NDArray[np.float32], lattice: Lattice) -> NDArray[np.float64]:
     attached = state[:, 0] > 0.5
-    touched = attached_neighbours(attached, "hexagonal-quadrant") > 0
+    touched = attached_neighbours(attached, lattice) > 0
     return (touched & ~attached).sum(axis=(1, 2)).astype(np.float64)
 
 
-OBSERVABLES = (Observable("area", "sites", area), Observable("boundary", "sites", boundary))
+OBSERVABLES: dict[Symmetry, tuple[Observable, ...]] = {
+    "quadrant": (Observable("area", "sites", area), Observable("boundary", "sites", quadrant_boundary)),
+    "none": (Observable("area", "sites", area), Observable("boundary", "sites", boundary)),
+}

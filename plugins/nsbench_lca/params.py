@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,7 +19,9 @@ class TestCases(Params):
 class DatasetParams(Params):
     """Snow crystals grown by the LCA; the defaults are the paper's rules at laptop size.
 
-    size         N, sites along an axis of the quadrant.
+    size         N, sites from the centre to the rim.
+    symmetry     "quadrant" grows one 120° sector between mirrors, N × N sites; "none" the whole crystal on
+                 2N × 2N sites, whose noise may break the symmetry.
     sigma        relative noise of the vapour in each step.
     rho          range of the vapour density, drawn uniformly.
     train, val   trajectories, each with a ρ of its own unless `repeats` are asked for.
@@ -27,6 +29,7 @@ class DatasetParams(Params):
     """
 
     size: int = Field(32, ge=8, le=4096)
+    symmetry: Literal["quadrant", "none"] = "quadrant"
     sigma: float = Field(0.01, ge=0, lt=1)
     rho: tuple[float, float] = (0.35, 0.64)
     alpha: float = Field(0.14, ge=0)

@@ -21,7 +21,7 @@ class LCASimulator(Simulator):
         params = start.params.copy()
         if self.params.sigma is not None:
             params[:, start.domain.column("sigma")] = self.params.sigma
-        record = grow_cases(params, start.domain, rng)
+        record = grow_cases(params, start.domain, rng, device=self.conditions.device)
         return frame_growth(start, record.arrival, record.steps, steps)
 
 

@@ -36,9 +36,9 @@ def diffuse_vector(typing_context, vapour, weight, out, site, stride, factor):
     """
 
     def generate(context, builder, signature, args):
-        arrays, site, stride, factor = args[:3], *args[3:]
+        *arrays, site, stride, factor = args
         code = _Lanes(context, builder, vapour.dtype)
-        vapour_at, weight_at, out_at = (code.data(*pair) for pair in zip(signature.args, arrays, strict=False))
+        vapour_at, weight_at, out_at = (code.data(*pair) for pair in zip(signature.args[:3], arrays, strict=True))
         one = ir.Constant(site.type, 1)
         before, after = builder.sub(site, one), builder.add(site, one)
         up, down = builder.sub(site, stride), builder.add(site, stride)
