@@ -26,6 +26,8 @@ from nsbench_lca.params import DatasetParams
 REFERENCE = CGNEParams(
     width=64,
     latent_channels=64,
+    latent_halvings=3,
+    encoder_entry="pool",
     latent_width=64,
     condition_decoder=False,
     decoder_dropout=Ramp(first=1.0, last=0.1, begin=0.1, end=0.19),
@@ -111,7 +113,7 @@ def test_without_dropout_prior_and_decoder_the_loss_is_the_elbo_a_site() -> None
 
 
 def test_means_over_sites_and_over_latents_agree_where_they_are_as_many() -> None:
-    params = TINY.model_copy(update={"latent_channels": 64, "kl_annealing": 0.0})
+    params = TINY.model_copy(update={"latent_channels": 16, "kl_annealing": 0.0})
     step = a_step()
     losses = []
     for kl_mean in ("sites", "latents"):
@@ -130,14 +132,14 @@ def test_annealing_leaves_the_kl_out_at_first() -> None:
 def test_an_unconditional_prior_is_the_standard_normal() -> None:
     model, (x, _, y) = model_of(TINY.model_copy(update={"conditional_prior": False})), a_step()
     prior = model.prior(model.context(x, y))
-    assert prior.mean.shape == (6, 2, 2, 2)
+    assert prior.mean.shape == (6, 2, 4, 4)
     assert not prior.mean.any()
-    assert torch.equal(prior.scale, torch.ones(6, 2, 2, 2))
+    assert torch.equal(prior.scale, torch.ones(6, 2, 4, 4))
 
 
 def test_the_decoder_sees_the_parameters_only_when_told_to() -> None:
     x, _, y = a_step()
-    z = torch.zeros(6, 2, 2, 2)
+    z = torch.zeros(6, 2, 4, 4)
     for told in (False, True):
         model = model_of(TINY.model_copy(update={"condition_decoder": told}))
         differ = not torch.equal(model.decode(model.context(x, y), z), model.decode(model.context(x, y + 1), z))
@@ -212,3 +214,25 @@ print(sorted({"torch", "numba", "matplotlib"} & set(sys.modules)))
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("entry", "sees"), [("pool", False), ("unshuffle", True)])
+def test_the_posterior_sees_a_site_that_attaches_beside_attached_ones_unless_the_maps_are_pooled_first(entry, sees):
+    """Of two sites in the same 2 × 2, one attached before: their maximum does not change."""
+    model = model_of(TINY.model_copy(update={"encoder_entry": entry}))
+    x = torch.zeros(1, 1, 16, 16)
+    x[..., 4, 4] = 1
+    x_next = x.clone()
+    x_next[..., 5, 4] = 1
+    context = model.context(x, torch.zeros(1, 1))
+    same, other = model.posterior(context, x), model.posterior(context, x_next)
+    assert (not torch.equal(same.mean, other.mean)) == sees
+
+
+@pytest.mark.parametrize("halvings", [2, 3])
+def test_latents_lie_at_a_quarter_or_an_eighth_of_the_resolution(halvings):
+    for learned in (True, False):
+        model = model_of(TINY.model_copy(update={"latent_halvings": halvings, "conditional_prior": learned}))
+        context = model.context(torch.zeros(2, 1, 32, 32), torch.zeros(2, 1))
+        assert model.prior(context).mean.shape == (2, 2, 32 >> halvings, 32 >> halvings)
+        assert model.decode(context, model.prior(context).mean).shape == (2, 1, 32, 32)

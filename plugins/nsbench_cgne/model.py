@@ -67,7 +67,8 @@ class CGNEModel(LatentGrowth[Present]):
     def prior(self, context: Present) -> Gaussian:
         if self.prior_encoder is None:
             batch, _, height, width = context.x.shape
-            return standard_gaussian((batch, self.params.latent_channels, height // 8, width // 8), context.x.device)
+            sides = (side >> self.params.latent_halvings for side in (height, width))
+            return standard_gaussian((batch, self.params.latent_channels, *sides), context.x.device)
         gaussian: Gaussian = self.prior_encoder(context.y, context.x)
         return gaussian
 

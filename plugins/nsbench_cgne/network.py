@@ -1,10 +1,12 @@
 """The networks of CGNE: encoders, embedding of the latents, UNet decoder, regressor.
 
-Timmer et al. 2024 (arXiv 2405.16608). Latents live on a lattice of 1/8 of the resolution, [b, dz, H/8, W/8].
+Timmer et al. 2024 (arXiv 2405.16608). Latents live on a lattice of 1/8 of the resolution, [b, dz, H/8, W/8],
+or with ``latent_halvings`` 2 of a quarter of it.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,16 +16,32 @@ from nsbench.neural.resampling import double
 from nsbench_cgne.params import CGNEParams
 
 
+class Unshuffle(nn.Module):
+    """Each 2 × 2 sites as one with four times the channels: half the resolution, and nothing is lost."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return F.pixel_unshuffle(maps, 2).contiguous(memory_format=torch.channels_last)
+
+
 class LatentEncoder(nn.Module):
-    """Maps [b, C, H, W] to a Gaussian over latents: down w, down 2w, down 4w, block 4w, conv to 2·dz."""
+    """Maps [b, C, H, W] to a Gaussian over latents: down w, down 2w, down 4w, block 4w, conv to 2·dz.
+
+    The first down takes the maximum of each 2 × 2 sites, so that a site which attaches beside attached ones
+    goes unseen, unless ``encoder_entry`` is "unshuffle". With two halvings the third down is a block.
+    """
 
     def __init__(self, inputs: int, params: CGNEParams) -> None:
         super().__init__()
         w, groups = params.width, params.norm_groups
+        if params.encoder_entry == "unshuffle":
+            enter: nn.Module = nn.Sequential(Unshuffle(), ResidualBlock(4 * inputs, w, groups))
+        else:
+            enter = Down(inputs, w, groups)
+        third = Down if params.latent_halvings == 3 else ResidualBlock
         self.layers = nn.Sequential(
-            Down(inputs, w, groups),
+            enter,
             Down(w, 2 * w, groups),
-            Down(2 * w, 4 * w, groups),
+            third(2 * w, 4 * w, groups),
             ResidualBlock(4 * w, 4 * w, groups),
             nn.Conv2d(4 * w, 2 * params.latent_channels, 3, padding=1),
         )
@@ -46,18 +64,20 @@ class Decoder(nn.Module):
     """A UNet from x and z to one logit a site.
 
     Block w; down 2w, 4w, 4w; up 4w, 2w, w; block w; conv to the logit. The embedded z, upsampled by
-    nearest neighbour, stands beside the features at every level of the encoder, and so in the skips.
+    nearest neighbour, stands beside the features at every level of the encoder that is as fine as z or
+    finer, and so in the skips.
     """
 
     def __init__(self, inputs: int, params: CGNEParams) -> None:
         super().__init__()
         w, z, groups = params.width, params.latent_width, params.norm_groups
+        self.halvings = params.latent_halvings
         self.embed = latent_embedding(params)
         self.enter = ResidualBlock(inputs, w, groups)
         self.down1 = Down(w + z, 2 * w, groups)
         self.down2 = Down(2 * w + z, 4 * w, groups)
         self.down3 = Down(4 * w + z, 4 * w, groups)
-        self.up3 = Up(4 * w + z, 4 * w, groups)
+        self.up3 = Up(4 * w + (z if self.halvings == 3 else 0), 4 * w, groups)
         self.up2 = Up(4 * w + 4 * w + z, 2 * w, groups)
         self.up1 = Up(2 * w + 2 * w + z, w, groups)
         self.leave = ResidualBlock(w + w + z, w, groups)
@@ -65,13 +85,14 @@ class Decoder(nn.Module):
 
     def forward(self, seen: Tensor, z: Tensor) -> Tensor:
         """seen: what the decoder is shown of the present, [b, C, H, W]."""
-        eighth = self.embed(z)
-        quarter = double(eighth)
+        embedded = self.embed(z)
+        quarter = double(embedded) if self.halvings == 3 else embedded
         half = double(quarter)
         at_full = beside(self.enter(seen), double(half))
         at_half = beside(self.down1(at_full), half)
         at_quarter = beside(self.down2(at_half), quarter)
-        features = self.up3(beside(self.down3(at_quarter), eighth))
+        at_eighth = self.down3(at_quarter)
+        features = self.up3(beside(at_eighth, embedded) if self.halvings == 3 else at_eighth)
         features = self.up2(beside(features, at_quarter))
         features = self.up1(beside(features, at_half))
         logits: Tensor = self.logit(self.leave(beside(features, at_full)))

@@ -14,7 +14,11 @@ class CGNEParams(TrainingParams):
     """Sizes, losses and schedules of CGNE (arXiv 2405.16608). Fractions are of the budget."""
 
     width: int = Field(16, ge=4, le=512, multiple_of=4, description="w, channels at full resolution; 64")
-    latent_channels: int = Field(16, ge=1, le=512, description="channels of z, at 1/8 of the resolution; 64")
+    latent_channels: int = Field(8, ge=1, le=512, description="channels of z; 64")
+    latent_halvings: Literal[2, 3] = Field(2, description="z is at a quarter (2) or an eighth of the resolution; 3")
+    encoder_entry: Literal["pool", "unshuffle"] = Field(
+        "unshuffle", description='how the encoders halve the resolution first: "unshuffle" keeps all sites; "pool"'
+    )
     latent_width: int = Field(8, ge=4, le=512, description="channels in the embedding of z; 64")
     latent_blocks: int = Field(4, ge=1, le=16, description="residual blocks that embed z; 4")
     embedding: int = Field(16, ge=1, le=512, description="channels that embed y; 16")
