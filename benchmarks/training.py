@@ -5,8 +5,9 @@
     python benchmarks/training.py --widths 8 16 --batches 16 64 --threads 2
 
 Prints, for each simulator, width, batch and precision: training transitions a second (loss, gradients,
-clipping, optimizer step), and milliseconds a sampled step of one trajectory, the best of several rounds.
-The rounds of the variants take turns, so that whatever else the machine does falls on all of them alike.
+clipping, optimizer step), and milliseconds a sampled step of one trajectory, the best of several rounds; and
+the same of a plain implementation (``plain.py``). The rounds of the variants take turns, so that whatever else
+the machine does falls on all of them alike.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import plain
 import torch
 
 from nsbench.components import Conditions, Precision
@@ -69,20 +71,46 @@ class Variant:
 
     def report(self) -> str:
         rate, step = self.batch / self.best["train"], 1000 * self.best["sample"] / self.batch
-        return f"{self.name:24} {self.batch:5} {self.precision:9} {rate:10.1f} {step:10.3f}"
+        return f"{self.name:24} {self.batch:5} {self.kind:9} {rate:10.1f} {step:10.3f}"
+
+    @property
+    def kind(self) -> str:
+        return self.precision
 
 
-def build(simulator: str, width: int, reference: bool, batch: int, precision: Precision) -> Variant:
+@dataclass
+class Plain(Variant):
+    """The same network by torch's own operations, in float32."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        plain.contiguous(self.model)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, foreach=False)
+
+    def train(self) -> None:
+        with plain.plainly():
+            plain.train(self.model, self.optimizer, self.x, self.x_next, self.y, self.noise)
+
+    def sample(self) -> None:
+        with plain.plainly():
+            super().sample()
+
+    @property
+    def kind(self) -> str:
+        return "plain"
+
+
+def build(simulator: str, width: int, reference: bool, batch: int, kind: str) -> Variant:
     inputs, side = (7, 64) if reference else (1, 32)
     if simulator == "cgne":
-        latents = {"latent_channels": 64, "latent_width": 64} if reference else {}
-        cgne = CGNE(CGNEParams(width=width, **latents))
+        sizes = {"latent_channels": 64, "latent_width": 64, "latent_halvings": 3, "encoder_entry": "pool"}
+        cgne = CGNE(CGNEParams(width=width, **(sizes if reference else {})))
         model, params = initialised(lambda: cgne.build(inputs), 0), cgne.params
-        return Variant(f"cgne, width {width}", model, params, inputs, batch, side, precision)
-    pns = PNS(PNSParams(width=width, **({"latents": 64} if reference else {})))
-    return Variant(
-        f"pns, width {width}", initialised(lambda: pns.build(inputs), 0), pns.params, inputs, batch, side, precision
-    )
+    else:
+        pns = PNS(PNSParams(width=width, **({"latents": 64} if reference else {})))
+        model, params = initialised(lambda: pns.build(inputs), 0), pns.params
+    make, precision = (Plain, "float32") if kind == "plain" else (Variant, kind)
+    return make(f"{simulator}, width {width}", model, params, inputs, batch, side, precision)
 
 
 def main() -> None:
@@ -95,13 +123,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     sizes = {"cgne": [64], "pns": [128]} if given.reference else {"cgne": given.widths, "pns": given.widths}
-    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
     variants = [
-        build(simulator, width, given.reference, batch, precision)
+        build(simulator, width, given.reference, batch, kind)
         for simulator, widths in sizes.items()
         for width in widths
         for batch in given.batches
-        for precision in precisions
+        for kind in ("plain", "float32", "bfloat16")
     ]
     for variant in variants:  # warm-up
         variant.train()
