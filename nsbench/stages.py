@@ -94,6 +94,11 @@ class Bench:
 
 def prepare(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
     """The trajectories of a split, framed by the suite's protocol."""
+    return recorded(bench, trial, data, split).framed(bench.suite.protocol.stride, bench.suite.protocol.horizon)
+
+
+def recorded(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
+    """The trajectories of a split, as the dataset recorded them."""
     from nsbench.hdf5 import read_trajectories, write_trajectories
 
     key, what = data.keys[split], f"{split} data of {data.name}"
@@ -105,8 +110,7 @@ def prepare(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajector
         draft.facts["trajectories"] = len(trajectories)
 
     artifact = bench.found(trial, key, what) or bench.make(trial, key, what, write)
-    recorded = read_trajectories(artifact.folder / "trajectories.h5", dataset.domain)
-    return recorded.framed(bench.suite.protocol.stride, bench.suite.protocol.horizon)
+    return read_trajectories(artifact.folder / "trajectories.h5", dataset.domain)
 
 
 def fit(bench: Bench, trial: Trial) -> tuple[Simulator, float | None]:
