@@ -357,3 +357,19 @@ def test_one_crystal_at_a_time_is_in_memory(written, monkeypatch):
 
 def test_the_parameters_of_files_are_the_laws_without_the_noise():
     assert (*ATTRIBUTES, "sigma") == LAWS
+
+
+def test_splits_are_cut_between_folders_and_only_their_own_files_are_read(tmp_path, records):
+    import nsbench
+
+    for rho in (0.36, 0.4, 0.5, 0.6):
+        write_cgne(tmp_path, RULES | {"rho": rho}, [records[DENSITIES[0]]] * 2)
+    params = {"path": str(tmp_path), "format": "cgne", "split": {"val": 0.25, "test": 0.25}}
+    dataset = nsbench.load("dataset", "trajectories", **params)
+    parts = {split: dataset.prepare(split, np.random.default_rng(0)) for split in ("train", "val", "test")}
+    assert {split: len(part) for split, part in parts.items()} == {"train": 4, "val": 2, "test": 2}
+    assert len(np.unique(parts["test"].params[:, 6])) == len(np.unique(parts["val"].params[:, 6])) == 1
+    flake(tmp_path, parts["test"].params[0, 6], 1).write_text("damaged")
+    dataset.prepare("train", np.random.default_rng(0))
+    with pytest.raises(UnreadableData, match=r"flake_1\.h5: cannot be read"):
+        dataset.prepare("test", np.random.default_rng(0))

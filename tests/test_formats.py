@@ -295,6 +295,17 @@ def test_a_foreign_well_file_is_dense_fields_and_every_frame_is_valid(tmp_path):
     assert sum(map(len, parts)) == 4
 
 
+def test_without_our_group_an_exported_file_is_dense_fields(written, tmp_path):
+    path = shutil.copy(written["well"] / "data" / "train" / "lca.h5", tmp_path)
+    with h5py.File(path, "a") as file:
+        del file["nsbench"]
+    read_back, framed = read(tmp_path, "well", split={}), growth("train").framed(1, 9999)
+    kept = cut(growth("train").params, "train", Fractions())
+    assert (read_back.lengths == framed.lengths.max()).all()
+    for t in range(framed.lengths.max()):
+        np.testing.assert_array_equal(read_back.frame(t), framed.frame(t)[kept])
+
+
 def test_of_a_foreign_well_file_only_what_is_named_need_be_understood(tmp_path):
     values = np.ones((3, 2, 3, 5), np.float32)
     foreign(tmp_path / "a.h5", values, np.arange(3.0), orders=["velocity"])
@@ -356,6 +367,8 @@ def test_a_key_holds_what_the_files_hold_and_not_where_they_lie(write_suite, reg
     before = keys(write_suite, registry, written["npz"])
     moved = shutil.copytree(written["npz"], tmp_path / "elsewhere")
     assert keys(write_suite, registry, moved) == before
+    (tmp_path / "link").symlink_to(moved)
+    assert keys(write_suite, registry, tmp_path / "link") == before
     (moved / ".hidden").write_text("not data")
     assert keys(write_suite, registry, moved) == before
     content = bytearray((moved / "val.npz").read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 
@@ -35,11 +36,14 @@ def content_digest(path: Path) -> str:
 
 
 def files_below(path: Path) -> list[Path]:
-    """Every file at or below a path, in the order of its name; hidden files and folders are left out."""
+    """Every file at or below a path, links followed, in the order of its name; hidden ones are left out."""
     if path.is_file():
         return [path]
-    found = [p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts)]
-    return sorted((p for p in found if p.is_file()), key=lambda p: p.relative_to(path).as_posix())
+    found: list[Path] = []
+    for folder, folders, files in os.walk(path, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder) / name for name in files if not name.startswith(".")]
+    return sorted(found, key=lambda p: p.relative_to(path).as_posix())
 
 
 def _digest(file: Path) -> str:

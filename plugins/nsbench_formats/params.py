@@ -37,7 +37,7 @@ class TrajectoriesParams(Params):
 
     path: str = Field(min_length=1)
     format: str = Field(min_length=1)
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field({})
     split: Fractions | None = None
     limit: int | None = Field(None, ge=1)
 
