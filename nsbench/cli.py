@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nsbench.components import Split
+    from nsbench.events import Event
     from nsbench.plan import Plan
     from nsbench.registry import Registry
 
@@ -135,7 +136,7 @@ def export(
         else:
             plan, registry = _plan(suite, overrides)
             writer = find_writer(registry, format_name)
-            parts = suite_parts(plan, registry, Workspace(workspace.resolve()), dataset, wanted)
+            parts = suite_parts(plan, registry, Workspace(workspace.resolve()), dataset, wanted, _say_notices)
         exported = write_parts(parts, writer, directory.absolute())
     except (CannotExport, SuiteError, UnknownComponent, BrokenComponent, UnreadableData) as error:
         _fail(str(error))
@@ -237,6 +238,13 @@ def schema() -> None:
     from nsbench.suite_schema import json_schema
 
     click.echo(json.dumps(json_schema(_registry()), indent=2))
+
+
+def _say_notices(event: Event) -> None:
+    from nsbench.events import Notice
+
+    if isinstance(event, Notice):
+        click.echo(event.message, err=True)
 
 
 def _registry() -> Registry:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nsbench.components import Dataset, Split, UnreadableData
+from nsbench.events import Emit
 from nsbench.files import sync, sync_tree
 from nsbench.formats import FormatSpec, Origin, Writer
 from nsbench.plan import SPLITS, Plan, data_seed
@@ -32,7 +33,7 @@ class CannotExport(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class SplitData:
     """A split to be written, and where it comes from."""
 
     split: Split
@@ -60,7 +61,9 @@ def find_writer(registry: Registry, name: str) -> Writer:
     return writer
 
 
-def component_parts(registry: Registry, name: str, settings: Iterable[str], splits: Iterable[Split]) -> Iterable[Part]:
+def component_parts(
+    registry: Registry, name: str, settings: Iterable[str], splits: Iterable[Split]
+) -> Iterable[SplitData]:
     """Splits of a dataset by its component's name, made with the seeds of a suite whose seed is 0.
 
     settings: "size=16", parameters other than the defaults. Raises UnknownComponent or SuiteError.
@@ -76,22 +79,22 @@ def component_parts(registry: Registry, name: str, settings: Iterable[str], spli
     return _made(build("dataset", spec, params), name, splits)
 
 
-def _made(dataset: Any, name: str, splits: Iterable[Split]) -> Iterable[Part]:
+def _made(dataset: Any, name: str, splits: Iterable[Split]) -> Iterable[SplitData]:
     assert isinstance(dataset, Dataset)
     for split in splits:
         seed = data_seed(0, split, name)
-        yield Part(split, dataset.prepare(split, generator(seed)), Origin(name, dataset, generator(seed)))
+        yield SplitData(split, dataset.prepare(split, generator(seed)), Origin(name, dataset, generator(seed)))
 
 
 def suite_parts(
-    plan: Plan, registry: Registry, workspace: Workspace, name: str, splits: Iterable[Split]
-) -> Iterable[Part]:
+    plan: Plan, registry: Registry, workspace: Workspace, name: str, splits: Iterable[Split], emit: Emit
+) -> Iterable[SplitData]:
     """Splits of a suite's dataset, from the store, made where they are missing. Raises CannotExport."""
     if name not in plan.data:
         raise CannotExport(f"the suite has no dataset {name!r}{did_you_mean(name, plan.data)}")
-    data, bench = plan.data[name], make_bench(plan, registry, workspace, lambda event: None)
+    data, bench = plan.data[name], make_bench(plan, registry, workspace, emit)
     return (
-        Part(
+        SplitData(
             split,
             recorded(bench, name, data, split),
             Origin(name, bench.component(data.part), generator(data.seeds[split])),
@@ -100,7 +103,7 @@ def suite_parts(
     )
 
 
-def write_parts(parts: Iterable[Part], writer: Writer, directory: Path) -> Exported:
+def write_parts(parts: Iterable[SplitData], writer: Writer, directory: Path) -> Exported:
     """Write all parts to a directory that is not there yet, or empty: whole, or not at all.
 
     Raises CannotExport.

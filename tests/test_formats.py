@@ -12,6 +12,7 @@ import pytest
 
 import nsbench
 from nsbench.components import UnreadableData
+from nsbench.export import CannotExport, find_writer
 from nsbench.formats import FormatSpec, Origin
 from nsbench.plan import make_plan
 from nsbench.registry import Plugin
@@ -416,6 +417,19 @@ def test_a_third_partys_format_is_listed_and_its_code_is_in_the_key(write_suite,
     assert fresh.names("format") == ["cgne", "foreign", "npz", "other", "well"]
     plan = keys(write_suite, with_toy(fresh), written["npz"], format="foreign")
     assert not set(plan.values()) & set(keys(write_suite, registry, written["npz"]).values())
+    with pytest.raises(CannotExport, match="format 'foreign' is only read, nothing writes it"):
+        find_writer(fresh, "foreign")
+
+
+def test_a_format_whose_writer_is_no_target_is_named(registry):
+    class Wrong:
+        @nsbench.hookimpl
+        def nsbench_formats(self):
+            return [FormatSpec("wrong", "toy:Coin", writer="toy.write")]
+
+    plugin = Plugin("wrong", "wrong 1.0", "wrong")
+    type(registry)([]).register(plugin, Wrong())
+    assert plugin.error == "nsbench_formats: 'wrong' names 'toy.write', which is not \"module:name\""
 
 
 def with_toy(registry):
