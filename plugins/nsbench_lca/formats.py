@@ -29,7 +29,7 @@ from nsbench.components import UnreadableData
 from nsbench.formats import Format, Header, naming
 from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
 from nsbench_lca.morphology import OBSERVABLES
-from nsbench_lca.params import CGNEParams
+from nsbench_lca.format_params import CGNEParams
 
 ATTRIBUTES = ("alpha", "beta", "gamma", "theta", "kappa", "mu", "rho")
 """The parameters in a file, in the order in which its folder's name is made of them."""

@@ -59,14 +59,3 @@ class SimulatorParams(Params):
     """The ground truth as a simulator. sigma: None keeps each case's own noise; 0 takes it away."""
 
     sigma: float | None = Field(None, ge=0, lt=1)
-
-
-class CGNEParams(Params):
-    """What files in the CGNE authors' layout do not say.
-
-    sigma        relative noise of the vapour in each step; the authors' is the default.
-    stop_margin  growth ends when a site of row or column N − stop_margin attaches.
-    """
-
-    sigma: float = Field(5e-5, ge=0, lt=1)
-    stop_margin: int = Field(5, ge=2)
