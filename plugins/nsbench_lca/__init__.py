@@ -39,7 +39,7 @@ def nsbench_formats() -> list[FormatSpec]:
         FormatSpec(
             "cgne",
             f"{_HERE}.formats:CGNE",
-            f"{_HERE}.format_params:CGNEParams",
+            f"{_HERE}.format_params:CGNEFormatParams",
             "the layout of the CGNE authors' generator: a folder a parameter set, a file a crystal",
             writer=f"{_HERE}.regrow:write_grown_again",
         )

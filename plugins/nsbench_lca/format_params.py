@@ -7,7 +7,7 @@ from pydantic import Field
 from nsbench.components import Params
 
 
-class CGNEParams(Params):
+class CGNEFormatParams(Params):
     """What files in the CGNE authors' layout do not say.
 
     sigma        relative noise of the vapour in each step; the authors' is the default.

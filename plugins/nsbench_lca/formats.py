@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from nsbench.components import UnreadableData
 from nsbench.formats import Format, Header, naming
 from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
+from nsbench_lca.format_params import CGNEFormatParams
 from nsbench_lca.morphology import OBSERVABLES
-from nsbench_lca.format_params import CGNEParams
 
 ATTRIBUTES = ("alpha", "beta", "gamma", "theta", "kappa", "mu", "rho")
 """The parameters in a file, in the order in which its folder's name is made of them."""
@@ -98,14 +98,14 @@ def read_cgne(path: Path, *, sigma: float = 5e-5, stop_margin: int = 5) -> Growt
     Raises UnreadableData, naming the file and the fault, for files that are damaged, foreign or contradict
     themselves or each other. One file is in memory at a time.
     """
-    reader = CGNE(CGNEParams(sigma=sigma, stop_margin=stop_margin))
+    reader = CGNE(CGNEFormatParams(sigma=sigma, stop_margin=stop_margin))
     return reader.read(Path(path), np.arange(len(reader.header(Path(path)).params)))
 
 
 class CGNE(Format):
     """Reads a folder of such folders."""
 
-    params: CGNEParams
+    params: CGNEFormatParams
 
     def header(self, path: Path) -> Header:
         """Of each folder the first file is opened, the others are taken to be like it until they are read."""
