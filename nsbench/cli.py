@@ -14,6 +14,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nsbench.components import Split
+    from nsbench.events import Event
     from nsbench.plan import Plan
     from nsbench.registry import Registry
 
@@ -100,10 +102,55 @@ def prepare(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
     console.print(f"{count:,} trajectories are in {workspace / 'store' / 'data'}", highlight=False)
 
 
+@main.command()
+@click.argument("dataset")
+@click.option("--format", "format_name", required=True, metavar="FORMAT", help="See `nsbench list formats`.")
+@click.option("--to", "directory", required=True, type=click.Path(path_type=Path), help="A new or empty directory.")
+@click.option("--suite", type=click.Path(path_type=Path), help="Take DATASET of this suite, from the store.")
+@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="All if not given.")
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="A parameter, or an entry of the suite.")
+@_workspace
+def export(
+    dataset: str,
+    format_name: str,
+    directory: Path,
+    suite: Path | None,
+    splits: tuple[Split, ...],
+    overrides: tuple[str, ...],
+    workspace: Path,
+) -> None:
+    """Write a dataset in a format that other programs read."""
+    from nsbench.components import UnreadableData
+    from nsbench.export import CannotExport, component_parts, find_writer, reading_lines, suite_parts, write_parts
+    from nsbench.plan import SPLITS
+    from nsbench.registry import BrokenComponent, UnknownComponent
+    from nsbench.suite_yaml import SuiteError
+    from nsbench.workspace import Workspace
+
+    wanted = tuple(split for split in SPLITS if split in (splits or SPLITS))
+    try:
+        if suite is None:
+            registry = _registry()
+            writer = find_writer(registry, format_name)
+            parts = component_parts(registry, dataset, overrides, wanted)
+        else:
+            plan, registry = _plan(suite, overrides)
+            writer = find_writer(registry, format_name)
+            parts = suite_parts(plan, registry, Workspace(workspace.resolve()), dataset, wanted, _say_notices)
+        exported = write_parts(parts, writer, directory.absolute())
+    except (CannotExport, SuiteError, UnknownComponent, BrokenComponent, UnreadableData) as error:
+        _fail(str(error))
+    click.echo(
+        f"{directory}: {exported.files:,} files, {exported.trajectories:,} trajectories, {exported.size:,} bytes"
+    )
+    for line in reading_lines(dataset, format_name, directory, exported, wanted):
+        click.echo(line)
+
+
 @main.command("list")
-@click.argument("kind", type=click.Choice(["datasets", "simulators", "metrics"]), required=False)
+@click.argument("kind", type=click.Choice(["datasets", "simulators", "metrics", "formats"]), required=False)
 def list_components(kind: str | None) -> None:
-    """List what is installed: datasets, simulators, metrics."""
+    """List what is installed: datasets, simulators, metrics, formats."""
     from nsbench.registry import KINDS
 
     registry = _registry()
@@ -193,6 +240,13 @@ def schema() -> None:
     click.echo(json.dumps(json_schema(_registry()), indent=2))
 
 
+def _say_notices(event: Event) -> None:
+    from nsbench.events import Notice
+
+    if isinstance(event, Notice):
+        click.echo(event.message, err=True)
+
+
 def _registry() -> Registry:
     from nsbench.registry import installed
 
@@ -201,6 +255,7 @@ def _registry() -> Registry:
 
 def _plan(suite: Path, overrides: tuple[str, ...]) -> tuple[Plan, Registry]:
     """The plan of a suite; what is wrong with it is printed, and the exit code is 2."""
+    from nsbench.components import UnreadableData
     from nsbench.plan import make_plan
     from nsbench.registry import BrokenComponent, UnknownComponent
     from nsbench.source import SourceNotFound
@@ -212,7 +267,7 @@ def _plan(suite: Path, overrides: tuple[str, ...]) -> tuple[Plan, Registry]:
         return make_plan(read_suite(suite, registry, overrides), registry), registry
     except SuiteError as error:
         _fail(str(error))
-    except (UnknownComponent, BrokenComponent, SourceNotFound) as error:
+    except (UnknownComponent, BrokenComponent, SourceNotFound, UnreadableData) as error:
         _fail(f"{suite}: {error}")
 
 

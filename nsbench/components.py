@@ -64,10 +64,30 @@ class DatasetSpec(ComponentSpec):
     """floor: the simulator that is the ground truth; noise_free: the same without its randomness.
 
     Both give every table its scale; None where a dataset has no such simulator.
+
+    reading: "module:function", (params) -> Reading, of a dataset that reads files: called while planning,
+    so keep it in a module that imports quickly. None for a dataset that is made from its parameters alone.
     """
 
     floor: SimulatorReference | None = None
     noise_free: SimulatorReference | None = None
+    reading: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a dataset reads: in its key this stands where otherwise its parameters do.
+
+    content  plain data: digests of what the files hold, and the parameters that are not paths.
+    formats  (name, parameters) of the formats that read them, whose code counts as the dataset's own.
+    """
+
+    content: dict[str, Any]
+    formats: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+
+class UnreadableData(ValueError):
+    """Files that are missing, damaged, foreign or contradictory: the message names the file and the fault."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pluggy
 
 from nsbench.components import DatasetSpec, MetricSpec, SimulatorSpec
 from nsbench.events import Event
+from nsbench.formats import FormatSpec
 
 hookspec = pluggy.HookspecMarker("nsbench")
 hookimpl = pluggy.HookimplMarker("nsbench")
@@ -29,6 +30,11 @@ def nsbench_simulators() -> list[SimulatorSpec]:  # type: ignore[empty-body]
 @hookspec
 def nsbench_metrics() -> list[MetricSpec]:  # type: ignore[empty-body]
     """The metrics that this plugin provides."""
+
+
+@hookspec
+def nsbench_formats() -> list[FormatSpec]:  # type: ignore[empty-body]
+    """The layouts of files that this plugin reads and writes."""
 
 
 @hookspec

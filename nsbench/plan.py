@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nsbench.components import Conditions, DatasetSpec, SimulatorReference, Split
+from pydantic import ValidationError
+
+from nsbench.components import Conditions, DatasetSpec, Reading, SimulatorReference, Split, UnreadableData
 from nsbench.environment import resolve_device, resolve_precision
-from nsbench.registry import Kind, Registry, params_model
+from nsbench.registry import Kind, Registry, import_object, params_model
 from nsbench.seeds import Seed
 from nsbench.source import source_digest
 from nsbench.store import Key
@@ -94,8 +96,13 @@ class Plan:
 
 
 def make_plan(suite: Suite, registry: Registry) -> Plan:
-    """Plan a resolved suite. Raises UnknownComponent, BrokenComponent or SourceNotFound."""
+    """Plan a resolved suite. Raises UnknownComponent, BrokenComponent, SourceNotFound or UnreadableData."""
     return _Planner(suite, registry).plan()
+
+
+def data_seed(seed: int, split: Split, dataset: str) -> Seed:
+    """What a split is drawn from. dataset: the component's name, so that its use in a suite changes nothing."""
+    return [seed, f"data/{split}", dataset]
 
 
 class _Planner:
@@ -144,9 +151,31 @@ class _Planner:
 
     def _data(self, use: DatasetUse) -> DataPlan:
         part = self._part("dataset", use.use, use.params)
-        seeds: dict[Split, Seed] = {split: [self.suite.seed, f"data/{split}", use.use] for split in SPLITS}
-        keys = {split: Key("data", part.fields() | {"split": split, "seed": seeds[split]}) for split in SPLITS}
+        seeds = {split: data_seed(self.suite.seed, split, use.use) for split in SPLITS}
+        fields = part.fields() | self._reading(use)
+        keys = {split: Key("data", fields | {"split": split, "seed": seeds[split]}) for split in SPLITS}
         return DataPlan(use.name, part, keys, seeds)
+
+    def _reading(self, use: DatasetUse) -> dict[str, Any]:
+        """Of a dataset that reads files, the fields of its key which stand for them."""
+        spec = self.registry.spec("dataset", use.use)
+        assert isinstance(spec, DatasetSpec)
+        if spec.reading is None:
+            return {}
+        try:
+            reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(use.params))
+            formats = [self._format(*entry).fields() for entry in reading.formats]
+        except UnreadableData as error:
+            raise UnreadableData(f"dataset {use.name!r}: {error}") from error
+        return {"params": reading.content, "formats": formats}
+
+    def _format(self, name: str, params: Mapping[str, Any]) -> Part:
+        try:
+            full = params_model(self.registry.spec("format", name)).model_validate(dict(params))
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+            raise UnreadableData(f"format {name!r}: {faults}") from error
+        return self._part("format", name, full.model_dump(mode="json"))
 
     def _trial(self, use: SimulatorUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Trial:
         suite, part = self.suite, self._part("simulator", use.use, use.params)

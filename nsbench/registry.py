@@ -31,15 +31,17 @@ from nsbench.components import (
     SimulatorSpec,
 )
 from nsbench.events import Event
+from nsbench.formats import Format, FormatSpec
 
-Kind = Literal["dataset", "simulator", "metric"]
+Kind = Literal["dataset", "simulator", "metric", "format"]
 
-KINDS: tuple[Kind, ...] = ("dataset", "simulator", "metric")
+KINDS: tuple[Kind, ...] = ("dataset", "simulator", "metric", "format")
 
 _HOOKS: dict[Kind, tuple[str, type[ComponentSpec], type[Component]]] = {
     "dataset": ("nsbench_datasets", DatasetSpec, Dataset),
     "simulator": ("nsbench_simulators", SimulatorSpec, Simulator),
     "metric": ("nsbench_metrics", MetricSpec, Metric),
+    "format": ("nsbench_formats", FormatSpec, Format),
 }
 
 Loaded = TypeVar("Loaded")
@@ -222,7 +224,7 @@ def _nonsense(hook: str, specs: object, spec_type: type[ComponentSpec]) -> str:
     if not isinstance(specs, list | tuple) or not all(isinstance(s, spec_type) for s in specs):
         return f"{hook} must return a list of {spec_type.__name__}, got {specs!r:.80}"
     for spec in specs:
-        for text in (spec.target, *([spec.params] if spec.params is not None else [])):
-            if text.count(":") != 1:
+        for text in (spec.target, *(getattr(spec, name, None) for name in ("params", "reading", "writer"))):
+            if text is not None and text.count(":") != 1:
                 return f'{hook}: {spec.name!r} names {text!r}, which is not "module:name"'
     return ""

@@ -25,7 +25,7 @@ def read_suite(path: Path, registry: Registry, overrides: Sequence[str] = ()) ->
     """
     document = _with_extends(path, ())
     for text in overrides:
-        document = _override(text, document)
+        document = override(text, document)
     return resolve(document, registry)
 
 
@@ -39,7 +39,7 @@ def resolve(document: Document, registry: Registry) -> Suite:
     try:
         suite = Suite.model_validate(document.data)
     except ValidationError as error:
-        faults += _explained(error, Suite, document, ())
+        faults += explained(error, Suite, document, ())
     full = _check_components(document, registry, faults)
     if suite is not None:
         faults += _check_names(suite, document)
@@ -63,7 +63,7 @@ def _with_extends(path: Path, seen: tuple[Path, ...]) -> Document:
     return _with_extends(target, (*seen, path.resolve())).overlay(document)
 
 
-def _override(text: str, document: Document) -> Document:
+def override(text: str, document: Document) -> Document:
     """The document with `a.b[0].c=value` set in it."""
     where, equals, value = text.partition("=")
     origin = f"--set {text}"
@@ -155,7 +155,7 @@ def _check_components(
             try:
                 full[section, i] = model.model_validate(params).model_dump(mode="json")
             except ValidationError as error:
-                faults += _explained(error, model, document, (*at, "params"))
+                faults += explained(error, model, document, (*at, "params"))
     return full
 
 
@@ -206,7 +206,8 @@ def _filled(section: str, uses: list[Use], full: dict[tuple[str, int], dict[str,
     ]
 
 
-def _explained(error: ValidationError, model: type[BaseModel], document: Document, at: At) -> list[Fault]:
+def explained(error: ValidationError, model: type[BaseModel], document: Document, at: At) -> list[Fault]:
+    """What is wrong with the part of the document at `at`, which should be such a model."""
     return [document.fault((*at, *_written(e["loc"])), _message(e, model)) for e in error.errors(include_url=False)]
 
 

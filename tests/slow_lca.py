@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +25,27 @@ def neighbour_table(size: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, columns
 
 
+Noise = Callable[[int], np.ndarray]
+"""Step -> what the vapour is multiplied with, [N, N]."""
+
+
+def silence(step: int) -> np.ndarray:
+    return np.ones(())
+
+
 def grow_slowly(
-    rho: float,
-    size: int,
-    stop_margin: int = 5,
-    max_steps: int = 10_000,
-    noise: Callable[[int], np.ndarray] = lambda step: np.ones(()),
+    rho: float, size: int, stop_margin: int = 5, max_steps: int = 10_000, noise: Noise = silence
 ) -> tuple[np.ndarray, int]:
-    """(arrival map, steps) of a crystal. noise: what the vapour is multiplied with in a step, [N, N]."""
+    """(arrival map, steps) of a crystal."""
+    grown = record_slowly(rho, size, stop_margin, max_steps, noise)
+    return grown["arrival"], grown["last"]
+
+
+def record_slowly(
+    rho: float, size: int, stop_margin: int = 5, max_steps: int = 10_000, noise: Noise = silence
+) -> dict[str, Any]:
+    """The same with its masses: arrival, last (the number of steps); steps in which something attached, and
+    ice, the crystal mass after each of them; final, [N, N, 4]: attachment, boundary mass, crystal mass, vapour."""
     alpha, beta, gamma, theta, kappa, mu = RULES.values()
     rows, columns = neighbour_table(size)
     interior = np.zeros((size, size), bool)
@@ -40,7 +54,7 @@ def grow_slowly(
     attached[0, 0] = True
     b, c, d = np.zeros((size, size)), np.zeros((size, size)), np.full((size, size), rho)
     c[0, 0], d[0, 0] = 1, 0
-    arrival = np.where(attached, 0, -1)
+    arrival, ice, steps = np.where(attached, 0, -1), [], []
     for step in range(1, max_steps + 1):
         k = attached[rows, columns].sum(-1)
         d = np.where(interior & ~attached, (d[rows, columns].sum(-1) + (k + 1) * d) / 7, d)
@@ -60,6 +74,10 @@ def grow_slowly(
         )
         d = np.where(interior & ~attached, d * noise(step), d)
         arrival[new] = step
+        if new.any():
+            ice.append(c)
+            steps.append(step)
         if new[size - stop_margin].any() or new[:, size - stop_margin].any():
-            return arrival, step
-    return arrival, max_steps
+            break
+    final = np.stack([attached, b, c, d], axis=-1)
+    return {"arrival": arrival, "last": step, "steps": np.array(steps), "ice": np.stack(ice), "final": final}

@@ -41,10 +41,14 @@ def test_a_wheel_loads_every_component_without_the_checkout(tmp_path):
     )
     assert done.stdout.splitlines() == [
         "dataset lca",
+        "dataset trajectories",
         "simulator cgne",
         "simulator lca",
         "simulator pns",
         "metric elbo",
         "metric ewd",
         "metric wall_clock",
+        "format cgne",
+        "format npz",
+        "format well",
     ]

@@ -1,7 +1,8 @@
-"""The ground truth: snow crystal growth by a local cellular automaton, as dataset and simulator."""
+"""The ground truth: snow crystal growth by a local cellular automaton, as dataset, simulator and format."""
 
 from nsbench import hookimpl
 from nsbench.components import DatasetSpec, SimulatorReference, SimulatorSpec
+from nsbench.formats import FormatSpec
 
 _HERE = "nsbench_lca"
 
@@ -28,5 +29,18 @@ def nsbench_simulators() -> list[SimulatorSpec]:
             f"{_HERE}.simulator:LCASimulator",
             f"{_HERE}.params:SimulatorParams",
             "the ground truth itself: the floor, or without its noise the deterministic reference",
+        )
+    ]
+
+
+@hookimpl
+def nsbench_formats() -> list[FormatSpec]:
+    return [
+        FormatSpec(
+            "cgne",
+            f"{_HERE}.formats:CGNE",
+            f"{_HERE}.format_params:CGNEFormatParams",
+            "the layout of the CGNE authors' generator: a folder a parameter set, a file a crystal",
+            writer=f"{_HERE}.regrow:write_grown_again",
         )
     ]

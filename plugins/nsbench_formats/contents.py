@@ -1,0 +1,57 @@
+"""What the dataset reads, for its key: the content of the files and not where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+
+from nsbench.components import Reading, UnreadableData
+from nsbench_formats.params import TrajectoriesParams
+
+
+def reading(params: TrajectoriesParams) -> Reading:
+    """The digest of all files below the path, and every parameter but the path."""
+    others = params.model_dump(mode="json", exclude={"path", "options"})
+    digest = content_digest(Path(params.path).expanduser())
+    return Reading(others | {"content": digest}, ((params.format, params.options),))
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 over names, from `path` on, and contents of all files at or below it, hidden ones left out.
+
+    Files are read again when their size or time of change did. Raises UnreadableData where nothing is.
+    """
+    if not path.exists():
+        raise UnreadableData(f"{path}: no such file or folder")
+    digest = hashlib.sha256()
+    files = files_below(path)
+    for file in files:
+        name = file.relative_to(path).as_posix() if path.is_dir() else file.suffix
+        digest.update(f"{name}\0{_digest(file)}\n".encode())
+    if not files:
+        raise UnreadableData(f"{path}: there are no files in this folder")
+    return digest.hexdigest()[:32]
+
+
+def files_below(path: Path) -> list[Path]:
+    """Every file at or below a path, links followed, in the order of its name; hidden ones are left out."""
+    if path.is_file():
+        return [path]
+    found: list[Path] = []
+    for folder, folders, files in os.walk(path, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder) / name for name in files if not name.startswith(".")]
+    return sorted(found, key=lambda p: p.relative_to(path).as_posix())
+
+
+def _digest(file: Path) -> str:
+    status = file.stat()
+    return _digest_of(file, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _digest_of(file: Path, size: int, modified: int) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,94 @@
+"""Domains in files: from the JSON that Domain.describe writes, and of several files together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import Field, ValidationError
+
+from nsbench.components import Params
+from nsbench.trajectories import Clock, Domain, Lattice, Parameter
+from nsbench_formats.observables import observables
+
+
+class _Parameter(Params):
+    name: str
+    low: float
+    high: float
+    unit: str
+
+
+class _Observable(Params):
+    name: str
+    unit: str
+
+
+class _Domain(Params):
+    lattice: Lattice
+    shape: tuple[int, int]
+    channels: tuple[str, ...] = Field(min_length=1)
+    irreversible: bool
+    parameters: tuple[_Parameter, ...]
+    condition: str
+    observables: tuple[_Observable, ...]
+    clock: Clock
+    stride: None
+    stop_margin: int | None
+
+
+def domain_from(text: str) -> Domain:
+    """The domain that ``json.dumps(domain.describe())`` came from, of a record.
+
+    Observables are functions, which files do not hold: growth gets its area and boundary, fields their
+    moments, whatever they were called. Raises ValueError for text that is no such description.
+    """
+    try:
+        d = _Domain.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"its domain is not one: {where + ': ' if where else ''}{first['msg']}") from error
+    if d.condition not in [p.name for p in d.parameters]:
+        raise ValueError(f"its domain is not one: condition {d.condition!r} is none of its parameters")
+    return Domain(
+        lattice=d.lattice,
+        shape=d.shape,
+        channels=d.channels,
+        irreversible=d.irreversible,
+        parameters=tuple(Parameter(p.name, p.low, p.high, p.unit) for p in d.parameters),
+        condition=d.condition,
+        observables=observables(d.lattice, d.channels, d.irreversible),
+        clock=d.clock,
+        stop_margin=d.stop_margin,
+    )
+
+
+def domain_text(domain: Domain) -> str:
+    """The domain as JSON, for files."""
+    return json.dumps(domain.describe())
+
+
+def merged(domains: Sequence[Domain]) -> Domain:
+    """The domain of all of these together: parameters' ranges are joined, all else must agree.
+
+    Raises ValueError that names what differs.
+    """
+    first = domains[0]
+    parameters = [
+        replace(p, low=min(q.low for q in same), high=max(q.high for q in same))
+        for p, same in zip(first.parameters, zip(*(d.parameters for d in domains), strict=False), strict=False)
+    ]
+    joined = replace(first, parameters=tuple(parameters))
+    for domain in domains:
+        theirs = replace(domain, parameters=_without_ranges(domain)).describe()
+        ours = replace(first, parameters=_without_ranges(first)).describe()
+        differing = [name for name in ours if ours[name] != theirs[name]]
+        if differing:
+            raise ValueError(f"trajectories of different domains: {', '.join(differing)} differ")
+    return joined
+
+
+def _without_ranges(domain: Domain) -> tuple[Parameter, ...]:
+    return tuple(replace(p, low=0, high=0) for p in domain.parameters)

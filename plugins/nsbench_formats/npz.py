@@ -1,0 +1,67 @@
+"""nsbench's own arrays, for programs that read NumPy: one compressed .npz file a split.
+
+domain   JSON text, see Domain.describe
+params   float64[n, P]
+lengths  int32[n]
+arrival  int32[n, H, W]            growth maps, or
+values   float32[n, T, C, H, W]    dense fields
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components import Split, UnreadableData
+from nsbench.formats import Format, Header, Origin, naming, require_range
+from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Trajectories
+from nsbench_formats.domains import domain_from, domain_text
+
+
+def write_npz(directory: Path, split: Split, recorded: Trajectories, origin: Origin) -> dict[str, Any]:
+    """Write the file of a split; nothing need be said to read it back."""
+    arrays: dict[str, Any] = {"domain": np.array(domain_text(recorded.domain))} | recorded.arrays()
+    np.savez_compressed(directory / f"{split}.npz", **arrays)
+    return {}
+
+
+class Npz(Format):
+    """Reads one such file."""
+
+    def header(self, path: Path) -> Header:
+        with naming(path), _archive(path) as arrays:
+            domain = domain_from(str(arrays["domain"]))
+            params = arrays["params"]
+            _require_params(params, domain)
+            return Header(domain, params)
+
+    def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
+        with naming(path), _archive(path) as arrays:
+            domain = domain_from(str(arrays["domain"]))
+            kind, name = (GrowthTrajectories, "arrival") if domain.irreversible else (FieldTrajectories, "values")
+            expected = {"domain", "params", "lengths", name}
+            if set(arrays.files) != expected:
+                raise ValueError(f"must hold {', '.join(sorted(expected))}, holds {', '.join(sorted(arrays.files))}")
+            _require_params(arrays["params"], domain)
+            whole = kind(domain=domain, **{key: arrays[key] for key in ("params", "lengths", name)})
+            if isinstance(whole, FieldTrajectories) and not np.isfinite(whole.values).all():
+                raise ValueError("the values are not all finite")
+            return whole.select(index)
+
+
+def _archive(path: Path) -> Any:
+    if not path.is_file():
+        raise UnreadableData(f"{path}: must be an .npz file")
+    if not zipfile.is_zipfile(path):
+        raise ValueError("is not an .npz file, or was cut short")
+    return np.load(path, allow_pickle=False)
+
+
+def _require_params(params: NDArray[np.float64], domain: Domain) -> None:
+    if params.dtype != np.float64 or params.ndim != 2 or params.shape[1] != len(domain.parameters):
+        raise ValueError(f"params must be float64[n, {len(domain.parameters)}], got {params.dtype.name}{params.shape}")
+    require_range(params, domain)

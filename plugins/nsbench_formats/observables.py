@@ -1,0 +1,44 @@
+"""What is read off a state whose files name no functions: shapes of growth, moments of fields."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.lattices import attached_neighbours
+from nsbench.trajectories import Lattice, Observable
+
+
+def observables(lattice: Lattice, channels: tuple[str, ...], irreversible: bool) -> tuple[Observable, ...]:
+    """area and boundary of growth; mean and standard deviation over the sites of each channel of fields."""
+    if irreversible:
+        return Observable("area", "sites", area), Observable("boundary", "sites", partial(boundary, lattice=lattice))
+    return tuple(
+        Observable(f"{channel} {name}", "1", partial(function, channel=c))
+        for c, channel in enumerate(channels)
+        for name, function in (("mean", mean), ("deviation", deviation))
+    )
+
+
+def area(state: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Attached sites, float64[n], of states float32[n, 1, H, W]."""
+    return (state > 0.5).sum(axis=(1, 2, 3)).astype(np.float64)
+
+
+def boundary(state: NDArray[np.float32], lattice: Lattice) -> NDArray[np.float64]:
+    """Unattached sites with an attached neighbour, float64[n], of states float32[n, 1, H, W]."""
+    attached = state[:, 0] > 0.5
+    touched = attached_neighbours(attached, lattice) > 0
+    return (touched & ~attached).sum(axis=(1, 2)).astype(np.float64)
+
+
+def mean(state: NDArray[np.float32], channel: int) -> NDArray[np.float64]:
+    """Mean over the sites of one channel, float64[n], of states float32[n, C, H, W]."""
+    return state[:, channel].mean(axis=(1, 2), dtype=np.float64)
+
+
+def deviation(state: NDArray[np.float32], channel: int) -> NDArray[np.float64]:
+    """Standard deviation over the sites of one channel, float64[n], of states float32[n, C, H, W]."""
+    return state[:, channel].std(axis=(1, 2), dtype=np.float64)

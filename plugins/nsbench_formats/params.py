@@ -1,0 +1,56 @@
+"""Parameters of the dataset that reads files, and of its formats."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from nsbench.components import Params
+from nsbench.trajectories import Lattice
+
+
+class Fractions(Params):
+    """Splits cut from data that has none: of the distinct parameter sets, drawn by `seed`, so that repeats of
+    one never straddle splits. train is what val and test leave."""
+
+    val: float = Field(0.1, gt=0, lt=1)
+    test: float = Field(0.1, gt=0, lt=1)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val + test must be < 1, got {self.val + self.test:g}")
+        return self
+
+
+class TrajectoriesParams(Params):
+    """Trajectories that lie in files.
+
+    path         a folder, or a file; from the current directory if it is relative.
+    format       what lies there: see `nsbench list formats`.
+    options      parameters of the format: see `nsbench info FORMAT`.
+    split        null: train, val (or valid) and test lie apart below `path`. Else how to cut them.
+    limit        at most so many trajectories a split, the first ones; all if null.
+    """
+
+    path: str = Field(min_length=1)
+    format: str = Field(min_length=1)
+    options: dict[str, Any] = Field({})
+    split: Fractions | None = None
+    limit: int | None = Field(None, ge=1)
+
+
+class WellParams(Params):
+    """How files of The Well that nsbench did not write are to be understood; its own say it themselves.
+
+    fields       names of t0 fields that vary in time, the channels of a state; null: all of them, and then
+                 there may be no other fields.
+    condition    the scalar over whose range distributions are compared; null: the first that varies.
+    lattice      neighbourhood of a site.
+    """
+
+    fields: tuple[str, ...] | None = Field(None, min_length=1)
+    condition: str | None = None
+    lattice: Lattice = "square"

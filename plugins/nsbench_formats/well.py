@@ -1,0 +1,219 @@
+"""The Well's HDF5 files (Ohana et al. 2024, arXiv 2412.00568): scalar fields on 2-D grids, read.
+
+Files that nsbench wrote say what they are in a group of their own, see well_writing: growth comes back as growth,
+bit for bit. Of other files every frame is valid, fields are dense, scalars are the parameters, and a tick of
+the clock is a frame; several files of a folder are one after the other, in the order of their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components import UnreadableData
+from nsbench.formats import Format, Header, naming, require_range
+from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Parameter, Trajectories
+from nsbench_formats.domains import domain_from, merged
+from nsbench_formats.observables import observables
+from nsbench_formats.params import WellParams
+from nsbench_formats.well_writing import OURS
+
+Array = NDArray[Any]
+
+
+class Well(Format):
+    """Reads a file, or all files of a folder."""
+
+    params: WellParams
+
+    def header(self, path: Path) -> Header:
+        headers = [self._header_of(file) for file in _files(path)]
+        with naming(path):
+            joined = merged([header.domain for header in headers])
+            return Header(joined, np.concatenate([header.params for header in headers]))
+
+    def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
+        whole, parts, first = self.header(path), [], 0
+        for file in _files(path):
+            count = len(self._header_of(file).params)
+            own = index[(index >= first) & (index < first + count)] - first
+            if len(own):
+                parts.append(self._read_file(file, own))
+            first += count
+        if not parts:
+            raise UnreadableData(f"{path}: no trajectories are asked for")
+        return replace(type(parts[0]).joined(parts), domain=whole.domain)
+
+    def _header_of(self, path: Path) -> Header:
+        with naming(path), _opened(path) as file:
+            if OURS in file:
+                domain, params = domain_from(_text(file[OURS].attrs["domain"])), file[OURS]["params"][()]
+                if params.dtype != np.float64 or params.shape != (_count(file), len(domain.parameters)):
+                    raise ValueError(f"{OURS}/params must be float64[n, P], got {params.dtype.name}{params.shape}")
+                require_range(params, domain)
+                return Header(domain, params)
+            return self._foreign_header(file)
+
+    def _foreign_header(self, file: h5py.File) -> Header:
+        channels, (parameters, params) = self._channels(file), _scalars(file)
+        condition = self.params.condition or next((p.name for p in parameters if p.varies), parameters[0].name)
+        if condition not in [p.name for p in parameters]:
+            raise ValueError(f"has no scalar {condition!r}, only {', '.join(p.name for p in parameters)}")
+        axes = [_text(name) for name in file["dimensions"].attrs["spatial_dims"]]
+        shape = tuple(int(file["dimensions"][axis].shape[-1]) for axis in axes)
+        if len(shape) != 2:
+            raise ValueError(f"holds fields on {len(shape)}-D grids; nsbench reads 2-D ones")
+        lattice = self.params.lattice
+        domain = Domain(
+            lattice, shape, channels, False, parameters, condition, observables(lattice, channels, irreversible=False)
+        )
+        for channel in channels:
+            _require_field(file["t0_fields"][channel], channel, _dense_shape(file, shape))
+        return Header(domain, params)
+
+    def _channels(self, file: h5py.File) -> tuple[str, ...]:
+        there = {
+            order: [_text(n) for n in file[order].attrs["field_names"]]
+            for order in ("t0_fields", "t1_fields", "t2_fields")
+        }
+        scalar = [name for name in there["t0_fields"] if file["t0_fields"][name].attrs["time_varying"]]
+        wanted = self.params.fields
+        others = [name for names in there.values() for name in names if name not in scalar]
+        if wanted is None and others:
+            raise ValueError(
+                f"besides scalar fields that vary in time holds {', '.join(others)}; "
+                f"name what to read, e.g. fields: [{', '.join(scalar)}]"
+            )
+        for name in wanted or ():
+            if name not in scalar:
+                raise ValueError(
+                    f"has no scalar field {name!r} that varies in time, only {', '.join(scalar) or 'none'}"
+                )
+        if not scalar:
+            raise ValueError("has no scalar fields that vary in time")
+        return wanted or tuple(scalar)
+
+    def _read_file(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
+        header = self._header_of(path)
+        with naming(path), _opened(path) as file:
+            if OURS in file:
+                return _read_ours(file, header, index)
+            values = _read_values(file, header.domain, index)
+            lengths = np.full(len(index), values.shape[1], np.int32)
+            return FieldTrajectories(header.params[index], lengths, header.domain, values)
+
+
+def _files(path: Path) -> list[Path]:
+    found = [path] if path.is_file() else sorted(p for end in ("h5", "hdf5") for p in path.glob(f"*.{end}"))
+    if not found:
+        raise UnreadableData(f"{path}: there are no .h5 or .hdf5 files in this folder")
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    with h5py.File(path, "r") as file:
+        if "t0_fields" not in file or "dimensions" not in file:
+            raise ValueError("is HDF5, but not in The Well's layout: t0_fields or dimensions are missing")
+        yield file
+
+
+def _read_ours(file: h5py.File, header: Header, index: NDArray[np.int64]) -> Trajectories:
+    domain, group, n = header.domain, file[OURS], len(header.params)
+    lengths = _int32(group, "lengths", (n,))[index]
+    frames = _int32(group, "frames", (n,))[index]
+    steps = _int32(group, "steps", (n, file["dimensions"]["time"].shape[-1]))[index]
+    for name, column in zip([p.name for p in domain.parameters], header.params.T, strict=True):
+        if not np.array_equal(np.broadcast_to(file["scalars"][name][()], n), column.astype(np.float32)):
+            raise ValueError(f"scalar {name} contradicts {OURS}/params")
+    if len(frames) and not 1 <= frames.min() <= frames.max() <= steps.shape[1]:
+        raise ValueError(f"{OURS}/frames must be in [1, {steps.shape[1]}]")
+    for channel in domain.channels:
+        _require_field(file["t0_fields"][channel], channel, _dense_shape(file, domain.shape))
+    params = header.params[index]
+    if not domain.irreversible:
+        return FieldTrajectories(params, lengths, domain, _read_values(file, domain, index))
+    (channel,) = domain.channels
+    arrival = np.empty((len(index), *domain.shape), np.int32)
+    for k, i in enumerate(index):
+        arrival[k] = _grown(file["t0_fields"][channel][i], steps[k], int(frames[k]), f"trajectory {i}")
+    return GrowthTrajectories(params, lengths, domain, arrival)
+
+
+def _grown(states: Array, steps: NDArray[np.int32], frames: int, which: str) -> NDArray[np.int32]:
+    """The growth map, int32[H, W], of states float32[T, H, W], of which `frames` are valid."""
+    attached = states == 1
+    if not (attached | (states == 0)).all():
+        raise ValueError(f"{which}: a site is neither attached (1) nor free (0)")
+    if (attached[:-1] & ~attached[1:]).any():
+        raise ValueError(f"{which}: the crystal shrinks")
+    if (attached[frames - 1] != attached[-1]).any():
+        raise ValueError(f"{which}: grows after its last valid frame")
+    if steps[0] != 0 or (np.diff(steps[:frames]) < 1).any():
+        raise ValueError(f"{which}: {OURS}/steps must start at 0 and increase")
+    return np.where(attached[-1], steps[attached.argmax(axis=0)], np.int32(-1))
+
+
+def _read_values(file: h5py.File, domain: Domain, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    """float32[n, T, C, H, W]"""
+    frames = int(file["dimensions"]["time"].shape[-1])
+    values = np.empty((len(index), frames, len(domain.channels), *domain.shape), np.float32)
+    for c, channel in enumerate(domain.channels):
+        for k, i in enumerate(index):
+            values[k, :, c] = file["t0_fields"][channel][i]
+            if not np.isfinite(values[k, :, c]).all():
+                raise ValueError(f"trajectory {i}: {channel} is not finite everywhere")
+    return values
+
+
+def _require_field(field: h5py.Dataset, name: str, shape: tuple[int, ...]) -> None:
+    varies = [bool(field.attrs["sample_varying"]), bool(field.attrs["time_varying"]), *field.attrs["dim_varying"]]
+    if not all(varies):
+        raise ValueError(f"field {name} must vary between trajectories, in time and along both axes")
+    if field.dtype != np.float32 or field.shape != shape:
+        raise ValueError(f"field {name} must be float32{list(shape)}, got {field.dtype.name}{list(field.shape)}")
+
+
+def _dense_shape(file: h5py.File, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (_count(file), int(file["dimensions"]["time"].shape[-1]), *shape)
+
+
+def _scalars(file: h5py.File) -> tuple[tuple[Parameter, ...], NDArray[np.float64]]:
+    """The scalars as parameters, and their values, float64[n, P]; one that means nothing where there is none."""
+    n, columns = _count(file), {}
+    for name in map(_text, file["scalars"].attrs["field_names"]):
+        scalar = file["scalars"][name]
+        if scalar.attrs["time_varying"]:
+            raise ValueError(f"scalar {name} varies in time; parameters of nsbench do not")
+        values = np.asarray(scalar[()], np.float64).reshape(-1)
+        if len(values) != (n if scalar.attrs["sample_varying"] else 1) or not np.isfinite(values).all():
+            raise ValueError(f"scalar {name} must be finite, one number or one a trajectory")
+        columns[name] = np.broadcast_to(values, n)
+    columns = columns or {"none": np.zeros(n)}
+    parameters = tuple(Parameter(name, float(v.min()), float(v.max())) for name, v in columns.items())
+    return parameters, np.stack(list(columns.values()), axis=1)
+
+
+def _count(file: h5py.File) -> int:
+    count = int(file.attrs["n_trajectories"])
+    if count < 1:
+        raise ValueError(f"n_trajectories must be >= 1, got {count}")
+    return count
+
+
+def _int32(group: h5py.Group, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    array = group[name]
+    if array.dtype != np.int32 or array.shape != shape:
+        raise ValueError(f"{OURS}/{name} must be int32{list(shape)}, got {array.dtype.name}{list(array.shape)}")
+    return np.asarray(array)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
