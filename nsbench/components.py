@@ -139,6 +139,10 @@ class FitContext:
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
 
+class Diverged(ArithmeticError):
+    """A fit whose loss became NaN or infinite; the message says after how many transitions."""
+
+
 class Component:
     """Anything that a suite names. ``params`` is an instance of the model that its spec names."""
 
@@ -206,6 +210,15 @@ class Simulator(Component, ABC):
         """
         raise TypeError(f"{type(self).__name__} declares no likelihood")
 
+    def latent_kl(
+        self, x: NDArray[np.float32], x_next: NDArray[np.float32], params: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """KL(q ‖ p) of each latent, float64[latents], nats, the mean over transitions; None without latents.
+
+        Arguments as of ``log_likelihood``. A latent whose KL is nothing is not used.
+        """
+        return None
+
     def save(self, directory: Path) -> None:
         """Write what ``fit`` learned. Weights are safetensors, text is JSON; nothing is pickled."""
 
@@ -228,11 +241,13 @@ class Likelihood:
     nats    float64[b], one sample each (K = 1), all test transitions.
     bounds  K -> float64[m], a fixed random subset of the transitions with K importance samples, K = 1
             among them; empty for exact likelihoods.
+    latents float64[latents], the KL of each latent over that subset; None without latents.
     """
 
     kind: LikelihoodKind
     nats: NDArray[np.float64]
     bounds: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    latents: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,10 @@ def _likelihood(
         samples: _nats(simulator, test, index[chosen], t[chosen], samples, own)
         for samples, own in zip(bounds.samples, rng.spawn(len(bounds.samples)), strict=True)
     }
-    return Likelihood(simulator.likelihood, nats, by_samples)
+    x, x_next = test.at(index[chosen], t[chosen]), test.at(index[chosen], t[chosen] + 1)
+    return Likelihood(
+        simulator.likelihood, nats, by_samples, simulator.latent_kl(x, x_next, test.params[index[chosen]])
+    )
 
 
 def _nats(

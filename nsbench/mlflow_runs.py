@@ -33,7 +33,12 @@ Point = tuple[str, float, int]
 """(name, value, step) of a training curve."""
 
 _T = TypeVar("_T")
-_RUN_STATUS: dict[Status, str] = {"ok": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+_RUN_STATUS: dict[Status, str] = {
+    "ok": "FINISHED",
+    "failed": "FAILED",
+    "diverged": "FAILED",
+    "interrupted": "KILLED",
+}
 CURRENT_RUNS = "tags.`nsbench.superseded` IS NULL"
 """MLflow's filter for the runs that show the latest outcomes of their trials."""
 

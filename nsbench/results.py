@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-Status = Literal["ok", "failed", "interrupted"]
+Status = Literal["ok", "failed", "diverged", "interrupted"]
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nsbench import results
+from nsbench.components import Diverged
 from nsbench.events import Emit, Event, Notice, RunFinished, RunStarted, Stage, TrialFinished, TrialStarted
 from nsbench.files import write_whole
 from nsbench.plan import SPLITS, Plan, Trial
 from nsbench.registry import Registry
-from nsbench.results import ScoreRow, TrialResult, same_outcome
+from nsbench.results import ScoreRow, Status, TrialResult, same_outcome
 from nsbench.stages import Bench, prepare, score
 from nsbench.store import Key, Store
 from nsbench.workspace import Workspace
@@ -103,7 +104,8 @@ def run_trial(bench: Bench, trial: Trial, anchors: AnchorScores, workspace: Work
         log = workspace.log(bench.suite.name, trial.id)
         write_whole(log, traceback.format_exc())
         text = f"{type(error).__name__}: {error} (see {log})"
-        return replace(row, status="failed", error=text, seconds=time.perf_counter() - before)
+        status: Status = "diverged" if isinstance(error, Diverged) else "failed"
+        return replace(row, status=status, error=text, seconds=time.perf_counter() - before)
     return replace(row, scores=tuple(scores), seconds=time.perf_counter() - before)
 
 

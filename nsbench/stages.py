@@ -217,6 +217,8 @@ def _simulate(
     (draft.folder / "cost.json").write_text(json.dumps(asdict(evidence.cost)), encoding="utf-8")
     if evidence.likelihood is not None:
         arrays: dict[str, Any] = {f"bound_{k}": nats for k, nats in evidence.likelihood.bounds.items()}
+        if evidence.likelihood.latents is not None:
+            arrays["latents"] = evidence.likelihood.latents
         np.savez(draft.folder / "likelihood.npz", nats=evidence.likelihood.nats, **arrays)
         draft.facts["likelihood"] = evidence.likelihood.kind
 
@@ -242,8 +244,9 @@ def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
     likelihood = None
     if kind is not None:
         with np.load(folder / "likelihood.npz", allow_pickle=False) as arrays:
-            bounds = {int(n.removeprefix("bound_")): arrays[n] for n in arrays.files if n != "nats"}
-            likelihood = Likelihood(kind, arrays["nats"], bounds)
+            bounds = {int(n.removeprefix("bound_")): arrays[n] for n in arrays.files if n.startswith("bound_")}
+            latents = arrays["latents"] if "latents" in arrays.files else None
+            likelihood = Likelihood(kind, arrays["nats"], bounds, latents)
     return Evidence(
         rollouts=read_trajectories(folder / "rollouts.h5", domain),
         members=artifact.manifest["fields"]["protocol"]["members"],

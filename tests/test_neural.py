@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as torch_kl
 
-from nsbench.components import Conditions, FitContext
+from nsbench.components import Conditions, Diverged, FitContext
 from nsbench.neural import training
 from nsbench.neural.averaging import Average
 from nsbench.neural.batches import Shuffled
 from nsbench.neural.conditioning import Standardise
-from nsbench.neural.curves import Diverged
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
 from nsbench.neural.layers import group_norm
 from nsbench.neural.likelihood import growth_log_likelihood, importance_bound

@@ -102,3 +102,15 @@ def test_a_lattice_that_the_levels_cannot_halve_is_refused(crystals, tmp_path: P
 def test_parameters_outside_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         PNSParams(**wrong)
+
+
+def test_the_kl_of_each_latent_adds_up_to_that_of_the_loss(crystals, tmp_path):
+    simulator = PNS(PNSParams(width=8, levels=2, latents=3, batch=8))
+    simulator.fit(*crystals, FitContext(64, tmp_path, np.random.default_rng(0)))
+    index, t = crystals[1].transitions()
+    x, x_next, params = crystals[1].at(index, t), crystals[1].at(index, t + 1), crystals[1].params[index]
+    kl = simulator.latent_kl(x, x_next, params)
+    assert kl.shape == (3,)
+    model, y = simulator.network.model, simulator._standardised(params[:, list(simulator.columns)])
+    loss = model.loss(torch.from_numpy(x), torch.from_numpy(x_next), y, 1.0, torch.Generator().manual_seed(0))
+    assert kl.sum() == pytest.approx(loss.terms["kl"].item(), rel=1e-4)

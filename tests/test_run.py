@@ -9,6 +9,7 @@ import pytest
 
 import toy
 from nsbench import results
+from nsbench.components import Diverged
 from nsbench.events import Notice, RunStarted, StageFinished, TrialFinished
 from nsbench.journal import Journal
 from nsbench.plan import make_plan
@@ -89,6 +90,17 @@ def test_a_failing_trial_is_a_row_with_its_error_and_harms_no_other(bench):
     log = bench.workspace.log("line", "line/failing/r0").read_text()
     assert "Traceback" in log
     assert "on fire" in log
+
+
+def test_a_fit_that_diverges_is_said_to_have_diverged(bench, monkeypatch):
+    def fit(self, train, val, ctx):
+        raise Diverged("the loss became nan after 64 transitions; the last checkpoint is kept")
+
+    monkeypatch.setattr(toy.Learner, "fit", fit)
+    outcome, _, _ = bench()
+    row = next(row for row in outcome.rows if row.trial == "line/learner/r0")
+    assert outcome.exit_code == 1
+    assert (row.status, "nan after 64 transitions" in row.error) == ("diverged", True)
 
 
 def test_a_failed_trial_is_tried_again(bench, monkeypatch):

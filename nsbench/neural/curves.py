@@ -6,13 +6,9 @@ import math
 
 from torch import Tensor
 
-from nsbench.components import FitContext
+from nsbench.components import Diverged, FitContext
 
 POINTS = 200
-
-
-class Diverged(ArithmeticError):
-    """The loss became NaN or infinite."""
 
 
 class Curves:

@@ -54,6 +54,10 @@ class GrowthModel(nn.Module, ABC):
         An exact likelihood returns float64[1, b].
         """
 
+    def latent_kl(self, x: Tensor, x_next: Tensor, y: Tensor) -> Tensor | None:
+        """KL of the posterior from the prior, [b, latents], nats; None without latents."""
+        return None
+
 
 class LatentGrowth(GrowthModel, Generic[Context]):
     """A conditional VAE: prior p(z | x, y), posterior q(z | x', x, y), decoder p(x' | x, z, y).
@@ -91,6 +95,10 @@ class LatentGrowth(GrowthModel, Generic[Context]):
     def logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         context = self.context(x, y)
         return self.decode(context, self.prior(context).sample(generator))
+
+    def latent_kl(self, x: Tensor, x_next: Tensor, y: Tensor) -> Tensor | None:
+        context = self.context(x, y)
+        return kl_divergence(self.posterior(context, x_next), self.prior(context)).flatten(1)
 
     def log_weights(self, x: Tensor, x_next: Tensor, y: Tensor, samples: int, generator: torch.Generator) -> Tensor:
         context = self.context(x, y)

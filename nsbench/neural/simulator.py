@@ -149,6 +149,18 @@ class NeuralSimulator(Simulator):
         network.train(training)
         return np.concatenate(bounds) if bounds else np.empty(0)
 
+    def latent_kl(
+        self, x: NDArray[np.float32], x_next: NDArray[np.float32], params: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        model, device, y = (
+            self._trained().model.eval(),
+            self._device(),
+            self._standardised(params[:, list(self.columns)]),
+        )
+        with torch.inference_mode(), autocast(self.conditions):
+            kl = model.latent_kl(torch.from_numpy(x).to(device), torch.from_numpy(x_next).to(device), y)
+        return None if kl is None else kl.double().mean(0).cpu().numpy()
+
     def save(self, directory: Path) -> None:
         facts = {"parameters": list(self.parameters), "columns": list(self.columns)}
         save_weights(directory, self._trained(), {"simulator": type(self).__name__, **facts})
