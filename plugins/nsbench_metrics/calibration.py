@@ -24,6 +24,9 @@ from nsbench_metrics.params import CoverageParams, RankHistogramParams, SpreadSk
 Array = NDArray[np.float64]
 Ranks = NDArray[np.int64]
 
+NO_ERROR = 1e9
+"""Stands for an infinite ratio, which JSON does not have."""
+
 
 def spread_and_error(truths: Array, members: Array) -> tuple[Array, Array]:
     """The two sides of the spread-skill ratio, each the sum over truths and lead times.
@@ -58,7 +61,8 @@ def off_balance(ratio: Array) -> float:
 class SpreadSkill(Metric):
     """How far the spread-skill ratio of the observables is from 1, the mean of 1 − min(r, 1/r).
 
-    Extras: ratio, the mean over observables; ratio_<observable>; members. Items: the value by lead time.
+    Extras: ratio, the mean over observables; ratio_<observable>, 1e9 where spread meets no error; members. Items:
+    the value by lead time.
     """
 
     direction = "min"
@@ -74,7 +78,7 @@ class SpreadSkill(Metric):
         spread, error = (np.concatenate(side) for side in zip(*sides, strict=True))  # [E, K]
         ratio = spread_skill_ratio(spread, error)
         extras = {f"ratio_{o.name}": r for o, r in zip(_chosen(reference, self.params.observables), ratio, strict=True)}
-        extras["ratio"] = float(ratio.mean())
+        extras["ratio"] = ratio.mean()
         members = members_range(found)
         return Score(
             value=off_balance(ratio),
@@ -86,7 +90,7 @@ class SpreadSkill(Metric):
                 distance=True,
             ),
             items=np.array([_off_balance_at(found, truth, simulated, lead) for lead in range(last)]),
-            extras={"members": float(members[0])} | {k: float(min(v, 1e9)) for k, v in extras.items()},
+            extras={"members": float(members[0])} | {k: min(float(v), NO_ERROR) for k, v in extras.items()},
             label=members_label(members),
         )
 
