@@ -74,7 +74,8 @@ _ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
 
 
 def _titled(score: ScoreRow) -> str:
-    return f"{score.metric} {_arrow(score)} {score.unit}"
+    unit = "" if score.unit == "1" else f" {score.unit}"
+    return f"{score.metric} {_arrow(score)}{unit}"
 
 
 def _beside(score: ScoreRow) -> str:
