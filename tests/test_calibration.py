@@ -127,13 +127,13 @@ def test_the_truth_redrawn_is_better_calibrated_than_a_collapsed_one(metric, mak
 
 def test_the_permutation_p_value_forgives_truths_that_share_an_ensemble():
     rates = np.repeat(np.linspace(0.1, 0.6, 20), 5)
-    metric = RankHistogram(RankHistogramParams(permutations=99))
+    metric = RankHistogram(RankHistogramParams(permutations=39))
     found = []
-    for seed in range(20):
+    for seed in range(15):
         truth, other = growth_maps(rates, generator(seed)), growth_maps(rates, generator(100 + seed))
         found.append(metric.score(evidence(other), truth, generator(seed)).extras["p_value"])
     assert 0.3 < np.mean(found) < 0.7
-    assert min(found) >= 0.01
+    assert min(found) >= 1 / 40
 
 
 def test_ranks_of_ensembles_of_two_sizes_are_declined():
