@@ -26,6 +26,7 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 Decode = Literal["mode", "sample"]
 Need = Literal["rollouts", "likelihood", "cost"]
+Anchor = Literal["noise_free", "climatology", "persistence"]
 
 
 class Params(BaseModel):
@@ -295,6 +296,7 @@ class Score:
     figure    PNG, or None.
     label     a word that must stand beside the value, such as the kind of a bound; scores with
               different labels are not ranked together.
+    unit      of the value, where it depends on the data; the metric's own if empty.
     """
 
     value: float
@@ -303,6 +305,11 @@ class Score:
     extras: dict[str, float] = field(default_factory=dict)
     figure: bytes | None = None
     label: str = ""
+    unit: str = ""
+
+
+class NotApplicable(Exception):
+    """Raised by a metric that cannot score this evidence; what it says stands in place of the value."""
 
 
 class Metric(Component, ABC):
@@ -313,7 +320,8 @@ class Metric(Component, ABC):
     needs      what the evidence must hold; a simulator without it gets no score, and the table says so.
     columns    (name of an extra, heading): what tables show beside the value.
     anchored   whether the value is to be read between the ground truth's score, redrawn, and that of the
-               ground truth without its randomness.
+               ground truth without its randomness, or that of a null model (see nsbench/nulls.py).
+    zero       the anchor at which skill is 0; at the floor it is 1.
     """
 
     direction: ClassVar[Literal["min", "max"]]
@@ -321,7 +329,8 @@ class Metric(Component, ABC):
     needs: ClassVar[frozenset[Need]] = frozenset({"rollouts"})
     columns: ClassVar[tuple[tuple[str, str], ...]] = ()
     anchored: ClassVar[bool] = True
+    zero: ClassVar[Anchor] = "noise_free"
 
     @abstractmethod
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
-        """Score the evidence against the truth of the same cases, framed alike."""
+        """Score the evidence against the truth of the same cases, framed alike. May raise NotApplicable."""

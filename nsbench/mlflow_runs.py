@@ -3,9 +3,9 @@
 What a run holds, by name:
 
     params   simulator, dataset, replicate, and what the record brings: sim.*, data.*
-    metrics  score/<metric> and its _low, _high, _floor, _noise_free, _skill, and the extras that it
-             wants in tables, score/<metric>.<extra>; its other extras, extra/<metric>.<extra>; cost/*;
-             training curves by step under the names that they were logged with
+    metrics  score/<metric> and its _low, _high, _floor, _noise_free, _climatology, _persistence, _skill, and
+             the extras that it wants in tables, score/<metric>.<extra>; its other extras,
+             extra/<metric>.<extra>; cost/*; training curves by step under the names that they were logged with
     tags     nsbench.trial, nsbench.status, nsbench.error, nsbench.<metric>.unit, .label and .absent, and
              what the record brings; nsbench.superseded on the run of an earlier outcome of its trial
 
@@ -27,7 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from nsbench.components import Cost
 from nsbench.files import locked
-from nsbench.results import ScoreRow, Status, TrialResult
+from nsbench.results import ANCHORS, ScoreRow, Status, TrialResult
 
 Point = tuple[str, float, int]
 """(name, value, step) of a training curve."""
@@ -132,7 +132,8 @@ def metrics_of(result: TrialResult, cost: Cost | None = None) -> dict[str, float
     for row in result.scores:
         name, (low, high) = f"score/{row.metric}", row.interval or (None, None)
         found |= {name: row.value, f"{name}_low": low, f"{name}_high": high}
-        found |= {f"{name}_floor": row.floor, f"{name}_noise_free": row.noise_free, f"{name}_skill": row.skill}
+        found |= {f"{name}_{anchor}": getattr(row, anchor) for anchor in ANCHORS}
+        found[f"{name}_skill"] = row.skill
         found |= {extra_name(row, extra): value for extra, value in row.extras.items()}
     for name, value in asdict(cost).items() if cost else ():
         if not isinstance(value, str):
@@ -170,7 +171,7 @@ def _sentence(row: ScoreRow) -> str:
     if row.value is None:
         return f"{name}: none, {row.absent}"
     interval = f" ({row.interval[0]:.4g} to {row.interval[1]:.4g})" if row.interval else ""
-    anchors = {"floor": row.floor, "noise-free": row.noise_free}
+    anchors = {anchor.replace("_", "-"): getattr(row, anchor) for anchor in ANCHORS}
     beside = "".join(f"; {anchor} {value:.4g}" for anchor, value in anchors.items() if value is not None)
     return f"{name}: {row.value:.4g}{interval} {row.unit}{beside}"
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from nsbench.components import Conditions, DatasetSpec, Reading, SimulatorReference, Split, UnreadableData
 from nsbench.environment import resolve_device, resolve_precision
+from nsbench.nulls import NULLS, Null
 from nsbench.registry import Kind, Registry, import_object, params_model
 from nsbench.seeds import Seed
 from nsbench.source import source_digest
@@ -19,6 +20,7 @@ from nsbench.suite import DatasetUse, MetricUse, SimulatorUse, Suite
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 _COLLECTING = "nsbench.evidence:collect"
+_NULLS = "nsbench.nulls:null_evidence"
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,23 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class NullPlan:
+    """A null model on a dataset. scores: one a metric of the suite."""
+
+    null: Null
+    data: DataPlan
+    seed: Seed
+    scores: tuple[ScorePlan, ...]
+
+
+@dataclass(frozen=True)
 class Anchors:
-    """The ground truth as trials of its own, redrawn and without noise: what gives scores their scale."""
+    """What gives scores their scale: the ground truth as trials of its own, redrawn and without noise, and
+    the null models."""
 
     floor: Trial | None
     noise_free: Trial | None
+    nulls: dict[Null, NullPlan]
 
 
 @dataclass(frozen=True)
@@ -127,7 +141,9 @@ class _Planner:
             assert isinstance(spec, DatasetSpec)
             for replicate in range(suite.replicates):
                 anchors[use.name, replicate] = Anchors(
-                    *(self._anchor(which, use, fit_data, replicate) for which in (spec.floor, spec.noise_free))
+                    floor=self._anchor(spec.floor, use, fit_data, replicate),
+                    noise_free=self._anchor(spec.noise_free, use, fit_data, replicate),
+                    nulls={null: self._null(null, self.data[use.name], replicate) for null in NULLS},
                 )
                 trials += [
                     self._trial(simulator, self.data[use.name], fit_data, replicate)
@@ -144,6 +160,17 @@ class _Planner:
         params = params_model(self.registry.spec("simulator", which.name)).model_validate(which.params)
         simulator = SimulatorUse(use=which.name, params=params.model_dump(mode="json"))
         return self._trial(simulator, self.data[use.name], fit_data, replicate)
+
+    def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
+        """In the keys of its scores, how a null model is made stands for the evidence."""
+        protocol = self.suite.protocol
+        source, libraries = source_digest(_NULLS, self.packages)
+        seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
+        made: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
+        made |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
+        return NullPlan(
+            null, data, seed, tuple(self._score(metric, data, made, replicate) for metric in self.suite.metrics)
+        )
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
         source, libraries = source_digest(self.registry.spec(kind, name).target, self.packages)
@@ -207,14 +234,14 @@ class _Planner:
                 "seed": simulate_seed,
             },
         )
-        scores = tuple(self._score(metric, data, evidence, replicate) for metric in suite.metrics)
+        scores = tuple(self._score(metric, data, evidence.digest, replicate) for metric in suite.metrics)
         return Trial(data, fit_data, use.name, part, replicate, model, fit_seed, evidence, simulate_seed, scores)
 
-    def _score(self, use: MetricUse, data: DataPlan, evidence: Key, replicate: int) -> ScorePlan:
+    def _score(self, use: MetricUse, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> ScorePlan:
         part = self._part("metric", use.use, use.params)
         seed: Seed = [self.suite.seed, f"metric/{use.use}", data.part.name, replicate]
         fields = part.fields() | {
-            "evidence": evidence.digest,
+            "evidence": evidence,
             "reference": data.keys["test"].digest,
             "seed": seed,
         }

@@ -6,9 +6,13 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
+
+from nsbench.components import Anchor
 
 Status = Literal["ok", "failed", "diverged", "interrupted"]
+ANCHORS = ("floor", "noise_free", "climatology", "persistence")
+"""What stands beside a score, by its name in ScoreRow."""
 
 
 @dataclass(frozen=True)
@@ -16,9 +20,12 @@ class ScoreRow:
     """A metric's score of one trial, with what a reader needs beside it.
 
     value is None where the metric does not apply; `absent` then says why. floor and noise_free are the
-    same metric's scores of the dataset's ground truth, redrawn and without its randomness; skill is
-    (noise_free − value) / (noise_free − floor): 1 at the floor, 0 at the noise-free truth.
+    same metric's scores of the dataset's ground truth, redrawn and without its randomness, climatology and
+    persistence those of the null models; zero names the one of the last three at which skill is 0:
+    skill = (zero − value) / (zero − floor), 1 at the floor. There is none where the zero is no worse than
+    the floor: such data cannot tell them apart.
     columns: (name of an extra, its heading), what the metric wants shown beside its value.
+    rollouts_only: the metric needs nothing that a null model does not have.
     """
 
     metric: str
@@ -30,15 +37,21 @@ class ScoreRow:
     absent: str = ""
     floor: float | None = None
     noise_free: float | None = None
+    climatology: float | None = None
+    persistence: float | None = None
     extras: dict[str, float] = field(default_factory=dict)
     columns: tuple[tuple[str, str], ...] = ()
     anchored: bool = True
+    zero: Anchor = "noise_free"
+    rollouts_only: bool = False
 
     @property
     def skill(self) -> float | None:
-        if self.value is None or self.floor is None or self.noise_free in (None, self.floor):
+        zero = cast(float | None, getattr(self, self.zero))
+        if self.value is None or self.floor is None or zero is None:
             return None
-        return (self.noise_free - self.value) / (self.noise_free - self.floor)
+        room = zero - self.floor if self.direction == "min" else self.floor - zero
+        return (zero - self.value) / (zero - self.floor) if room > 0 else None
 
 
 @dataclass(frozen=True)

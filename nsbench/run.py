@@ -12,10 +12,10 @@ from nsbench import results
 from nsbench.components import Diverged
 from nsbench.events import Emit, Event, Notice, RunFinished, RunStarted, Stage, TrialFinished, TrialStarted
 from nsbench.files import write_whole
-from nsbench.plan import SPLITS, Plan, Trial
+from nsbench.plan import SPLITS, NullPlan, Plan, ScorePlan, Trial
 from nsbench.registry import Registry
 from nsbench.results import ScoreRow, Status, TrialResult, same_outcome
-from nsbench.stages import Bench, prepare, score
+from nsbench.stages import Bench, prepare, score, score_null
 from nsbench.store import Key, Store
 from nsbench.workspace import Workspace
 
@@ -118,7 +118,7 @@ def trial_keys(trial: Trial) -> dict[str, str]:
 
 
 class AnchorScores:
-    """The scores of the ground truth itself, which stand beside everybody else's."""
+    """The scores of the ground truth itself and of the null models, which stand beside everybody else's."""
 
     def __init__(self, plan: Plan, bench: Bench) -> None:
         self._plan = plan
@@ -126,28 +126,42 @@ class AnchorScores:
         self._known: dict[str, ScoreRow | None] = {}
 
     def beside(self, trial: Trial, metric: int, own: ScoreRow) -> ScoreRow:
-        """A score with the floor and the noise-free truth's score of the same metric beside it."""
+        """A score with those of the anchors of the same metric beside it."""
         anchors = self._plan.anchors[trial.data.name, trial.replicate]
         if not own.anchored:
             return own
+        nulls = anchors.nulls if own.rollouts_only else {}
         return replace(
-            own, floor=self._value(anchors.floor, metric), noise_free=self._value(anchors.noise_free, metric)
+            own,
+            floor=self._value(anchors.floor, metric),
+            noise_free=self._value(anchors.noise_free, metric),
+            climatology=self._null(trial, nulls.get("climatology"), metric),
+            persistence=self._null(trial, nulls.get("persistence"), metric),
         )
 
     def _value(self, anchor: Trial | None, metric: int) -> float | None:
         if anchor is None:
             return None
-        key = anchor.scores[metric].key.digest
-        if key not in self._known:
-            self._known[key] = self._score(anchor, metric)
-        known = self._known[key]
+        plan = anchor.scores[metric]
+        return self._once(plan, anchor.id, lambda: score(self._bench, anchor, plan))
+
+    def _null(self, trial: Trial, null: NullPlan | None, metric: int) -> float | None:
+        if null is None:
+            return None
+        plan = null.scores[metric]
+        return self._once(plan, null.null, lambda: score_null(self._bench, trial.id, null, plan))
+
+    def _once(self, plan: ScorePlan, name: str, make: Callable[[], ScoreRow]) -> float | None:
+        if plan.key.digest not in self._known:
+            self._known[plan.key.digest] = self._made(name, make)
+        known = self._known[plan.key.digest]
         return known.value if known else None
 
-    def _score(self, anchor: Trial, metric: int) -> ScoreRow | None:
+    def _made(self, name: str, make: Callable[[], ScoreRow]) -> ScoreRow | None:
         try:
-            return score(self._bench, anchor, anchor.scores[metric])
+            return make()
         except Exception as error:
-            self._bench.emit(Notice(f"no anchor from {anchor.id}: {type(error).__name__}: {error}"))
+            self._bench.emit(Notice(f"no anchor from {name}: {type(error).__name__}: {error}"))
             return None
 
 

@@ -22,6 +22,7 @@ NUMERIC_LIBRARIES = {
     "ot": "pot",
     "scipy": "scipy",
     "scoringrules": "scoringrules",
+    "skimage": "scikit-image",
     "torch": "torch",
 }
 """Import name -> distribution, of the libraries that change numbers."""

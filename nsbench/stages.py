@@ -27,6 +27,7 @@ from nsbench.components import (
     Likelihood,
     LikelihoodKind,
     Metric,
+    NotApplicable,
     Score,
     Simulator,
     Split,
@@ -35,7 +36,8 @@ from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
 from nsbench.journal import Journal
-from nsbench.plan import DataPlan, Part, ScorePlan, Trial
+from nsbench.nulls import null_evidence
+from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
 from nsbench.results import ScoreRow
 from nsbench.seeds import generator
@@ -267,13 +269,30 @@ def score(bench: Bench, trial: Trial, metric: ScorePlan) -> ScoreRow:
     return read_score(artifact.folder, metric.name)
 
 
-def _score(bench: Bench, plan: ScorePlan, evidence: Evidence, reference: Trajectories, draft: Draft) -> None:
+def score_null(bench: Bench, trial: str, null: NullPlan, metric: ScorePlan) -> ScoreRow:
+    """A null model's score: made from the test data alone, no simulator is asked."""
+    key, what = metric.key, f"{metric.name} of {null.null}"
+    artifact = bench.found(trial, key, what)
+    if artifact is None:
+        reference = prepare(bench, trial, null.data, "test")
+        evidence = null_evidence(null.null, reference, bench.suite.protocol.members, generator(null.seed))
+        inputs = (evidence, reference)
+        artifact = bench.make(trial, key, what, lambda draft: _score(bench, metric, *inputs, draft))
+    return read_score(artifact.folder, metric.name)
+
+
+def _score(bench: Bench, plan: ScorePlan, evidence: Evidence | None, reference: Trajectories, draft: Draft) -> None:
+    """Score evidence; a null model that means nothing here has none."""
     metric: Metric = bench.component(plan.part)
-    about = {name: getattr(metric, name) for name in ("unit", "direction", "columns", "anchored")}
-    if "likelihood" in metric.needs and evidence.likelihood is None:
-        _write_score(draft, about | {"absent": "the simulator has no likelihood"})
+    names = ("unit", "direction", "columns", "anchored", "zero")
+    about = {name: getattr(metric, name) for name in names}
+    about["rollouts_only"] = metric.needs <= {"rollouts"}
+    try:
+        result = _scored(metric, evidence, reference, plan)
+    except NotApplicable as reason:
+        _write_score(draft, about | {"absent": str(reason)})
         return
-    result = metric.score(evidence, reference, generator(plan.seed))
+    about["unit"] = result.unit or about["unit"]
     _require_finite(plan.name, result)
     _write_score(
         draft,
@@ -288,6 +307,14 @@ def _score(bench: Bench, plan: ScorePlan, evidence: Evidence, reference: Traject
     np.save(draft.folder / "items.npy", result.items, allow_pickle=False)
     if result.figure is not None:
         (draft.folder / "figure.png").write_bytes(result.figure)
+
+
+def _scored(metric: Metric, evidence: Evidence | None, reference: Trajectories, plan: ScorePlan) -> Score:
+    if evidence is None:
+        raise NotApplicable("this null model needs more than one ensemble")
+    if "likelihood" in metric.needs and evidence.likelihood is None:
+        raise NotApplicable("the simulator has no likelihood")
+    return metric.score(evidence, reference, generator(plan.seed))
 
 
 def _write_score(draft: Draft, content: dict[str, Any]) -> None:
@@ -317,6 +344,8 @@ def read_score(folder: Path, name: str) -> ScoreRow:
         extras=content.get("extras", {}),
         columns=tuple((name, heading) for name, heading in content["columns"]),
         anchored=content["anchored"],
+        zero=content["zero"],
+        rollouts_only=content["rollouts_only"],
     )
 
 

@@ -1,4 +1,5 @@
-"""The table at the end of a run: one row a trial, each metric with its anchors and its own columns."""
+"""The table at the end of a run. Few metrics: one row a trial, each metric with its anchors and its own
+columns. Many: one row a score, metric by metric, with all anchors."""
 
 from __future__ import annotations
 
@@ -6,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nsbench.numbers import number
-from nsbench.results import ScoreRow, TrialResult
+from nsbench.results import ANCHORS, ScoreRow, TrialResult
 
 ABSENT = "–"
+
+MOST_ABREAST = 4
+"""Metrics that still fit beside each other."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,60 @@ class Table:
 
 def results_table(results: Sequence[TrialResult]) -> Table:
     """The results as a table. Only columns that say something for at least one trial are shown."""
+    metrics = list(dict.fromkeys(score.metric for r in results for score in r.scores))
+    if len(metrics) > MOST_ABREAST:
+        return _long_table(results, metrics)
+    columns = _naming(results)
+    groups = [range(len(columns))]
+    for metric in metrics:
+        columns += _metric_columns(metric, [_find(r, metric) for r in results])
+        groups.append(range(groups[-1].stop, len(columns)))
+    return _table(columns, groups, results)
+
+
+def _long_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
+    """A row for each score, those of a metric below each other; trials without scores come last."""
+    pairs = [(r, s) for metric in metrics for r in results if (s := _find(r, metric))]
+    scores: list[ScoreRow | None] = [score for _, score in pairs]
+    naming = [("metric", [_titled(score) for _, score in pairs]), *_naming([r for r, _ in pairs])]
+    columns = [
+        *naming,
+        ("value", [_value(score) for score in scores]),
+        ("95 %\ninterval", [_interval(score) for score in scores]),
+        *((heading, [_maybe(getattr(score, anchor)) for _, score in pairs]) for anchor, heading in _ANCHORS.items()),
+        ("skill", [_maybe(score.skill if score else None, digits=2) for score in scores]),
+        ("kind", [score.label if score and score.label else ABSENT for score in scores]),
+        ("beside it", [_beside(score) for _, score in pairs]),
+    ]
+    shown = [column for column in columns if column in naming or any(c != ABSENT for c in column[1])]
+    return _table(shown, [range(len(naming)), range(len(naming), len(shown))], results)
+
+
+_ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
+
+
+def _titled(score: ScoreRow) -> str:
+    unit = "" if score.unit == "1" else f" {score.unit}"
+    return f"{score.metric} {_arrow(score)}{unit}"
+
+
+def _beside(score: ScoreRow) -> str:
+    """The metric's own columns, in words."""
+    known = [(heading, score.extras[name]) for name, heading in score.columns if name in score.extras]
+    return ", ".join(f"{heading} {number(value)}" for heading, value in known) or ABSENT
+
+
+def _arrow(score: ScoreRow) -> str:
+    return "↓" if score.direction == "min" else "↑"
+
+
+def _table(columns: list[tuple[str, list[str]]], groups: list[range], results: Sequence[TrialResult]) -> Table:
+    rows = [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
+    return Table([heading for heading, _ in columns], rows, groups, _notes(results))
+
+
+def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
+    """The columns that name the trials."""
     many_data = len({r.dataset for r in results}) > 1
     many_replicates = len({r.replicate for r in results}) > 1
     columns = [("simulator", [r.simulator for r in results])]
@@ -46,13 +104,7 @@ def results_table(results: Sequence[TrialResult]) -> Table:
         columns.append(("replicate", [str(r.replicate) for r in results]))
     if any(r.status != "ok" for r in results):
         columns.append(("status", [r.status for r in results]))
-    groups = [range(len(columns))]
-    metrics = list(dict.fromkeys(score.metric for r in results for score in r.scores))
-    for metric in metrics:
-        columns += _metric_columns(metric, [_find(r, metric) for r in results])
-        groups.append(range(groups[-1].stop, len(columns)))
-    rows = [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
-    return Table([heading for heading, _ in columns], rows, groups, _notes(results))
+    return columns
 
 
 def _find(result: TrialResult, metric: str) -> ScoreRow | None:
@@ -61,8 +113,7 @@ def _find(result: TrialResult, metric: str) -> ScoreRow | None:
 
 def _metric_columns(metric: str, scores: list[ScoreRow | None]) -> list[tuple[str, list[str]]]:
     known = next(score for score in scores if score is not None)
-    arrow = "↓" if known.direction == "min" else "↑"
-    columns = [(f"{metric} {arrow}\n{known.unit}", [_value(score) for score in scores])]
+    columns = [(f"{metric} {_arrow(known)}\n{known.unit}", [_value(score) for score in scores])]
     columns.append(("95 %\ninterval", [_interval(score) for score in scores]))
     columns.append(("floor", [_maybe(score.floor if score else None) for score in scores]))
     columns.append(("skill", [_maybe(score.skill if score else None, digits=2) for score in scores]))
@@ -90,14 +141,22 @@ def _maybe(value: float | None, digits: int | None = None) -> str:
     return number(value) if digits is None else f"{value:.{digits}f}"
 
 
+_ZEROS = {
+    "noise_free": "the ground truth without its noise",
+    "climatology": "a truth of any other parameters (climatology)",
+    "persistence": "the start state, unchanged (persistence)",
+}
+
+
 def _notes(results: Sequence[TrialResult]) -> list[str]:
     notes = [f"{r.trial}: {r.status}: {r.error}" for r in results if r.error]
-    anchored = [s for r in results for s in r.scores if s.floor is not None and s.noise_free is not None]
-    if anchored:
-        notes.append(
-            "floor: the ground truth against itself, redrawn with other noise. "
-            "skill: 1 at the floor, 0 at the ground truth without its noise."
-        )
+    notes += sorted({f"{s.metric}: {s.absent}" for r in results for s in r.scores if s.absent})
+    zeros: dict[str, list[str]] = {}
+    for score in (s for r in results for s in r.scores if s.skill is not None):
+        zeros.setdefault(score.zero, []).append(score.metric)
+    if zeros:
+        notes.append("floor: the ground truth against itself, redrawn with other noise. skill: 1 at the floor;")
+        notes += [f"0 at {_ZEROS[zero]}: {', '.join(dict.fromkeys(names))}." for zero, names in zeros.items()]
     if any(name == "ratio" for r in results for s in r.scores for name, _ in s.columns):
         notes.append("× truth: time over the ground truth's, both on this machine, batch by batch in turn.")
     return notes

@@ -202,7 +202,7 @@ def test_plan_says_hit_and_why_not(smoke):
         "plan", "suites/smoke.yaml", *SMALL, "--set", "simulators[2].params.width=8", workspace=workspace
     ).stdout
     assert "params.width: 8 here, 4 in the store" in text
-    assert text.count("miss ") == 5  # the model, its evidence, three scores
+    assert text.count("miss ") == 6  # the model, its evidence, four scores
 
 
 def test_another_workspace_gives_the_same_scores_to_the_last_bit(smoke, tmp_path):

@@ -11,7 +11,8 @@ from scipy.stats import wasserstein_distance
 from nsbench.components import Cost, Evidence, Likelihood
 from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
 from nsbench_lca.morphology import OBSERVABLES
-from nsbench_metrics.elbo import ELBO, bootstrap_mean
+from nsbench_metrics.bootstrap import bootstrap_mean
+from nsbench_metrics.elbo import ELBO
 from nsbench_metrics.ewd import EWD, bin_cells, bootstrap_interval, expected_wasserstein
 from nsbench_metrics.params import ELBOParams, EWDParams, WallClockParams
 from nsbench_metrics.wall_clock import WallClock

@@ -9,6 +9,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
+METRICS = [
+    "arrival_error",
+    "autocorrelation",
+    "brier",
+    "coverage",
+    "crps",
+    "divergence",
+    "elbo",
+    "energy_score",
+    "ewd",
+    "fid",
+    "frechet_descriptors",
+    "growth_rate",
+    "mmd",
+    "rank_histogram",
+    "reliability",
+    "sliced_wasserstein",
+    "spectrum",
+    "spread_skill",
+    "ssim",
+    "variogram_score",
+    "wall_clock",
+]
+
 LIST = """
 import nsbench, sys
 from nsbench.registry import KINDS, import_object, installed, params_model
@@ -45,9 +69,7 @@ def test_a_wheel_loads_every_component_without_the_checkout(tmp_path):
         "simulator cgne",
         "simulator lca",
         "simulator pns",
-        "metric elbo",
-        "metric ewd",
-        "metric wall_clock",
+        *(f"metric {name}" for name in METRICS),
         "format cgne",
         "format npz",
         "format well",

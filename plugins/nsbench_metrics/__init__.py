@@ -1,30 +1,121 @@
-"""The metrics of the paper: expected Wasserstein distance, evidence lower bound, wall-clock."""
+"""Metrics: those of the paper, proper scores, calibration, distances, pictures, trajectories. docs/metrics.md."""
 
 from nsbench import hookimpl
 from nsbench.components import MetricSpec
 
-_HERE = "nsbench_metrics"
+_METRICS = {
+    "ewd": (
+        "ewd:EWD",
+        "EWDParams",
+        "expected Wasserstein distance of final observables at like conditioning parameter",
+    ),
+    "elbo": (
+        "elbo:ELBO",
+        "ELBOParams",
+        "teacher-forced log-likelihood of test transitions, or a bound on it",
+    ),
+    "wall_clock": (
+        "wall_clock:WallClock",
+        "WallClockParams",
+        "milliseconds a simulated trajectory, and what else a simulator costs",
+    ),
+    "crps": (
+        "proper:CRPS",
+        "CRPSParams",
+        "fair CRPS of the observables over time",
+    ),
+    "brier": (
+        "brier:Brier",
+        "BrierParams",
+        "fair Brier score by site, with its decomposition",
+    ),
+    "energy_score": (
+        "proper:EnergyScore",
+        "FieldScoreParams",
+        "fair energy score of the whole state",
+    ),
+    "variogram_score": (
+        "proper:VariogramScore",
+        "VariogramParams",
+        "fair variogram score over neighbouring sites",
+    ),
+    "spread_skill": (
+        "calibration:SpreadSkill",
+        "SpreadSkillParams",
+        "do ensembles spread as much as they err?",
+    ),
+    "rank_histogram": (
+        "calibration:RankHistogram",
+        "RankHistogramParams",
+        "flatness of the truth's ranks in its ensemble",
+    ),
+    "coverage": (
+        "calibration:Coverage",
+        "CoverageParams",
+        "coverage of central intervals of the observables",
+    ),
+    "reliability": (
+        "brier:ReliabilityDiagram",
+        "ReliabilityParams",
+        "do sites attach as often as they are said to?",
+    ),
+    "mmd": (
+        "distances:MMD",
+        "MMDParams",
+        "maximum mean discrepancy at equal parameters, unbiased",
+    ),
+    "sliced_wasserstein": (
+        "distances:SlicedWasserstein",
+        "SlicedParams",
+        "sliced Wasserstein distance at equal parameters",
+    ),
+    "frechet_descriptors": (
+        "frechet:FrechetDescriptors",
+        "FrechetParams",
+        "Fréchet distance on descriptors of shape",
+    ),
+    "fid": (
+        "fid:FID",
+        "FIDParams",
+        "Fréchet distance on features of an image network of yours",
+    ),
+    "ssim": (
+        "pictures:SSIM",
+        "SSIMParams",
+        "structural similarity of frames; improper",
+    ),
+    "arrival_error": (
+        "trajectories:ArrivalError",
+        "ArrivalParams",
+        "mean absolute difference of growth maps",
+    ),
+    "growth_rate": (
+        "growth:GrowthRate",
+        "GrowthRateParams",
+        "difference of the curves of growth",
+    ),
+    "divergence": (
+        "trajectories:Divergence",
+        "DivergenceParams",
+        "first lead time at which rollouts have left the truth",
+    ),
+    "autocorrelation": (
+        "growth:Autocorrelation",
+        "AutocorrelationParams",
+        "memory of the fluctuations of growth",
+    ),
+    "spectrum": (
+        "spectrum:Spectrum",
+        "SpectrumParams",
+        "log spectral distance of states",
+    ),
+}
+"""Name -> class, parameters, summary. Nothing is imported before it is used."""
 
 
 @hookimpl
 def nsbench_metrics() -> list[MetricSpec]:
     return [
-        MetricSpec(
-            "ewd",
-            f"{_HERE}.ewd:EWD",
-            f"{_HERE}.params:EWDParams",
-            "expected Wasserstein distance of final observables, over bins of the conditioning parameter",
-        ),
-        MetricSpec(
-            "elbo",
-            f"{_HERE}.elbo:ELBO",
-            f"{_HERE}.params:ELBOParams",
-            "teacher-forced log-likelihood of test transitions, or a bound on it",
-        ),
-        MetricSpec(
-            "wall_clock",
-            f"{_HERE}.wall_clock:WallClock",
-            f"{_HERE}.params:WallClockParams",
-            "milliseconds a simulated trajectory, and what else a simulator costs",
-        ),
+        MetricSpec(name, f"nsbench_metrics.{target}", f"nsbench_metrics.params:{params}", summary)
+        for name, (target, params, summary) in _METRICS.items()
     ]

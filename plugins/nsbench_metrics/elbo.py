@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nsbench.components import Evidence, Metric, Score
 from nsbench.trajectories import Trajectories
+from nsbench_metrics.bootstrap import bootstrap_mean
 from nsbench_metrics.params import ELBOParams
 
 ACTIVE = 0.01
@@ -48,15 +48,3 @@ class ELBO(Metric):
             extras |= {"latents": likelihood.latents.size, "latents_active": active, "kl": likelihood.latents.sum()}
         interval = bootstrap_mean(likelihood.nats, trajectory, self.params.resamples, rng)
         return Score(value, interval, likelihood.nats, extras, label=likelihood.kind)
-
-
-def bootstrap_mean(
-    values: NDArray[np.float64], group: NDArray[np.int64], resamples: int, rng: np.random.Generator
-) -> tuple[float, float]:
-    """95 % interval of the mean of `values`, float64[b], resampling whole groups, int64[b]."""
-    groups = int(group.max()) + 1
-    sums = np.bincount(group, weights=values, minlength=groups)
-    counts = np.bincount(group, minlength=groups)
-    times = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
-    low, high = np.percentile((times @ sums) / (times @ counts), [2.5, 97.5])
-    return float(low), float(high)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, Score
+from nsbench.components import Evidence, Metric, NotApplicable, Score
 from nsbench.trajectories import Trajectories
+from nsbench_metrics.descriptors import DESCRIPTORS, describe
+from nsbench_metrics.features import deviations
 from nsbench_metrics.params import EWDParams
 
 Array = NDArray[np.float64]
@@ -89,7 +91,7 @@ def bootstrap_interval(rho: Array, cells: list[Cell], resamples: int, rng: np.ra
 
 
 class EWD(Metric):
-    """The expected Wasserstein distance over the domain's observables and conditioning parameter.
+    """The expected Wasserstein distance over observables of final states and the conditioning parameter.
 
     Items: W₁ by non-empty bin, in the order of the parameter. Extras: bins, the non-empty ones; the
     smallest and largest number of trajectories in a bin; the mean error of each observable.
@@ -102,21 +104,42 @@ class EWD(Metric):
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         domain = reference.domain
         rho = np.repeat(reference.params[:, domain.column(domain.condition)], evidence.members)
-        truth = np.repeat(domain.observe(reference.final()), evidence.members, axis=0)
-        simulated = domain.observe(evidence.rollouts.final())
+        names = self.params.observables or [o.name for o in domain.observables]
+        own, simulated = (final_observables(t, self.params.observables) for t in (reference, evidence.rollouts))
+        if self.params.observables is not None:
+            scale = deviations(own)
+            own, simulated = own / scale, simulated / scale
+        truth = np.repeat(own, evidence.members, axis=0)
         cells = bin_cells(rho, truth, simulated, self.params.bins)
         distances = np.array([cell.distance() for cell in cells])
         counts = [len(cell.index) for cell in cells]
         extras = {"bins": float(len(cells)), "bin_min": float(min(counts)), "bin_max": float(max(counts))}
-        for k, observable in enumerate(domain.observables):
-            extras[f"bias_{observable.name}"] = float((simulated[:, k] - truth[:, k]).mean())
+        for k, name in enumerate(names):
+            extras[f"bias_{name}"] = float((simulated[:, k] - truth[:, k]).mean())
         return Score(
             value=float(distances.mean()),
             interval=bootstrap_interval(rho, cells, self.params.resamples, rng),
             items=distances,
             extras=extras,
-            figure=_figure(domain.condition, [o.name for o in domain.observables], rho, truth, simulated, cells),
+            figure=_figure(domain.condition, names, rho, truth, simulated, cells),
+            unit="std" if self.params.observables is not None else "",
         )
+
+
+def final_observables(trajectories: Trajectories, names: list[str] | None) -> Array:
+    """float64[n, number of names] of the final states; the domain's own observables if None.
+
+    A name is an observable of the domain, else a descriptor. Raises NotApplicable for any other.
+    """
+    domain, final = trajectories.domain, trajectories.final()
+    if names is None:
+        return domain.observe(final)
+    known = {o.name: o.function for o in domain.observables}
+    if unknown := [name for name in names if name not in known and name not in DESCRIPTORS]:
+        raise NotApplicable(f"no observable {unknown[0]!r}; there are {', '.join({**known, **DESCRIPTORS})}")
+    return np.stack(
+        [known[name](final) if name in known else describe(trajectories, [name])[:, 0] for name in names], axis=1
+    )
 
 
 def _figure(condition: str, names: list[str], rho: Array, truth: Array, simulated: Array, cells: list[Cell]) -> bytes:

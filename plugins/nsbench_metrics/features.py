@@ -1,0 +1,46 @@
+"""Trajectories as vectors, in which distributions are compared."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components import Evidence
+from nsbench.trajectories import Trajectories
+from nsbench_metrics.descriptors import describe
+from nsbench_metrics.leads import last_lead, observed
+
+Array = NDArray[np.float64]
+Space = Literal["observables", "curves", "descriptors", "fields"]
+
+
+def feature_pair(evidence: Evidence, reference: Trajectories, space: Space) -> tuple[Array, Array]:
+    """Truths float64[n, d] and rollouts float64[n · members, d].
+
+    All but fields are divided by the standard deviation over all truths, so that they have no unit; a feature
+    that is the same for all truths is left as it is.
+    """
+    truth, simulated = (_features(t, space, last_lead(reference)) for t in (reference, evidence.rollouts))
+    if space == "fields":
+        return truth, simulated
+    scale = deviations(truth)
+    return truth / scale, simulated / scale
+
+
+def deviations(truth: Array) -> Array:
+    """Standard deviations float64[d] of float64[n, d], 1 where there is none."""
+    scale = truth.std(axis=0)
+    return np.where(scale > 1e-12 * np.abs(truth).max(axis=0, initial=0), scale, 1.0)
+
+
+def _features(trajectories: Trajectories, space: Space, last: int) -> Array:
+    domain = trajectories.domain
+    if space == "observables":
+        return domain.observe(trajectories.final())
+    if space == "curves":
+        return observed(trajectories, last, domain.observables).reshape(len(trajectories), -1)
+    if space == "descriptors":
+        return describe(trajectories)
+    return trajectories.final().reshape(len(trajectories), -1).astype(np.float64)

@@ -1,0 +1,79 @@
+"""Fréchet distance on features of an image network (FID). Its weights are yours; none are shipped.
+
+Not recommended for binary 32 × 32 states: networks trained on photographs see nothing in them that they know,
+and a distance between features that mean nothing means nothing. Use frechet_descriptors.
+
+The weights are a safetensors file of convolutions, "0.weight" float32[out, in, k, k] and "0.bias" float32[out],
+then "1.…", and so on, k odd. Each is padded to keep the size, followed by ReLU, and all but the last by average
+pooling over 2 × 2. Features are the means over sites after the last. The first takes the domain's channels.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components import Evidence, Metric, NotApplicable, Score
+from nsbench.trajectories import Trajectories
+from nsbench_metrics.frechet import frechet_distance
+from nsbench_metrics.params import FIDParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Layer = tuple["Tensor", "Tensor"]
+
+
+def read_layers(path: Path, digest: str) -> list[Layer]:
+    """(weight, bias) of each convolution. Raises ValueError for another file, or another architecture."""
+    from safetensors.torch import load
+
+    content = path.read_bytes()
+    if (found := sha256(content).hexdigest()) != digest:
+        raise ValueError(f"{path} has sha256 {found}, the suite says {digest}")
+    tensors = load(content)
+    layers: list[Layer] = []
+    while f"{len(layers)}.weight" in tensors:
+        k = len(layers)
+        layers.append((tensors[f"{k}.weight"].float(), tensors[f"{k}.bias"].float()))
+    if not layers or 2 * len(layers) != len(tensors) or any(w.ndim != 4 or not w.shape[-1] % 2 for w, _ in layers):
+        raise ValueError(f"{path} must hold 0.weight [out, in, k, k] with k odd, 0.bias, 1.weight, … and nothing else")
+    return layers
+
+
+def image_features(states: NDArray[np.float32], layers: list[Layer], batch: int = 256) -> NDArray[np.float64]:
+    """float64[n, features of the last layer] of states float32[n, C, H, W]."""
+    import torch
+    from torch.nn import functional
+
+    parts = []
+    with torch.inference_mode():
+        for k in range(0, len(states), batch):
+            x = torch.from_numpy(states[k : k + batch])
+            for weight, bias in layers[:-1]:
+                x = functional.avg_pool2d(functional.conv2d(x, weight, bias, padding="same").relu(), 2)
+            x = functional.conv2d(x, *layers[-1], padding="same").relu()
+            parts.append(x.mean(dim=(2, 3)).double().numpy())
+    return np.concatenate(parts)
+
+
+class FID(Metric):
+    """Squared Fréchet distance between features of final states, over all cases; blind to parameters."""
+
+    direction = "min"
+    unit = "feature²"
+    zero = "climatology"
+    params: FIDParams
+
+    def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        layers = read_layers(Path(self.params.weights), self.params.sha256)
+        if layers[0][0].shape[1] != len(reference.domain.channels):
+            raise NotApplicable(f"the network takes {layers[0][0].shape[1]} channels")
+        truth, simulated = (
+            image_features(t.final(), layers, self.params.batch) for t in (reference, evidence.rollouts)
+        )
+        return Score(frechet_distance(truth, simulated), extras={"features": float(truth.shape[1])})
