@@ -17,7 +17,7 @@ from nsbench.records import trial_record
 from nsbench.registry import Registry
 from nsbench.results import TrialResult, load
 from nsbench.run import Listener, make_bench, new_invocation, run
-from nsbench.table import Table, plain, results_table
+from nsbench.table import Table, notes, plain, results_tables
 from nsbench.tracking import Tracker
 from nsbench.workspace import Workspace
 
@@ -33,7 +33,9 @@ def run_suite(plan: Plan, registry: Registry, root: Path, *, tracked: bool, cons
             listeners.append(tracker)
         outcome = run(plan, registry, workspace, listeners, invocation)
     show(outcome.rows, console)
-    write_whole(workspace.run(plan.suite.name) / "report.md", plain(results_table(outcome.rows)) + "\n")
+    write_whole(
+        workspace.run(plan.suite.name) / "report.md", "\n\n".join(map(plain, results_tables(outcome.rows))) + "\n"
+    )
     closing = [f"results: {workspace.results(plan.suite.name)}"]
     if tracker is not None:
         closing.append(f"compare in MLflow: {_where(tracker, workspace)}")
@@ -89,10 +91,16 @@ def _where(tracker: Tracker, workspace: Workspace) -> str:
 
 
 def show(rows: Sequence[TrialResult], console: Console) -> None:
-    """Print the table of results: on a terminal as grids that fit its width, as Markdown elsewhere."""
+    """Print the tables of results: on a terminal as grids that fit its width, as Markdown elsewhere."""
     if not rows:
         return
-    table = results_table(rows)
+    for table in results_tables(rows):
+        _show(table, console)
+    for note in notes(rows):
+        console.print(note, highlight=False, markup=False, soft_wrap=not console.is_terminal, style="dim")
+
+
+def _show(table: Table, console: Console) -> None:
     if console.is_terminal:
         whole = _grid(table)
         natural = console.measure(whole, options=console.options.update(width=10_000))
@@ -100,9 +108,7 @@ def show(rows: Sequence[TrialResult], console: Console) -> None:
         for grid in [whole] if fits else [_grid(table.part(group)) for group in table.groups[1:]]:
             console.print(grid)
     else:
-        console.print(plain(table), highlight=False, markup=False, soft_wrap=True)
-    for note in table.notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=not console.is_terminal, style="dim")
+        console.print(plain(table) + "\n", highlight=False, markup=False, soft_wrap=True)
 
 
 def _grid(table: Table) -> RichTable:

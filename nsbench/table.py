@@ -1,5 +1,5 @@
-"""The table at the end of a run. Few metrics: one row a trial, each metric with its anchors and its own
-columns. Many: one row a score, metric by metric, with all anchors."""
+"""The tables at the end of a run: one row a trial, the suite's first metrics abreast, each with its anchors and
+its own columns; and where there are more metrics one row a score, metric by metric, with all anchors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nsbench.results import ANCHORS, ScoreRow, TrialResult
 
 ABSENT = "–"
 
-MOST_ABREAST = 4
+ABREAST = 3
 """Metrics that still fit beside each other."""
 
 
@@ -20,13 +20,11 @@ class Table:
     """Headings and rows of text.
 
     groups: the columns that belong together, first those that name the trial, then a group a metric.
-    notes: what must be said below the table.
     """
 
     headings: list[str]
     rows: list[list[str]]
     groups: list[range]
-    notes: list[str]
 
     def part(self, group: range) -> Table:
         """The columns that name the trial and those of one metric."""
@@ -35,21 +33,24 @@ class Table:
             [self.headings[c] for c in columns],
             [[row[c] for c in columns] for row in self.rows],
             [self.groups[0], range(len(self.groups[0]), len(columns))],
-            self.notes,
         )
 
 
-def results_table(results: Sequence[TrialResult]) -> Table:
-    """The results as a table. Only columns that say something for at least one trial are shown."""
+def results_tables(results: Sequence[TrialResult]) -> list[Table]:
+    """The results as one table or two. Only columns that say something for at least one trial are shown."""
     metrics = list(dict.fromkeys(score.metric for r in results for score in r.scores))
-    if len(metrics) > MOST_ABREAST:
-        return _long_table(results, metrics)
+    first, others = metrics[:ABREAST], metrics[ABREAST:]
+    return [_wide_table(results, first), *([_long_table(results, others)] if others else [])]
+
+
+def _wide_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
+    """A row for each trial."""
     columns = _naming(results)
     groups = [range(len(columns))]
     for metric in metrics:
         columns += _metric_columns(metric, [_find(r, metric) for r in results])
         groups.append(range(groups[-1].stop, len(columns)))
-    return _table(columns, groups, results)
+    return _table(columns, groups)
 
 
 def _long_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
@@ -67,7 +68,7 @@ def _long_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
         ("beside it", [_beside(score) for _, score in pairs]),
     ]
     shown = [column for column in columns if column in naming or any(c != ABSENT for c in column[1])]
-    return _table(shown, [range(len(naming)), range(len(naming), len(shown))], results)
+    return _table(shown, [range(len(naming)), range(len(naming), len(shown))])
 
 
 _ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
@@ -88,9 +89,9 @@ def _arrow(score: ScoreRow) -> str:
     return "↓" if score.direction == "min" else "↑"
 
 
-def _table(columns: list[tuple[str, list[str]]], groups: list[range], results: Sequence[TrialResult]) -> Table:
+def _table(columns: list[tuple[str, list[str]]], groups: list[range]) -> Table:
     rows = [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
-    return Table([heading for heading, _ in columns], rows, groups, _notes(results))
+    return Table([heading for heading, _ in columns], rows, groups)
 
 
 def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
@@ -148,22 +149,23 @@ _ZEROS = {
 }
 
 
-def _notes(results: Sequence[TrialResult]) -> list[str]:
-    notes = [f"{r.trial}: {r.status}: {r.error}" for r in results if r.error]
-    notes += sorted({f"{s.metric}: {s.absent}" for r in results for s in r.scores if s.absent})
+def notes(results: Sequence[TrialResult]) -> list[str]:
+    """What must be said below the tables."""
+    lines = [f"{r.trial}: {r.status}: {r.error}" for r in results if r.error]
+    lines += sorted({f"{s.metric}: {s.absent}" for r in results for s in r.scores if s.absent})
     zeros: dict[str, list[str]] = {}
     for score in (s for r in results for s in r.scores if s.skill is not None):
         zeros.setdefault(score.zero, []).append(score.metric)
     if zeros:
-        notes.append("floor: the ground truth against itself, redrawn with other noise. skill: 1 at the floor;")
-        notes += [f"0 at {_ZEROS[zero]}: {', '.join(dict.fromkeys(names))}." for zero, names in zeros.items()]
+        lines.append("floor: the ground truth against itself, redrawn with other noise. skill: 1 at the floor;")
+        lines += [f"0 at {_ZEROS[zero]}: {', '.join(dict.fromkeys(names))}." for zero, names in zeros.items()]
     if any(name == "ratio" for r in results for s in r.scores for name, _ in s.columns):
-        notes.append("× truth: time over the ground truth's, both on this machine, batch by batch in turn.")
-    return notes
+        lines.append("× truth: time over the ground truth's, both on this machine, batch by batch in turn.")
+    return lines
 
 
 def plain(table: Table) -> str:
-    """The table in Markdown."""
+    """A table in Markdown."""
     headings = [heading.replace("\n", ", ") for heading in table.headings]
     lines = [headings, ["---"] + ["---:"] * (len(headings) - 1), *table.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

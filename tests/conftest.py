@@ -69,3 +69,26 @@ def write_suite(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def bench(tmp_path, write_suite, registry):
+    """Runs a suite (the toy's, unless told otherwise) in a workspace: (outcome, what was made, events)."""
+    from nsbench.events import StageFinished
+    from nsbench.plan import make_plan
+    from nsbench.run import run
+    from nsbench.suite_reading import read_suite
+    from nsbench.workspace import Workspace
+
+    workspace = Workspace(tmp_path / "work space")
+
+    def go(text=None, *overrides, listen=None):
+        path = write_suite(text) if text else write_suite()
+        plan = make_plan(read_suite(path, registry, overrides), registry)
+        events = []
+        outcome = run(plan, registry, workspace, [events.append, *([listen] if listen else [])])
+        made = [e.what for e in events if isinstance(e, StageFinished) and not e.hit]
+        return outcome, made, events
+
+    go.workspace = workspace
+    return go

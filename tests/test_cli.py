@@ -143,7 +143,9 @@ def rows(workspace):
 def test_a_run_ends_with_its_table_and_says_where_to_look(smoke):
     workspace, output = smoke
     lines = table(output)
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["floor", "noise-free", "cgne", "pns"]
+    names = ["floor", "noise-free", "cgne", "pns"]
+    assert [line.split("|")[1].strip() for line in lines[2:6]] == names
+    assert [line.split("|")[1:3] for line in lines[8:]] == [[" crps ↓ sites ", f" {name} "] for name in names]
     for heading in (
         "ewd ↓",
         "floor",

@@ -13,25 +13,9 @@ from nsbench.components import Diverged
 from nsbench.events import Notice, RunStarted, StageFinished, TrialFinished
 from nsbench.journal import Journal
 from nsbench.plan import make_plan
-from nsbench.run import prepare_all, run
+from nsbench.run import prepare_all
 from nsbench.suite_reading import read_suite
 from nsbench.workspace import Workspace
-
-
-@pytest.fixture
-def bench(tmp_path, write_suite, registry):
-    workspace = Workspace(tmp_path / "work space")
-
-    def go(text=None, *overrides, listen=None):
-        path = write_suite(text) if text else write_suite()
-        plan = make_plan(read_suite(path, registry, overrides), registry)
-        events = []
-        outcome = run(plan, registry, workspace, [events.append, *([listen] if listen else [])])
-        made = [e.what for e in events if isinstance(e, StageFinished) and not e.hit]
-        return outcome, made, events
-
-    go.workspace = workspace
-    return go
 
 
 def scores(outcome, trial):
