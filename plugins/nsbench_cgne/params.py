@@ -19,7 +19,7 @@ class CGNEParams(TrainingParams):
     encoder_entry: Literal["pool", "unshuffle"] = Field(
         "unshuffle", description='how the encoders halve the resolution first: "unshuffle" keeps all sites; "pool"'
     )
-    latent_width: int = Field(8, ge=4, le=512, description="channels in the embedding of z; 64")
+    latent_width: int = Field(16, ge=4, le=512, description="channels in the embedding of z; 64")
     latent_blocks: int = Field(4, ge=1, le=16, description="residual blocks that embed z; 4")
     embedding: int = Field(16, ge=1, le=512, description="channels that embed y; 16")
     embedding_width: int = Field(64, ge=1, le=4096, description="hidden units of that embedding; 64")
@@ -30,8 +30,8 @@ class CGNEParams(TrainingParams):
     frozen_state: bool = Field(True, description="attached sites stay attached; false: sites are sampled anew. true")
 
     attached_weight: float = Field(0.1, ge=0, description="weight of the error on attached sites; 0.1")
-    kl_weight: float = Field(0.2, ge=0, description="β; 1")
-    kl_annealing: float = Field(0.16, ge=0, le=1, description="β grows linearly over that fraction; 0.16")
+    kl_weight: float = Field(0.5, ge=0, description="β; 1")
+    kl_annealing: float = Field(0.9, ge=0, le=1, description="β grows linearly over that fraction; 0.16")
     kl_mean: Literal["sites", "latents"] = Field(
         "sites", description='the KL is a mean over sites (with the error: the ELBO a site) or latents; "latents"'
     )
