@@ -57,20 +57,15 @@ def theirs(size: int, sigma: float) -> tuple[float, float]:
     return 1e9 * (time.perf_counter() - before) / (steps * size**2), float("nan")
 
 
-def arithmetic_limit(sigma: float) -> float:
-    """ns a site-step if only operations counted."""
-    n = 768
-    a = np.ones((n, n), np.float32)
-    seconds = min(_timed(lambda: a @ a) for _ in range(5))
-    return (8 + (sigma > 0)) * 1e9 * seconds / n**3
-
-
-def bandwidth_limit(sigma: float) -> float:
-    """ns a site-step if only bytes to and from the first-level cache counted."""
+def limits() -> dict[float, tuple[float, float]]:
+    """σ -> (arithmetic limit, bandwidth limit) of one core, ns a site-step."""
+    n, times = 768, 10_000
+    matrix = np.ones((n, n), np.float32)
+    operation = 1e9 * min(_timed(lambda: matrix @ matrix) for _ in range(5)) / n**3
     a, b, c = (np.ones(2048, np.float32) for _ in range(3))
     _add(a, b, c, 1)
-    seconds = min(_timed(lambda: _add(a, b, c, 10_000)) for _ in range(5))
-    return (9 + 2 * (sigma > 0)) / 3 * 1e9 * seconds / (10_000 * len(a))
+    access = 1e9 * min(_timed(lambda: _add(a, b, c, times)) for _ in range(5)) / (4 * times * len(a))
+    return {sigma: ((8 + (sigma > 0)) * operation, (9 + 2 * (sigma > 0)) * access) for sigma in (0.0, 1e-2)}
 
 
 @njit
@@ -130,7 +125,7 @@ def main() -> None:
     except ImportError:
         print("snowfake is not installed: see this file's docstring\n")
     found = measure(settings)
-    limits = {sigma: (arithmetic_limit(sigma), bandwidth_limit(sigma)) for sigma in (0.0, 1e-2)}
+    best = limits()
     print(f"{processor()}, {cores()} cores, numba {numba.__version__}\n")
     print("| | N | σ | threads | ns a site-step a thread | ms a crystal | snowfake ÷ ours | ours ÷ limit |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
@@ -139,15 +134,15 @@ def main() -> None:
         other = found.get(("snowfake", size, sigma, 1))
         mine = kind == "nsbench"
         ratio = f"{other[0] / each:.0f}" if mine and other else ""
-        share = f"{each / max(limits[sigma]):.1f}" if mine else ""
+        share = f"{each / max(best[sigma]):.1f}" if mine else ""
         duration = f"{crystal:.3g}" if mine else ""
         print(f"| {kind} | {size} | {sigma:g} | {threads} | {each:.3g} | {duration} | {ratio} | {share} |")
-    for sigma, (arithmetic, bandwidth) in limits.items():
+    for sigma, (arithmetic, bandwidth) in best.items():
         print(
             f"\nlimits of a core, σ = {sigma:g}: arithmetic {arithmetic:.3f}, bandwidth {bandwidth:.3f} ns a site-step"
         )
     if arguments.plot:
-        plot(arguments.plot, found, max(limits[0.0]))
+        plot(arguments.plot, found, max(best[0.0]))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def grow_all(
     Raises RuntimeError where numba finds no CUDA device.
     """
     if not cuda.is_available():
-        raise RuntimeError("device 'cuda' was asked for, but numba finds no CUDA device: use device 'cpu'")
+        raise RuntimeError("numba finds no CUDA device: pip install 'nsbench[cuda]', or set compute.device to cpu")
     bytes_each = lattice.length * (4 * laws.itemsize + 2) + arrival[:1].nbytes
     at_once = max(1, SCRATCH_BYTES // bytes_each)
     weight, stop = cuda.to_device(lattice.weight), cuda.to_device(lattice.stop)
