@@ -35,6 +35,8 @@ UnrollLength = Callable[[float, np.random.Generator], int]
 """(fraction of the budget spent, randomness) -> steps that the next sequences are unrolled for."""
 
 CHECKPOINT_SECONDS = 30.0
+"""Between checkpoints, unless one takes so long that this would cost more than CHECKPOINT_SHARE of a fit."""
+CHECKPOINT_SHARE = 0.02
 VALIDATIONS = 10
 
 
@@ -97,7 +99,7 @@ class Training:
         """
         path = self.ctx.workdir / "checkpoint.safetensors"
         self.resume(path)
-        saved = time.monotonic()
+        saved, pause = time.monotonic(), CHECKPOINT_SECONDS
         while self.done < self.ctx.transitions:
             if self.ctx.seconds_left() <= 0:
                 self.checkpoint(path)
@@ -105,9 +107,10 @@ class Training:
             before = self.done
             self.iterate()
             self.report(before)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            if (began := time.monotonic()) - saved > pause:
                 self.checkpoint(path)
                 saved = time.monotonic()
+                pause = max(CHECKPOINT_SECONDS, (saved - began) / CHECKPOINT_SHARE)
         if self.average is not None:
             self.average.swap()
 
