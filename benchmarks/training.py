@@ -3,28 +3,34 @@
     python benchmarks/training.py                       # laptop widths, 32 × 32
     python benchmarks/training.py --reference           # the papers' widths, 64 × 64
     python benchmarks/training.py --widths 8 16 --batches 16 64 --threads 2
+    python benchmarks/training.py --reference --only cgne/bfloat16   # its memory
 
 Prints, for each simulator, width, batch and precision: training transitions a second (loss, gradients,
 clipping, optimizer step), and milliseconds a sampled step of one trajectory, the best of several rounds; and
 the same of a plain implementation (``plain.py``). The rounds of the variants take turns, so that whatever else
-the machine does falls on all of them alike.
+the machine does falls on all of them alike. Then what a checkpoint costs, and the most memory that the process held,
+all variants together: ask for one by ``--only`` to know its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import plain
 import torch
 
 from nsbench.components import Conditions, Precision
+from nsbench.neural.checkpoint import optimizer_tensors, write_checkpoint
 from nsbench.neural.devices import autocast
 from nsbench.neural.model import GrowthModel
 from nsbench.neural.randomness import initialised
-from nsbench.neural.training import make_optimizer
+from nsbench.neural.training import CHECKPOINT_SECONDS, make_optimizer
 from nsbench_cgne.params import CGNEParams
 from nsbench_cgne.simulator import CGNE
 from nsbench_pns.params import PNSParams
@@ -63,6 +69,15 @@ class Variant:
     def sample(self) -> None:
         with torch.inference_mode(), autocast(Conditions(precision=self.precision)):
             self.model.logits(self.x, self.y, self.noise)
+
+    def checkpoint(self, path: Path) -> str:
+        """Writes one as a fit does, averaged weights and all; says how long it took."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in tensors.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        self.time("checkpoint", lambda: write_checkpoint(path, tensors, {}))
+        seconds, size = self.best["checkpoint"], path.stat().st_size / 1e6
+        return f"{self.name}: a checkpoint takes {seconds:.3f} s ({size:.0f} MB), {seconds / CHECKPOINT_SECONDS:.2%}"
 
     def time(self, name: str, work: Callable[[], None]) -> None:
         began = time.perf_counter()
@@ -120,6 +135,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--only", help="one simulator and kind, such as cgne/bfloat16")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     sizes = {"cgne": [64], "pns": [128]} if given.reference else {"cgne": given.widths, "pns": given.widths}
@@ -129,6 +145,7 @@ def main() -> None:
         for width in widths
         for batch in given.batches
         for kind in ("plain", "float32", "bfloat16")
+        if given.only in (None, f"{simulator}/{kind}")
     ]
     for variant in variants:  # warm-up
         variant.train()
@@ -141,6 +158,11 @@ def main() -> None:
     print(f"{'':24} {'batch':>5} {'':9} {'transit./s':>10} {'ms a step':>10}")
     for variant in variants:
         print(variant.report())
+    with tempfile.TemporaryDirectory() as folder:
+        for variant in variants:
+            if variant.kind == "bfloat16" and variant.batch == given.batches[0]:
+                print(variant.checkpoint(Path(folder) / "checkpoint.safetensors"))
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} GiB")
 
 
 if __name__ == "__main__":

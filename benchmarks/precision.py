@@ -1,0 +1,67 @@
+"""Do float32 and bfloat16 score alike? Fitted simulators of a finished suite, simulated in both precisions.
+
+    python benchmarks/precision.py suites/snow.yaml [--workspace nsbench-out]
+
+Prints, for each network of the suite's first replicate, the EWD with its interval and the ELBO of the same
+weights, the same cases and the same seeds in either precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from nsbench.components import Precision, Simulator
+from nsbench.evidence import collect
+from nsbench.neural.simulator import NeuralSimulator
+from nsbench.plan import Trial, make_plan
+from nsbench.registry import installed
+from nsbench.run import make_bench
+from nsbench.seeds import generator
+from nsbench.stages import Bench, fit, prepare
+from nsbench.suite_reading import read_suite
+from nsbench.workspace import Workspace
+from nsbench_metrics.elbo import ELBO
+from nsbench_metrics.ewd import EWD
+from nsbench_metrics.params import ELBOParams, EWDParams
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", type=Path)
+    parser.add_argument("--workspace", type=Path, default=Path("nsbench-out"))
+    given = parser.parse_args()
+    registry = installed()
+    plan = make_plan(read_suite(given.suite, registry), registry)
+    bench = make_bench(plan, registry, Workspace(given.workspace.resolve()), lambda event: None)
+    for trial in (trial for trial in plan.trials if trial.replicate == 0):
+        if not bench.store.has(trial.model):
+            raise SystemExit(f"{trial.id} is not fitted: first nsbench run {given.suite}")
+        simulator, _ = fit(bench, trial)
+        if isinstance(simulator, NeuralSimulator):
+            for precision in PRECISIONS:
+                print(scores(bench, trial, simulator, precision))
+
+
+def scores(bench: Bench, trial: Trial, simulator: Simulator, precision: Precision) -> str:
+    conditions = replace(bench.conditions, precision=precision)
+    simulator.conditions = conditions
+    test = prepare(bench, trial.id, trial.data, "test")
+    rng = generator(trial.simulate_seed)
+    evidence = collect(
+        simulator, test, bench.suite.protocol, conditions, rng, truth=None, fit_seconds=None, threads=bench.threads
+    )
+    ewd, elbo = (metric.score(evidence, test, generator([0])) for metric in (EWD(EWDParams()), ELBO(ELBOParams())))
+    assert ewd.interval
+    assert elbo.interval
+    return (
+        f"{trial.id} {precision:9} EWD {ewd.value:.3f} ({ewd.interval[0]:.2f} … {ewd.interval[1]:.2f}) "
+        f"ELBO {elbo.value:.3f} ({elbo.interval[0]:.2f} … {elbo.interval[1]:.2f})"
+    )
+
+
+if __name__ == "__main__":
+    main()
