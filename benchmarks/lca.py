@@ -106,6 +106,7 @@ def plot(path: str, found: dict[Setting, tuple[float, float]], limit: float) -> 
     axis.axhline(limit, color="grey", linestyle=":", label="limit of one core, no noise")
     axis.set(xscale="log", yscale="log", xlabel="N, sites along an axis", ylabel="ns a site-step of a thread")
     axis.set_xticks(SIZES, [str(n) for n in SIZES])
+    axis.minorticks_off()
     axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -73,7 +73,7 @@ class Variant:
     def checkpoint(self, path: Path) -> str:
         """Writes one as a fit does, averaged weights and all; says how long it took."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in tensors.items()}
+        tensors |= {f"average.{name}": value.clone() for name, value in self.model.state_dict().items()}
         tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
         self.time("checkpoint", lambda: write_checkpoint(path, tensors, {}))
         seconds, size = self.best["checkpoint"], path.stat().st_size / 1e6
