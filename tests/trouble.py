@@ -14,25 +14,24 @@ from pydantic import Field
 
 import toy
 from nsbench import hookimpl
-from nsbench.components import Dataset, DatasetSpec, Params, Simulator, SimulatorReference, SimulatorSpec, Unavailable
+from nsbench.components import Dataset, DatasetSpec, Params, SimulatorReference, SimulatorSpec, Unavailable
 
 How = Literal[
     "fine", "exit", "segfault", "sigkill", "allocate", "memory error", "python", "native", "child", "once", "nowhere",
-    "print", "steps",
+    "print", "meet",
 ]  # fmt: skip
 
 
 class TroubleParams(Params):
     how: How = "fine"
     notes: str = Field(description="a folder to leave notes in")
-    steps: int = 1
+    label: str = Field("", description="tells one from another")
 
 
 class Trouble(toy.Coin):
     """Fits as it is told to; rolls out like the coin."""
 
     coin = None
-    steps = 0
 
     def fit(self, train, val, ctx):
         notes = Path(self.params.notes)
@@ -81,12 +80,16 @@ class Trouble(toy.Coin):
     def nowhere(self, notes, ctx):
         raise Unavailable("this needs a quantum computer")
 
+    def meet(self, notes, ctx):
+        """Two of these, in different processes, at the same time."""
+        until = time.monotonic() + 10
+        while len(list(notes.glob("meet-*"))) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
     def print(self, notes, ctx):
         print("from Python")
         ctypes.CDLL(None).puts(b"from C")
-
-    def steps_(self, notes, ctx):
-        pass
 
 
 class Broken(Dataset):
@@ -108,8 +111,5 @@ def nsbench_datasets():
 def nsbench_simulators():
     return [
         SimulatorSpec("trouble", "trouble:Trouble", "trouble:TroubleParams"),
-        SimulatorSpec("elsewhere", "a_package_that_is_not_installed:Simulator"),
+        SimulatorSpec("extra", "needs_an_extra:Extra", "trouble:TroubleParams"),
     ]
-
-
-assert issubclass(Trouble, Simulator)
