@@ -22,15 +22,18 @@ from nsbench.components import (
 )
 from nsbench.trajectories import Domain, GrowthTrajectories, Parameter, Trajectories
 
-CASES, SIZE = 4, 4
-
 
 class Number(Params):
     k: int = 0
 
 
+class Extent(Params):
+    cases: int = 4
+    size: int = 4
+
+
 def still(params: Any, domain: Domain) -> GrowthTrajectories:
-    arrival = np.full((len(params), SIZE, SIZE), -1, np.int32)
+    arrival = np.full((len(params), *domain.shape), -1, np.int32)
     arrival[:, 0, 0] = 0
     return GrowthTrajectories(params, np.full(len(params), 2, np.int32), domain, arrival)
 
@@ -38,10 +41,18 @@ def still(params: Any, domain: Domain) -> GrowthTrajectories:
 class Still(Dataset):
     @property
     def domain(self) -> Domain:
-        return Domain("square", (SIZE, SIZE), ("attached",), True, (Parameter("rho", 0.0, 1.0),), "rho", ())
+        return Domain(
+            "square",
+            (self.params.size, self.params.size),
+            ("attached",),
+            True,
+            (Parameter("rho", 0.0, 1.0),),
+            "rho",
+            (),
+        )
 
     def prepare(self, split: Split, rng: np.random.Generator) -> Trajectories:
-        return still(rng.random((CASES, 1)), self.domain)
+        return still(rng.random((self.params.cases, 1)), self.domain)
 
 
 class Idle(Simulator):
@@ -60,7 +71,7 @@ class One(Metric):
 
 @hookimpl
 def nsbench_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec("still", "trivial:Still", floor=SimulatorReference("idle"))]
+    return [DatasetSpec("still", "trivial:Still", "trivial:Extent", floor=SimulatorReference("idle"))]
 
 
 @hookimpl
