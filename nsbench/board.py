@@ -40,16 +40,43 @@ class Board:
             self._waiting[trial.id] = self._job(trial.id, TrialWork(trial, trial.scores))
 
     def take(self) -> Job | None:
-        """The next job that can be started. Trials whose data cannot be had are skipped."""
-        for name, job in list(self._waiting.items()):
-            needed = self._needs.get(name, [])
-            if all(need in self._ends for need in needed):
-                del self._waiting[name]
-                lost = [self._ends[need] for need in needed if self._ends[need].status != "ok"]
-                if not lost:
-                    return job
-                self.ended(End(name, "skipped", f"{lost[0].job}: {lost[0].status}: {lost[0].error}"))
-        return None
+        """The next job that can be started: first one that no other run is at, so that two runs share the work.
+
+        Trials whose data cannot be had are skipped.
+        """
+        ready = None
+        for job in list(self._waiting.values()):
+            if not self._is_ready(job):
+                continue
+            ready = ready or job
+            if not self._is_elsewhere(job):
+                ready = job
+                break
+        if ready is not None:
+            del self._waiting[ready.name]
+        return ready
+
+    def _is_ready(self, job: Job) -> bool:
+        """Whether a job's data is there; a job whose data cannot be had is ended."""
+        needed = self._needs.get(job.name, [])
+        if not all(need in self._ends for need in needed):
+            return False
+        lost = [end for need in needed if (end := self._ends[need]).status != "ok"]
+        if lost:
+            del self._waiting[job.name]
+            self.ended(End(job.name, "skipped", f"{lost[0].job}: {lost[0].status}: {lost[0].error}"))
+        return not lost
+
+    def _is_elsewhere(self, job: Job) -> bool:
+        """Whether another process is making something that this job is to make."""
+        match job.work:
+            case DataWork(data, splits):
+                keys = [data.keys[split] for split in splits]
+            case TrialWork(trial, scores):
+                keys = [trial.model, trial.evidence, *(metric.key for metric in scores)]
+            case NullWork(_, scores):
+                keys = [metric.key for metric in scores]
+        return any(self._bench.is_in_the_making(key) for key in keys)
 
     def ended(self, end: End) -> bool:
         """Take note of a job's end. Returns whether it is begun again."""

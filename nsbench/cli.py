@@ -64,14 +64,23 @@ def main() -> None:
 )
 @click.option(
     "--executor",
-    type=click.Choice(["local", "inline"]),
+    type=click.Choice(["local", "inline", "ray"]),
     default="local",
     show_default=True,
-    help="local: worker processes, with limits; inline: this process, for debugging.",
+    help="local: worker processes, with limits; inline: this process, for debugging; ray: a cluster.",
 )
-def run(suite: Path, overrides: tuple[str, ...], workspace: Path, no_tracking: bool, jobs: int, executor: str) -> None:
+@click.option("--address", help="Of a Ray cluster; one is started on this machine if not given.")
+def run(
+    suite: Path,
+    overrides: tuple[str, ...],
+    workspace: Path,
+    no_tracking: bool,
+    jobs: int,
+    executor: str,
+    address: str | None,
+) -> None:
     """Run a suite; run it again and it goes on where it was."""
-    from nsbench.command_run import choose_executor, run_suite
+    from nsbench.command_run import NoExecutor, choose_executor, run_suite
     from nsbench.results import UnreadableResults
 
     planned, registry = _plan(suite, overrides)
@@ -83,9 +92,11 @@ def run(suite: Path, overrides: tuple[str, ...], workspace: Path, no_tracking: b
                 workspace.resolve(),
                 tracked=not no_tracking,
                 console=_console(),
-                executor=choose_executor(executor, jobs),
+                executor=choose_executor(executor, jobs, address),
             )
         )
+    except NoExecutor as error:
+        _fail(str(error))
     except UnreadableResults as error:
         _fail(f"{error}; mend or remove that file, nothing that was computed is lost")
 

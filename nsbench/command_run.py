@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich import box
@@ -58,9 +59,21 @@ def run_suite(
     return outcome.exit_code
 
 
-def choose_executor(name: str, jobs: int) -> Callable[[Setting], Executor]:
-    """The executor of that name."""
-    return Inline if name == "inline" else partial(Local, jobs=jobs)
+def choose_executor(name: str, jobs: int, address: str | None) -> Callable[[Setting], Executor]:
+    """The executor of that name. Raises NoExecutor."""
+    if name == "inline":
+        return Inline
+    if name == "local":
+        return partial(Local, jobs=jobs)
+    if find_spec("ray") is None:
+        raise NoExecutor("--executor ray needs Ray: pip install 'nsbench[ray]'")
+    from nsbench.executors.ray import RayCluster
+
+    return partial(RayCluster, address=address)
+
+
+class NoExecutor(Exception):
+    """An executor that cannot be had here."""
 
 
 def track_suite(plan: Plan, registry: Registry, root: Path, *, uri: str | None, console: Console) -> int:

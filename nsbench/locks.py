@@ -45,6 +45,23 @@ def held(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[
             os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether another process holds the lock now."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _acquire(descriptor: int, waiting: Callable[[], None]) -> bool:
     while True:
         try:

@@ -37,7 +37,7 @@ from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, Notice, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
 from nsbench.journal import Journal
-from nsbench.locks import held
+from nsbench.locks import held, is_held
 from nsbench.nulls import null_evidence
 from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
@@ -111,10 +111,17 @@ class Bench:
                 waits = True
                 self.waiting(True)
 
-        with held(self.work.with_name("locks") / f"{key.stage}-{key.digest}", waiting=wait) as alone:
+        with held(self._lock_path(key), waiting=wait) as alone:
             if waits:
                 self.waiting(False)
             yield alone
+
+    def _lock_path(self, key: Key) -> Path:
+        return self.work.with_name("locks") / f"{key.stage}-{key.digest}"
+
+    def is_in_the_making(self, key: Key) -> bool:
+        """Whether another process is making the artifact now."""
+        return is_held(self._lock_path(key))
 
     def stop_if_asked(self) -> None:
         """Raises KeyboardInterrupt when the run is to end: nothing here is half done."""

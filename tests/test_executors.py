@@ -275,6 +275,14 @@ def test_two_runs_of_one_suite_share_the_work(isolated, begin, tmp_path):
     assert not list(isolated.workspace.locks.iterdir())
 
 
+def test_a_second_run_takes_what_the_first_is_not_at(isolated, begin, tmp_path):
+    """Each of the two trials waits for the other: one run alone would never end, nor would two that queue."""
+    isolated.plan({"a": "meet", "b": "meet"})
+    runs = [begin(tmp_path / "suite.yaml") for _ in range(2)]
+    outputs = [process.communicate(timeout=60)[0] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], outputs
+
+
 def test_sigterm_brings_a_run_to_an_orderly_end(isolated, begin, tmp_path, pids):
     isolated.plan({"a": "fine", "long": "python"})
     process = begin(tmp_path / "suite.yaml")

@@ -53,8 +53,10 @@ class Slot:
 class Local:
     """Up to `jobs` jobs at once. The machine's cores are divided between them, its GPUs given out in turn."""
 
-    def __init__(self, setting: Setting, jobs: int = 1) -> None:
+    def __init__(self, setting: Setting, jobs: int = 1, company: int = 0) -> None:
+        """company: how many jobs there may be on this machine, where others than this executor start them."""
         self._setting = setting
+        self._company = company or jobs
         self._slots = [Slot(index) for index in range(jobs)]
         self._watch = Watch()
         self._selector = selectors.DefaultSelector()
@@ -104,7 +106,7 @@ class Local:
 
     def _hire(self, slot: Slot, log: Path) -> WorkerProcess:
         setting, jobs = self._setting, len(self._slots)
-        hello = Hello(sys.path, str(setting.workspace.root), jobs, uninstalled(setting.registry))
+        hello = Hello(sys.path, str(setting.workspace.root), self._company, uninstalled(setting.registry))
         slot.worker = WorkerProcess(hello, surroundings(slot.index, jobs), log)
         self._selector.register(slot.worker.channel, selectors.EVENT_READ, slot)
         return slot.worker
