@@ -59,14 +59,44 @@ def main() -> None:
 @_overrides
 @_workspace
 @click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
-def run(suite: Path, overrides: tuple[str, ...], workspace: Path, no_tracking: bool) -> None:
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trials at once; they share the cores."
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "inline", "ray"]),
+    default="local",
+    show_default=True,
+    help="local: worker processes, with limits; inline: this process, for debugging; ray: a cluster.",
+)
+@click.option("--address", help="Of a Ray cluster; one is started on this machine if not given.")
+def run(
+    suite: Path,
+    overrides: tuple[str, ...],
+    workspace: Path,
+    no_tracking: bool,
+    jobs: int,
+    executor: str,
+    address: str | None,
+) -> None:
     """Run a suite; run it again and it goes on where it was."""
-    from nsbench.command_run import run_suite
+    from nsbench.command_run import NoExecutor, choose_executor, run_suite
     from nsbench.results import UnreadableResults
 
     planned, registry = _plan(suite, overrides)
     try:
-        sys.exit(run_suite(planned, registry, workspace.resolve(), tracked=not no_tracking, console=_console()))
+        sys.exit(
+            run_suite(
+                planned,
+                registry,
+                workspace.resolve(),
+                tracked=not no_tracking,
+                console=_console(),
+                executor=choose_executor(executor, jobs, address),
+            )
+        )
+    except NoExecutor as error:
+        _fail(str(error))
     except UnreadableResults as error:
         _fail(f"{error}; mend or remove that file, nothing that was computed is lost")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich import box
@@ -10,6 +12,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from nsbench.events import Event, Notice, RunFinished, TrialFinished
+from nsbench.executors.base import Executor, Setting
+from nsbench.executors.inline import Inline
+from nsbench.executors.local import Local
 from nsbench.files import write_whole
 from nsbench.plan import Plan
 from nsbench.progress import progress_display
@@ -22,7 +27,15 @@ from nsbench.tracking import Tracker
 from nsbench.workspace import Workspace
 
 
-def run_suite(plan: Plan, registry: Registry, root: Path, *, tracked: bool, console: Console) -> int:
+def run_suite(
+    plan: Plan,
+    registry: Registry,
+    root: Path,
+    *,
+    tracked: bool,
+    console: Console,
+    executor: Callable[[Setting], Executor] = Inline,
+) -> int:
     """Run a plan in the workspace at `root`, print its table, and return the exit code."""
     workspace, invocation = Workspace(root), new_invocation()
     tracker = None
@@ -31,7 +44,7 @@ def run_suite(plan: Plan, registry: Registry, root: Path, *, tracked: bool, cons
         if tracked and plan.suite.tracking.enabled:
             tracker = make_tracker(plan, registry, workspace, invocation, display)
             listeners.append(tracker)
-        outcome = run(plan, registry, workspace, listeners, invocation)
+        outcome = run(plan, registry, workspace, listeners, invocation, executor)
     show(outcome.rows, console)
     write_whole(
         workspace.run(plan.suite.name) / "report.md", "\n\n".join(map(plain, results_tables(outcome.rows))) + "\n"
@@ -44,6 +57,23 @@ def run_suite(plan: Plan, registry: Registry, root: Path, *, tracked: bool, cons
     for line in closing:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return outcome.exit_code
+
+
+def choose_executor(name: str, jobs: int, address: str | None) -> Callable[[Setting], Executor]:
+    """The executor of that name. Raises NoExecutor."""
+    if name == "inline":
+        return Inline
+    if name == "local":
+        return partial(Local, jobs=jobs)
+    if find_spec("ray") is None:
+        raise NoExecutor("--executor ray needs Ray: pip install 'nsbench[ray]'")
+    from nsbench.executors.ray import RayCluster
+
+    return partial(RayCluster, address=address)
+
+
+class NoExecutor(Exception):
+    """An executor that cannot be had here."""
 
 
 def track_suite(plan: Plan, registry: Registry, root: Path, *, uri: str | None, console: Console) -> int:

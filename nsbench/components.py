@@ -125,6 +125,8 @@ class FitContext:
     log          log(name, value, step): a point of a training curve, e.g. "train/loss".
     progress     progress(done, total), in transitions.
     deadline     time.monotonic() by which the fit must have returned; None for no limit.
+    stopping     stopping(): whether the run is to end. A fit that can go on from a checkpoint asks between
+                 two steps, writes one, and raises KeyboardInterrupt.
     """
 
     transitions: int
@@ -134,6 +136,7 @@ class FitContext:
     log: Callable[[str, float, int], None] = lambda name, value, step: None
     progress: Callable[[int, int], None] = lambda done, total: None
     deadline: float | None = None
+    stopping: Callable[[], bool] = lambda: False
 
     def seconds_left(self) -> float:
         """Until the deadline; infinite without one."""
@@ -142,6 +145,10 @@ class FitContext:
 
 class Diverged(ArithmeticError):
     """A fit whose loss became NaN or infinite; the message says after how many transitions."""
+
+
+class Unavailable(RuntimeError):
+    """Raised by a component that cannot work here, for want of a device or a library: the trial is skipped."""
 
 
 class Component:
@@ -256,7 +263,8 @@ class Cost:
     """What a simulator took, measured by the harness after warm-up; None where not known.
 
     ms_per_trajectory at `batch` rollouts together; truth_ms_per_trajectory is the ground truth's under
-    the same conditions, measured in turn with it. peak_bytes: the process while simulating.
+    the same conditions, measured in turn with it. peak_bytes: the process while simulating. jobs: how many
+    trials the run had going at once while this was measured.
     """
 
     ms_per_trajectory: float
@@ -269,6 +277,7 @@ class Cost:
     parameters: int | None = None
     flops_per_trajectory: float | None = None
     peak_bytes: int | None = None
+    jobs: int = 1
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,13 @@ def collect(
     truth: Simulator | None,
     fit_seconds: float | None,
     threads: int,
+    jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evidence:
     """Simulate and judge the test cases (framed trajectories).
 
-    truth: the ground truth's simulator, timed in turn; None where there is none. progress: trajectories
-    simulated, of all. Raises BrokenContract.
+    truth: the ground truth's simulator, timed in turn; None where there is none. jobs: how many trials the
+    run has going at once. progress: trajectories simulated, of all. Raises BrokenContract.
     """
     start = test.start().select(np.repeat(np.arange(len(test)), protocol.members))
     rollout_rng, truth_rng, alone_rng, flop_rng, likelihood_rng = rng.spawn(5)
@@ -68,6 +69,7 @@ def collect(
         parameters=simulator.size(),
         flops_per_trajectory=simulator.flops(start.select(slice(FLOP_CASES)), protocol.horizon, flop_rng),
         peak_bytes=memory.peak,
+        jobs=jobs,
     )
     return Evidence(rollouts, protocol.members, cost, likelihood)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.markup import escape
 
+from nsbench.board import stage_keys
 from nsbench.plan import Plan, Trial, differences
-from nsbench.run import stage_keys
 from nsbench.store import Key, Store
 from nsbench.workspace import Workspace
 

@@ -37,6 +37,10 @@ _RUN_STATUS: dict[Status, str] = {
     "ok": "FINISHED",
     "failed": "FAILED",
     "diverged": "FAILED",
+    "timeout": "FAILED",
+    "oom": "FAILED",
+    "killed": "KILLED",
+    "skipped": "KILLED",
     "interrupted": "KILLED",
 }
 CURRENT_RUNS = "tags.`nsbench.superseded` IS NULL"

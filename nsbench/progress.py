@@ -30,54 +30,72 @@ _TELLING_SECONDS = 0.5
 
 
 @dataclass
-class Clock:
-    """How long the current stage, and the whole run, will still take, as far as that can be known.
+class Running:
+    """A stage that is being made: since when, and how far it was when first heard of and is now."""
 
-    A stage's rest comes from its own rate. Each pending stage is expected to take what the slowest of its
-    kind took, or is about to take, in this run; a kind not met yet is not counted.
-    """
-
-    pending: dict[str, Stage] = field(default_factory=dict)
-    slowest: dict[Stage, float] = field(default_factory=lambda: defaultdict(float))
-    stage: Stage | None = None
+    stage: Stage
+    what: str = ""
     since: float = 0.0
     done: int = 0
     total: int = 0
     first_done: int | None = None
     first_at: float = 0.0
 
-    def hear(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self.pending = dict(event.pending)
-        elif isinstance(event, StageStarted):
-            self.stage, self.since, self.first_done = event.stage, time.monotonic(), None
-            self.done = self.total = 0
-            self.pending.pop(event.key, None)
-        elif isinstance(event, StageProgress):
-            if self.first_done is None:
-                self.first_done, self.first_at = event.done, time.monotonic()
-            self.done, self.total = event.done, event.total
-        elif isinstance(event, StageFinished) and not event.hit:
-            self.slowest[event.stage] = max(self.slowest[event.stage], event.seconds)
-            self.stage = None
+    def hear(self, event: StageProgress) -> None:
+        if self.first_done is None:
+            self.first_done, self.first_at = event.done, time.monotonic()
+        self.done, self.total = event.done, event.total
 
-    def stage_left(self) -> float | None:
-        """Seconds until the current stage ends; None while its rate is not known."""
+    def left(self) -> float | None:
+        """Seconds until the stage ends, from its own rate; None while that is not known."""
         if self.first_done is None or self.done <= self.first_done:
             return None
         rate = (self.done - self.first_done) / (time.monotonic() - self.first_at)
         return (self.total - self.done) / rate
 
+
+@dataclass
+class Clock:
+    """How long the current stages, and the whole run, will still take, as far as that can be known.
+
+    A stage's rest comes from its own rate. Each pending stage is expected to take what the slowest of its
+    kind took, or is about to take, in this run; a kind not met yet is not counted. What runs at once is
+    expected to go on at once.
+    """
+
+    pending: dict[str, Stage] = field(default_factory=dict)
+    slowest: dict[Stage, float] = field(default_factory=lambda: defaultdict(float))
+    running: dict[str, Running] = field(default_factory=dict)  # by trial
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self.pending = dict(event.pending)
+        elif isinstance(event, StageStarted):
+            self.running[event.trial] = Running(event.stage, event.what, time.monotonic())
+            self.pending.pop(event.key, None)
+        elif isinstance(event, StageProgress) and event.trial in self.running:
+            self.running[event.trial].hear(event)
+        elif isinstance(event, StageFinished) and not event.hit:
+            self.slowest[event.stage] = max(self.slowest[event.stage], event.seconds)
+            self.running.pop(event.trial, None)
+        elif isinstance(event, TrialFinished):
+            self.running.pop(event.result.trial, None)
+
+    def stage_left(self, trial: str) -> float | None:
+        """Seconds until a trial's current stage ends; None while its rate is not known."""
+        return self.running[trial].left() if trial in self.running else None
+
     def run_left(self) -> float | None:
         """Seconds until the run ends; None while nothing is known of it."""
-        left = self.stage_left()
+        known = [(running, left) for running in self.running.values() if (left := running.left()) is not None]
         expected = dict(self.slowest)
-        if left is not None and self.stage is not None:
-            whole = time.monotonic() - self.since + left
-            expected[self.stage] = max(expected.get(self.stage, 0.0), whole)
+        for running, left in known:
+            whole = time.monotonic() - running.since + left
+            expected[running.stage] = max(expected.get(running.stage, 0.0), whole)
         if not expected:
             return None
-        return (left or 0.0) + sum(expected.get(stage, 0.0) for stage in self.pending.values())
+        work = sum(left for _, left in known) + sum(expected.get(stage, 0.0) for stage in self.pending.values())
+        return work / max(1, len(self.running))
 
 
 def stage_line(event: StageFinished) -> str:
@@ -98,7 +116,6 @@ class PlainProgress:
         self._clock = Clock()
         self._began = self._said = time.monotonic()
         self._trials = self._ended = 0
-        self._what = ""
 
     def __enter__(self) -> PlainProgress:
         return self
@@ -112,10 +129,11 @@ class PlainProgress:
             self._trials = len(event.trials)
             self._say(f"{event.suite}: {len(event.trials)} trials, {len(event.pending)} artifacts to make")
         elif isinstance(event, StageStarted):
-            self._what, self._said = event.what, time.monotonic()
-        elif isinstance(event, StageProgress) and time.monotonic() - self._said > PLAIN_SECONDS:
             self._said = time.monotonic()
-            self._say(f"{self._what}: {event.done:,} of {event.total:,} {event.unit}{self._left()}")
+        elif isinstance(event, StageProgress) and self._is_due(event):
+            self._said = time.monotonic()
+            what = self._clock.running[event.trial].what
+            self._say(f"{what}: {event.done:,} of {event.total:,} {event.unit}{self._left(event.trial)}")
         elif isinstance(event, StageFinished) and not event.hit and event.seconds > _TELLING_SECONDS:
             self._say(stage_line(event))
         elif isinstance(event, TrialFinished):
@@ -124,8 +142,11 @@ class PlainProgress:
         elif isinstance(event, Notice):
             self._say(f"note: {event.message}")
 
-    def _left(self) -> str:
-        stage, run = self._clock.stage_left(), self._clock.run_left()
+    def _is_due(self, event: StageProgress) -> bool:
+        return event.trial in self._clock.running and time.monotonic() - self._said > PLAIN_SECONDS
+
+    def _left(self, trial: str) -> str:
+        stage, run = self._clock.stage_left(trial), self._clock.run_left()
         text = f", {duration(stage)} left" if stage is not None else ""
         return text + (f"; whole run about {duration(run)} more" if run is not None else "")
 
@@ -135,7 +156,7 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """Two bars that move, the run's and the current stage's, and a line for what is done."""
+    """Bars that move, the run's and one for each stage underway, and a line for what is done."""
 
     def __init__(self, console: Console) -> None:
         self._clock = Clock()
@@ -150,7 +171,7 @@ class LiveProgress:
             transient=True,
         )
         self._run = self._bars.add_task("run", total=1, left="")
-        self._stage: TaskID | None = None
+        self._stages: dict[str, TaskID] = {}  # by trial
         self._ended = self._trials = 0
 
     def __enter__(self) -> LiveProgress:
@@ -166,22 +187,25 @@ class LiveProgress:
             self._trials = len(event.trials)
             self._bars.update(self._run, description=f"[bold]{event.suite}", total=len(event.trials))
         elif isinstance(event, StageStarted):
-            self._close_stage()
-            self._stage = self._bars.add_task(event.what, total=None, left="")
-        elif isinstance(event, StageProgress) and self._stage is not None:
-            self._bars.update(self._stage, completed=event.done, total=event.total, left=self._stage_left(event))
+            self._close_stage(event.trial)
+            self._stages[event.trial] = self._bars.add_task(event.what, total=None, left="")
+        elif isinstance(event, StageProgress) and event.trial in self._stages:
+            bar = self._stages[event.trial]
+            self._bars.update(bar, completed=event.done, total=event.total, left=self._stage_left(event))
         elif isinstance(event, StageFinished) and not event.hit:
-            self._close_stage()
+            self._close_stage(event.trial)
             if event.seconds > _TELLING_SECONDS:
                 self._say(f"[green]✓[/] {stage_line(event)}")
         elif isinstance(event, TrialFinished):
             self._ended += 1
+            self._close_stage(event.result.trial)
             if event.result.status != "ok":
                 self._say(f"[red]✗[/] {trial_line(event, self._ended, self._trials)}")
         elif isinstance(event, Notice):
             self._say(f"[yellow]note:[/] {event.message}")
         elif isinstance(event, RunFinished):
-            self._close_stage()
+            for trial in list(self._stages):
+                self._close_stage(trial)
         self._bars.update(self._run, completed=self._ended, left=self._run_left())
 
     def _run_left(self) -> str:
@@ -191,14 +215,13 @@ class LiveProgress:
         return f"{self._ended} of {self._trials} trials, {elapsed} so far{left}"
 
     def _stage_left(self, event: StageProgress) -> str:
-        seconds = self._clock.stage_left()
+        seconds = self._clock.stage_left(event.trial)
         left = f", {duration(seconds)} left" if seconds is not None else ""
         return f"{event.done:,} of {event.total:,} {event.unit}{left}"
 
-    def _close_stage(self) -> None:
-        if self._stage is not None:
-            self._bars.remove_task(self._stage)
-            self._stage = None
+    def _close_stage(self, trial: str) -> None:
+        if trial in self._stages:
+            self._bars.remove_task(self._stages.pop(trial))
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False)

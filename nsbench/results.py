@@ -6,11 +6,13 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import IO, Any, Literal, cast
 
 from nsbench.components import Anchor
 
-Status = Literal["ok", "failed", "diverged", "interrupted"]
+Status = Literal["ok", "failed", "diverged", "timeout", "oom", "killed", "skipped", "interrupted"]
+"""How a trial ended: see docs/architecture.md, "How a trial ends"."""
+
 ANCHORS = ("floor", "noise_free", "climatology", "persistence")
 """What stands beside a score, by its name in ScoreRow."""
 
@@ -59,7 +61,8 @@ class TrialResult:
     """One row: what became of a trial.
 
     trial is its identity in the suite, "dataset/simulator/r0"; keys maps a stage to the key of its
-    artifact, and "score/<metric>" to those of the scores.
+    artifact, and "score/<metric>" to those of the scores. peak_bytes: the largest resident memory of the
+    trial's processes, where they were its own; None for a row that was read from the store.
     """
 
     trial: str
@@ -71,6 +74,7 @@ class TrialResult:
     scores: tuple[ScoreRow, ...] = ()
     seconds: float = 0.0
     error: str = ""
+    peak_bytes: int | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False)
@@ -96,16 +100,25 @@ class UnreadableResults(Exception):
 
 
 def append(path: Path, result: TrialResult) -> None:
-    """Add a row, on disk when this returns. A line that was cut short before is ended first."""
+    """Add a row, on disk when this returns. A line that was cut short before is ended first.
+
+    A row that cannot be written whole, as on a full disk, is taken back.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        torn = file.tell() > 0 and _last_byte(file) != b"\n"
-        file.write(b"\n" * torn + result.to_json().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with path.open("a+b", buffering=0) as file:
+        size = file.tell()
+        torn = size > 0 and _last_byte(file) != b"\n"
+        line = b"\n" * torn + result.to_json().encode() + b"\n"
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
 
 
-def _last_byte(file: BinaryIO) -> bytes:
+def _last_byte(file: IO[bytes]) -> bytes:
     file.seek(-1, os.SEEK_END)
     return file.read(1)
 
@@ -123,11 +136,23 @@ def load(path: Path) -> list[TrialResult]:
         try:
             row = TrialResult.from_json(line.decode())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if line.startswith(b'{"trial"') and not line.endswith(b"}"):
+            if _cut_short(line):
                 continue
             raise UnreadableResults(f"{path}:{number}: not a result: {error}") from error
         rows[row.trial] = row
     return list(rows.values())
+
+
+def _cut_short(line: bytes) -> bool:
+    """Whether this is how a row begins, and no more."""
+    start = b'{"trial"'
+    if not (line.startswith(start) or start.startswith(line)):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False
 
 
 def same_outcome(a: TrialResult, b: TrialResult) -> bool:

@@ -1,25 +1,31 @@
-"""`nsbench run`: the plan, carried out trial by trial, and everybody told."""
+"""`nsbench run`: the plan, carried out job by job, and everybody told."""
 
 from __future__ import annotations
 
 import time
-import traceback
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from nsbench import results
-from nsbench.components import Diverged
-from nsbench.events import Emit, Event, Notice, RunFinished, RunStarted, Stage, TrialFinished, TrialStarted
+from nsbench.board import Board, pending
+from nsbench.board import stage_keys as stage_keys
+from nsbench.events import Emit, Event, Notice, RunFinished, RunStarted, TrialFinished, TrialStarted
+from nsbench.executors.base import Executor, Setting
+from nsbench.executors.inline import Inline
 from nsbench.files import write_whole
-from nsbench.plan import SPLITS, NullPlan, Plan, ScorePlan, Trial
+from nsbench.interrupts import Stop, stop_on_signals
+from nsbench.jobs import End, Job, TrialWork
+from nsbench.plan import SPLITS, Plan
 from nsbench.registry import Registry
-from nsbench.results import ScoreRow, Status, TrialResult, same_outcome
-from nsbench.stages import Bench, prepare, score, score_null
-from nsbench.store import Key, Store
+from nsbench.results import TrialResult
+from nsbench.results_file import ResultsFile
+from nsbench.stages import Bench, open_bench, prepare
 from nsbench.workspace import Workspace
 
 Listener = Callable[[Event], None]
+
+STOPPING = "stopping: what runs goes on to its next checkpoint; Ctrl-C once more stops at once"
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,7 @@ class Outcome:
 
 
 def make_bench(plan: Plan, registry: Registry, workspace: Workspace, emit: Emit) -> Bench:
-    store = Store(workspace.store, notify=lambda message: emit(Notice(message)))
-    return Bench(plan.suite, plan.conditions, registry, store, workspace.work, emit)
+    return open_bench(plan.suite, plan.conditions, registry, workspace, emit)
 
 
 def fan_out(listeners: Sequence[Listener], registry: Registry) -> Emit:
@@ -58,31 +63,31 @@ def fan_out(listeners: Sequence[Listener], registry: Registry) -> Emit:
 
 
 def run(
-    plan: Plan, registry: Registry, workspace: Workspace, listeners: Sequence[Listener] = (), invocation: str = ""
+    plan: Plan,
+    registry: Registry,
+    workspace: Workspace,
+    listeners: Sequence[Listener] = (),
+    invocation: str = "",
+    executor: Callable[[Setting], Executor] = Inline,
 ) -> Outcome:
     """Carry out a plan. What is in the store is not done again; a trial that fails stops no other.
 
-    invocation: a name for this run of the suite; a new one if not given.
+    invocation: a name for this run of the suite; a new one if not given. executor: who does the work.
     """
     suite = plan.suite.name
     emit = fan_out(listeners, registry)
     bench = make_bench(plan, registry, workspace, emit)
     invocation, before = invocation or new_invocation(), time.perf_counter()
     write_whole(workspace.run(suite) / "suite.yaml", plan.suite.to_yaml())
-    known = {row.trial: row for row in results.load(workspace.results(suite))}
+    results = ResultsFile(workspace.results(suite))
     emit(RunStarted(suite, invocation, tuple(t.id for t in plan.trials), pending(plan, bench.store)))
-    anchors = AnchorScores(plan, bench)
-    rows: list[TrialResult] = []
-    for trial in plan.trials:
-        emit(TrialStarted(trial.id))
-        row = run_trial(bench, trial, anchors, workspace)
-        if trial.id not in known or not same_outcome(known[trial.id], row):
-            results.append(workspace.results(suite), row)
-        rows.append(row)
-        emit(TrialFinished(row))
-        if row.status == "interrupted":
-            break
-    interrupted = bool(rows) and rows[-1].status == "interrupted"
+    stop = Stop(lambda: emit(Notice(STOPPING)))
+    conduct = Conduct(Board(plan, bench), results, Setting(suite, workspace, registry, emit, stop))
+    with stop_on_signals(stop):
+        conduct.carry_out(executor)
+    order = {trial.id: i for i, trial in enumerate(plan.trials)}
+    rows = sorted(conduct.rows, key=lambda row: order[row.trial])
+    interrupted = stop.asked()
     emit(RunFinished(suite, invocation, time.perf_counter() - before, interrupted))
     return Outcome(rows, interrupted)
 
@@ -91,90 +96,89 @@ def new_invocation() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def run_trial(bench: Bench, trial: Trial, anchors: AnchorScores, workspace: Workspace) -> TrialResult:
-    """All stages of a trial; a failure becomes its status, with the traceback in the run's logs."""
-    before = time.perf_counter()
-    row = TrialResult(trial.id, trial.data.name, trial.simulator, trial.replicate, "ok", trial_keys(trial))
-    try:
-        scores = [score(bench, trial, metric) for metric in trial.scores]
-        scores = [anchors.beside(trial, i, own) for i, own in enumerate(scores)]
-    except KeyboardInterrupt:
-        return replace(row, status="interrupted", seconds=time.perf_counter() - before)
-    except Exception as error:
-        log = workspace.log(bench.suite.name, trial.id)
-        write_whole(log, traceback.format_exc())
-        text = f"{type(error).__name__}: {error} (see {log})"
-        status: Status = "diverged" if isinstance(error, Diverged) else "failed"
-        return replace(row, status=status, error=text, seconds=time.perf_counter() - before)
-    return replace(row, scores=tuple(scores), seconds=time.perf_counter() - before)
+@dataclass
+class Conduct:
+    """A run underway: jobs go from the board to the executor, ends come back, rows are written."""
 
+    board: Board
+    results: ResultsFile
+    setting: Setting
+    rows: list[TrialResult] = field(default_factory=list)
+    running: dict[str, Job] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
 
-def trial_keys(trial: Trial) -> dict[str, str]:
-    """Every artifact of a trial, by stage."""
-    keys = {f"data/{split}": trial.fit_data.keys[split].digest for split in ("train", "val")}
-    keys |= {"data/test": trial.data.keys["test"].digest}
-    keys |= {"model": trial.model.digest, "evidence": trial.evidence.digest}
-    return keys | {f"score/{metric.name}": metric.key.digest for metric in trial.scores}
-
-
-class AnchorScores:
-    """The scores of the ground truth itself and of the null models, which stand beside everybody else's."""
-
-    def __init__(self, plan: Plan, bench: Bench) -> None:
-        self._plan = plan
-        self._bench = bench
-        self._known: dict[str, ScoreRow | None] = {}
-
-    def beside(self, trial: Trial, metric: int, own: ScoreRow) -> ScoreRow:
-        """A score with those of the anchors of the same metric beside it."""
-        anchors = self._plan.anchors[trial.data.name, trial.replicate]
-        if not own.anchored:
-            return own
-        nulls = anchors.nulls if own.rollouts_only else {}
-        return replace(
-            own,
-            floor=self._value(anchors.floor, metric),
-            noise_free=self._value(anchors.noise_free, metric),
-            climatology=self._null(trial, nulls.get("climatology"), metric),
-            persistence=self._null(trial, nulls.get("persistence"), metric),
-        )
-
-    def _value(self, anchor: Trial | None, metric: int) -> float | None:
-        if anchor is None:
-            return None
-        plan = anchor.scores[metric]
-        return self._once(plan, anchor.id, lambda: score(self._bench, anchor, plan))
-
-    def _null(self, trial: Trial, null: NullPlan | None, metric: int) -> float | None:
-        if null is None:
-            return None
-        plan = null.scores[metric]
-        return self._once(plan, null.null, lambda: score_null(self._bench, trial.id, null, plan))
-
-    def _once(self, plan: ScorePlan, name: str, make: Callable[[], ScoreRow]) -> float | None:
-        if plan.key.digest not in self._known:
-            self._known[plan.key.digest] = self._made(name, make)
-        known = self._known[plan.key.digest]
-        return known.value if known else None
-
-    def _made(self, name: str, make: Callable[[], ScoreRow]) -> ScoreRow | None:
+    def carry_out(self, executor: Callable[[Setting], Executor]) -> None:
+        """Until nothing is left to do, or the run is to end."""
         try:
-            return make()
-        except Exception as error:
-            self._bench.emit(Notice(f"no anchor from {name}: {type(error).__name__}: {error}"))
-            return None
+            with executor(self.setting) as crew:
+                while self._step(crew):
+                    pass
+        except KeyboardInterrupt:
+            self.setting.stop.ask()
+        self._settle(self.board.cut_short(self.running))
 
+    def _step(self, crew: Executor) -> bool:
+        """Whatever is to be done next. Returns whether there is more."""
+        self._settle(self.board.rows())
+        if self._start(crew):
+            return True
+        if crew.busy():
+            for end in crew.wait():
+                self._ended(end)
+            return True
+        return self._settle(self.board.rows()) > 0  # trials that were skipped just now
 
-def pending(plan: Plan, store: Store) -> dict[str, Stage]:
-    """Key -> stage of each artifact that is not in the store."""
-    keys = [key for trial in plan.trials for key in stage_keys(trial)]
-    return {key.digest: key.stage for key in keys if not store.has(key)}
+    def _start(self, crew: Executor) -> bool:
+        """Start a job, if there is one that can be."""
+        if self.setting.stop.asked() or not crew.free():
+            return False
+        job = self.board.take()
+        if job is None:
+            return False
+        self.running[job.name] = job
+        if isinstance(job.work, TrialWork) and not job.work.anchor:
+            self._begin(job.name)
+        crew.start(job)
+        return True
 
+    def _ended(self, end: End) -> None:
+        log = self.setting.workspace.log(self.setting.suite, end.job)
+        self._log(log, end)
+        if end.status == "interrupted":
+            self.setting.stop.ask()
+        if end.error:
+            end = replace(end, error=f"{end.error} (see {log})")
+        job = self.running.pop(end.job)
+        if self.board.ended(end):
+            self.board.again(job)
 
-def stage_keys(trial: Trial) -> list[Key]:
-    """The artifacts of a trial in the order in which they are made; those that nobody will ask for too."""
-    data = [trial.fit_data.keys["train"], trial.fit_data.keys["val"], trial.data.keys["test"]]
-    return [*data, trial.model, trial.evidence, *(metric.key for metric in trial.scores)]
+    def _log(self, log: Path, end: End) -> None:
+        """The traceback, and how it ended, below what the job itself had to say."""
+        peak = f", {end.peak_bytes / 1e6:,.0f} MB at most" if end.peak_bytes else ""
+        when = time.strftime("%Y-%m-%d %H:%M:%S")
+        said = f"{end.fault}{when} {end.job}: {end.status} after {end.seconds:.1f} s{peak}. {end.error}".rstrip()
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8") as file:
+                file.write(said + "\n")
+        except OSError as error:
+            self.setting.emit(Notice(f"{log} cannot be written: {error}"))
+
+    def _begin(self, trial: str) -> None:
+        if trial not in self.begun:
+            self.begun.add(trial)
+            self.setting.emit(TrialStarted(trial))
+
+    def _settle(self, rows: Iterable[TrialResult]) -> int:
+        """Write rows down, and tell of them."""
+        count = 0
+        for row in rows:
+            self._begin(row.trial)
+            self.results.add(row)
+            self.rows.append(row)
+            self.setting.emit(TrialFinished(row))
+            count += 1
+        return count
 
 
 def prepare_all(plan: Plan, registry: Registry, workspace: Workspace, listeners: Sequence[Listener]) -> int:

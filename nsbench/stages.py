@@ -11,7 +11,8 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -33,9 +34,10 @@ from nsbench.components import (
     Split,
 )
 from nsbench.environment import default_threads
-from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
+from nsbench.events import CurvePoint, Emit, Notice, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
 from nsbench.journal import Journal
+from nsbench.locks import held, is_held
 from nsbench.nulls import null_evidence
 from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
@@ -44,11 +46,17 @@ from nsbench.seeds import generator
 from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
 from nsbench.trajectories import Domain, Trajectories
+from nsbench.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What every stage works with. work: where unfinished fits keep their checkpoints."""
+    """What every stage works with.
+
+    work: where unfinished fits keep their checkpoints; beside it, the locks of what is in the making. stopping():
+    whether the run is to end. waiting(True), waiting(False): another process is making what is wanted here,
+    and is done. built(part, target): a component was imported. jobs: how many trials the run has going at once.
+    """
 
     suite: Suite
     conditions: Conditions
@@ -56,6 +64,10 @@ class Bench:
     store: Store
     work: Path
     emit: Emit
+    stopping: Callable[[], bool] = lambda: False
+    waiting: Callable[[bool], None] = lambda begins: None
+    built: Callable[[Part, str], None] = lambda part, target: None
+    jobs: int = 1
 
     @property
     def threads(self) -> int:
@@ -63,12 +75,22 @@ class Bench:
 
     def component(self, part: Part) -> Any:
         """An instance of a part, its libraries held to the suite's threads."""
-        made = build(part.kind, self.registry.spec(part.kind, part.name), part.params)
+        spec = self.registry.spec(part.kind, part.name)
+        made = build(part.kind, spec, part.params)
+        self.built(part, spec.target)
         hold_threads(self.threads)
         return made
 
     def make(self, trial: str, key: Key, what: str, write: Callable[[Draft], None]) -> Artifact:
-        """Make an artifact, with its start and end announced."""
+        """Make an artifact, with its start and end announced; wait for it if another process does."""
+        self.stop_if_asked()
+        with self._lock(key) as alone:
+            if alone:
+                self.store.clear_drafts(key)
+            found = self.found(trial, key, what)
+            return found or self._make(trial, key, what, write)
+
+    def _make(self, trial: str, key: Key, what: str, write: Callable[[Draft], None]) -> Artifact:
         self.emit(StageStarted(trial, key.stage, key.digest, what))
         before = time.perf_counter()
         with self.store.writing(key) as draft:
@@ -78,6 +100,34 @@ class Bench:
         self.emit(StageFinished(trial, key.stage, key.digest, what, False, seconds))
         return self._expected(key)
 
+    @contextmanager
+    def _lock(self, key: Key) -> Iterator[bool]:
+        waits = False
+
+        def wait() -> None:
+            nonlocal waits
+            self.stop_if_asked()
+            if not waits:
+                waits = True
+                self.waiting(True)
+
+        with held(self._lock_path(key), waiting=wait) as alone:
+            if waits:
+                self.waiting(False)
+            yield alone
+
+    def _lock_path(self, key: Key) -> Path:
+        return self.work.with_name("locks") / f"{key.stage}-{key.digest}"
+
+    def is_in_the_making(self, key: Key) -> bool:
+        """Whether another process is making the artifact now."""
+        return is_held(self._lock_path(key))
+
+    def stop_if_asked(self) -> None:
+        """Raises KeyboardInterrupt when the run is to end: nothing here is half done."""
+        if self.stopping():
+            raise KeyboardInterrupt
+
     def found(self, trial: str, key: Key, what: str) -> Artifact | None:
         """The artifact, if it is in the store, announced as a hit."""
         artifact = self.store.find(key)
@@ -86,13 +136,39 @@ class Bench:
         return artifact
 
     def progress(self, trial: str, key: Key, unit: str) -> Callable[[int, int], None]:
-        return lambda done, total: self.emit(StageProgress(trial, key.stage, done, total, unit))
+        """Tells how far a stage is, and ends it when the run is to end.
+
+        A fit is given one call's grace: one that keeps checkpoints sees for itself, and writes one.
+        """
+        warned = key.stage != "model"
+
+        def tell(done: int, total: int) -> None:
+            nonlocal warned
+            self.emit(StageProgress(trial, key.stage, done, total, unit))
+            if warned and done < total:
+                self.stop_if_asked()
+            warned = warned or self.stopping()
+
+        return tell
 
     def _expected(self, key: Key) -> Artifact:
         artifact = self.store.find(key)
         if artifact is None:
             raise RuntimeError(f"the {key.stage} artifact {key.digest} vanished as soon as it was written")
         return artifact
+
+
+def open_bench(
+    suite: Suite,
+    conditions: Conditions,
+    registry: Registry,
+    workspace: Workspace,
+    emit: Emit,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Bench:
+    """The bench of a suite in a workspace; what the store has to say becomes an event."""
+    store = Store(workspace.store, notify=lambda message: emit(Notice(message)))
+    return Bench(suite, conditions, registry, store, workspace.work, emit, stopping)
 
 
 def prepare(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
@@ -179,6 +255,7 @@ def _learn(bench: Bench, trial: Trial, simulator: Simulator, train: Trajectories
         conditions=bench.conditions,
         log=journal.log,
         progress=bench.progress(trial.id, trial.model, "transitions"),
+        stopping=bench.stopping,
     )
     ctx.workdir.mkdir(exist_ok=True)
     with journal:
@@ -213,6 +290,7 @@ def _simulate(
         truth=ground_truth(bench, trial),
         fit_seconds=fit_seconds,
         threads=bench.threads,
+        jobs=bench.jobs,
         progress=bench.progress(trial.id, trial.evidence, "trajectories"),
     )
     write_trajectories(draft.folder / "rollouts.h5", evidence.rollouts)

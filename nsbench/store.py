@@ -106,6 +106,11 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
+    def clear_drafts(self, key: Key) -> None:
+        """Remove what is left of processes that died while they wrote this artifact. Only for who holds its lock."""
+        for folder in (self.root / "drafts").glob(f"{key.stage}-{key.digest}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _seal(self, key: Key, draft: Draft) -> None:
         files = sorted(p for p in draft.folder.rglob("*") if p.is_file())
         manifest = {

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from nsbench.limits import Limits
 from nsbench.protocol import Protocol
 from nsbench.registry import Kind
 
@@ -90,6 +91,7 @@ class Suite(Section):
     protocol: Protocol = Protocol()
     budget: Budget
     compute: Compute = Compute()
+    limits: Limits = Limits()
     tracking: Tracking = Tracking()
 
     def to_yaml(self) -> str:

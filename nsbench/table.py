@@ -159,8 +159,23 @@ def notes(results: Sequence[TrialResult]) -> list[str]:
     if zeros:
         lines.append("floor: the ground truth against itself, redrawn with other noise. skill: 1 at the floor;")
         lines += [f"0 at {_ZEROS[zero]}: {', '.join(dict.fromkeys(names))}." for zero, names in zeros.items()]
+    lines += _contended(results)
     if any(name == "ratio" for r in results for s in r.scores for name, _ in s.columns):
         lines.append("× truth: time over the ground truth's, both on this machine, batch by batch in turn.")
+    return lines
+
+
+def _contended(results: Sequence[TrialResult]) -> list[str]:
+    """Whose costs were measured while other trials ran, or on another number of threads than others'."""
+    costs = [(r, s.extras) for r in results for s in r.scores if "jobs" in s.extras]
+    beside = [r.trial for r, extras in costs if extras["jobs"] > 1]
+    threads = {extras.get("threads") for _, extras in costs}
+    lines = []
+    if beside:
+        lines.append(f"measured while other trials ran, so slower than alone: the costs of {', '.join(beside)}.")
+    if len(threads) > 1:
+        counts = "; ".join(f"{r.trial} {extras['threads']:g}" for r, extras in costs)
+        lines.append(f"costs were measured on different numbers of threads: {counts}.")
     return lines
 
 

@@ -21,6 +21,11 @@ class Workspace:
         """Unfinished fits, by the key of the model that they will become."""
         return self.root / "work"
 
+    @property
+    def locks(self) -> Path:
+        """One for each artifact that is being made, by its key."""
+        return self.root / "locks"
+
     def run(self, suite: str) -> Path:
         return self.root / "runs" / suite
 
@@ -28,5 +33,5 @@ class Workspace:
         return self.run(suite) / "results.jsonl"
 
     def log(self, suite: str, trial: str) -> Path:
-        """Where a failed trial's traceback goes."""
+        """What a trial wrote to its standard output and error, its traceback, and how it ended."""
         return self.run(suite) / "logs" / f"{trial.replace('/', '.')}.txt"

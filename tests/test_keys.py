@@ -52,6 +52,7 @@ ALL = {"data/train", "data/val", "data/test", "model", "evidence", "score"}
         ("simulators[0].params.rho=0.3", set()),
         ("tracking.uri=http://127.0.0.1:1", set()),
         ("tracking.enabled=false", set()),
+        ("limits={timeout: 1h, memory: 1GB, retries: 1}", set()),
     ],
 )
 def test_a_change_reaches_exactly_what_is_downstream_of_it(write_suite, registry, override, expected):

@@ -33,12 +33,12 @@ def test_a_stages_rest_follows_its_rate_and_the_runs_rest_counts_each_pending_ar
     clock.hear(RunStarted("s", "i", ("t",), PENDING))
     clock.hear(started("a", "data"))
     clock.hear(StageFinished("t", "data", "a", "data", False, 2.0))
-    assert clock.stage_left() is None
+    assert clock.stage_left("t") is None
     clock.hear(started("b"))
     clock.hear(StageProgress("t", "model", 100, 1000, "transitions"))  # after a resumed checkpoint
     now[0] += 10
     clock.hear(StageProgress("t", "model", 200, 1000, "transitions"))
-    assert clock.stage_left() == pytest.approx(80)
+    assert clock.stage_left("t") == pytest.approx(80)
     assert clock.run_left() == pytest.approx(80 + 90)  # and one more fit like this one; of "d" nothing is known
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from nsbench.components import Conditions
+from nsbench.components import Conditions, Unavailable
 
 
 def device_of(conditions: Conditions) -> torch.device:
-    """The device of those conditions. Raises RuntimeError for "cuda" where there is none."""
+    """The device of those conditions. Raises Unavailable for "cuda" where there is none."""
     if conditions.device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("device 'cuda' was asked for, but this torch finds no CUDA device; use device: cpu")
+        raise Unavailable("device 'cuda' was asked for, but this torch finds no CUDA device; use device: cpu")
     return torch.device(conditions.device)
 
 

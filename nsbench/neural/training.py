@@ -95,7 +95,8 @@ class Training:
     def run(self) -> None:
         """Train until the budget is spent; the model is left with the weights to keep.
 
-        Raises Diverged, and DeadlineExceeded; the last good checkpoint stays.
+        Raises Diverged, DeadlineExceeded, and KeyboardInterrupt when the run is to end; the last good
+        checkpoint stays.
         """
         path = self.ctx.workdir / "checkpoint.safetensors"
         self.resume(path)
@@ -104,6 +105,9 @@ class Training:
             if self.ctx.seconds_left() <= 0:
                 self.checkpoint(path)
                 raise DeadlineExceeded(f"out of time after {self.done} of {self.ctx.transitions} transitions")
+            if self.ctx.stopping():
+                self.checkpoint(path)
+                raise KeyboardInterrupt
             before = self.done
             self.iterate()
             self.report(before)

@@ -17,6 +17,7 @@ import numpy as np
 from numba import cuda, from_dtype, int8
 from numpy.typing import NDArray
 
+from nsbench.components import Unavailable
 from nsbench_lca import rules
 from nsbench_lca.layout import GHOST, RESERVOIR, Layout
 from nsbench_lca.vectors import LANES
@@ -45,10 +46,10 @@ def grow_all(
 ) -> None:
     """Grow a crystal for each row of `laws`, float[n, 8], into `arrival` and `steps`.
 
-    Raises RuntimeError where numba finds no CUDA device.
+    Raises Unavailable where numba finds no CUDA device.
     """
     if not cuda.is_available():
-        raise RuntimeError("numba finds no CUDA device: pip install 'nsbench[cuda]', or set compute.device to cpu")
+        raise Unavailable("numba finds no CUDA device: pip install 'nsbench[cuda]', or set compute.device to cpu")
     bytes_each = lattice.length * (4 * laws.itemsize + 2) + arrival[:1].nbytes
     at_once = max(1, SCRATCH_BYTES // bytes_each)
     weight, stop = cuda.to_device(lattice.weight), cuda.to_device(lattice.stop)

@@ -15,6 +15,7 @@ _EXTRAS = {
     "ms_alone": "ms_per_trajectory_alone",
     "fit_s": "fit_seconds",
     "threads": "threads",
+    "jobs": "jobs",
     "truth_ms": "truth_ms_per_trajectory",
     "parameters": "parameters",
     "flops": "flops_per_trajectory",
@@ -27,7 +28,7 @@ class WallClock(Metric):
 
     Extras, where known: ratio, the value over the ground truth's (> 1: slower than the ground truth),
     both measured in turn on the same device and threads; ms_alone, at batch 1; fit_s; parameters; flops
-    a trajectory; peak_bytes; batch; threads.
+    a trajectory; peak_bytes; batch; threads; jobs, how many trials the run had going at once.
     """
 
     direction = "min"

@@ -1,0 +1,75 @@
+"""How much memory a process and its descendants hold, and whether the kernel has killed for want of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+
+_LISTING_SECONDS = 0.5
+"""How often descendants are looked for anew; known ones are read every time."""
+
+
+class GroupMemory:
+    """The resident memory of a process and its descendants, summed: pages that they share count for each."""
+
+    def __init__(self, pid: int, but: int) -> None:
+        """but: a descendant that does not count."""
+        self._root = psutil.Process(pid)
+        self._but = but
+        self._known: list[psutil.Process] = []
+        self._listed = float("-inf")
+
+    def leave_out(self, pid: int) -> None:
+        """Do not count this descendant."""
+        self._but, self._listed = pid, float("-inf")
+
+    def read(self) -> int:
+        """Bytes now."""
+        if time.monotonic() - self._listed > _LISTING_SECONDS:
+            self._listed = time.monotonic()
+            self._known = [p for p in _descendants(self._root) if p.pid != self._but]
+        return sum(_resident(process) for process in [self._root, *self._known])
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:  # it has ended
+        return 0
+
+
+def kernel_kills() -> int:
+    """How often the kernel has killed for want of memory: in this process's cgroup, else on this machine."""
+    for path in [*_cgroup_files(), Path("/proc/vmstat")]:
+        try:
+            words = path.read_text(encoding="utf-8").split()
+        except OSError:
+            continue
+        if "oom_kill" in words:
+            return int(words[words.index("oom_kill") + 1])
+    return 0
+
+
+def _cgroup_files() -> list[Path]:
+    """Where this process's cgroup counts kills: version 2, then version 1."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    root, found = Path("/sys/fs/cgroup"), []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            found.append(root / path.lstrip("/") / "memory.events")
+        elif "memory" in controllers.split(","):
+            found.append(root / "memory" / path.lstrip("/") / "memory.oom_control")
+    return found
