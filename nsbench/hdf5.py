@@ -15,6 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from nsbench.formats import require_self_contained
 from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Trajectories
 
 _CHUNK_BYTES = 1 << 20
@@ -22,7 +23,7 @@ _CHUNK_BYTES = 1 << 20
 
 def write_trajectories(path: Path, trajectories: Trajectories) -> None:
     """Write a new file, compressed."""
-    with h5py.File(path, "x") as file:
+    with h5py.File(path, "x", locking=False) as file:  # nobody else knows of it yet
         file.attrs["domain"] = json.dumps(trajectories.domain.describe())
         for name, array in trajectories.arrays().items():
             rows = max(1, min(len(array), _CHUNK_BYTES // max(1, array[:1].nbytes)))
@@ -34,7 +35,8 @@ def write_trajectories(path: Path, trajectories: Trajectories) -> None:
 def read_trajectories(path: Path, domain: Domain) -> Trajectories:
     """Read a file of that domain. Raises ValueError, naming the file, for what is not one."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:  # what is in the store never changes
+            require_self_contained(file)
             described = json.loads(file.attrs["domain"])
             arrays = {name: np.asarray(file[name]) for name in file}
     except (OSError, KeyError, ValueError) as error:

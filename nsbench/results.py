@@ -26,6 +26,7 @@ class ScoreRow:
     the floor: such data cannot tell them apart.
     columns: (name of an extra, its heading), what the metric wants shown beside its value.
     rollouts_only: the metric needs nothing that a null model does not have.
+    costs: the value depends on the hardware.
     """
 
     metric: str
@@ -44,6 +45,7 @@ class ScoreRow:
     anchored: bool = True
     zero: Anchor = "noise_free"
     rollouts_only: bool = False
+    costs: bool = False
 
     @property
     def skill(self) -> float | None:
@@ -59,7 +61,8 @@ class TrialResult:
     """One row: what became of a trial.
 
     trial is its identity in the suite, "dataset/simulator/r0"; keys maps a stage to the key of its
-    artifact, and "score/<metric>" to those of the scores.
+    artifact, and "score/<metric>" to those of the scores. hardware: what its costs were measured on, "" if
+    not known.
     """
 
     trial: str
@@ -71,6 +74,7 @@ class TrialResult:
     scores: tuple[ScoreRow, ...] = ()
     seconds: float = 0.0
     error: str = ""
+    hardware: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False)

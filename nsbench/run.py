@@ -12,6 +12,7 @@ from nsbench import results
 from nsbench.components import Diverged
 from nsbench.events import Emit, Event, Notice, RunFinished, RunStarted, Stage, TrialFinished, TrialStarted
 from nsbench.files import write_whole
+from nsbench.hardware import cost_hardware
 from nsbench.plan import SPLITS, NullPlan, Plan, ScorePlan, Trial
 from nsbench.registry import Registry
 from nsbench.results import ScoreRow, Status, TrialResult, same_outcome
@@ -106,7 +107,8 @@ def run_trial(bench: Bench, trial: Trial, anchors: AnchorScores, workspace: Work
         text = f"{type(error).__name__}: {error} (see {log})"
         status: Status = "diverged" if isinstance(error, Diverged) else "failed"
         return replace(row, status=status, error=text, seconds=time.perf_counter() - before)
-    return replace(row, scores=tuple(scores), seconds=time.perf_counter() - before)
+    hardware = cost_hardware(bench.store, trial)
+    return replace(row, scores=tuple(scores), seconds=time.perf_counter() - before, hardware=hardware)
 
 
 def trial_keys(trial: Trial) -> dict[str, str]:

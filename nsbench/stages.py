@@ -33,7 +33,7 @@ from nsbench.components import (
     Split,
 )
 from nsbench.environment import default_threads
-from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
+from nsbench.events import CurvePoint, Emit, Stage, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
 from nsbench.journal import Journal
 from nsbench.nulls import null_evidence
@@ -41,9 +41,18 @@ from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
 from nsbench.results import ScoreRow
 from nsbench.seeds import generator
+from nsbench.source import require_unchanged
 from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
 from nsbench.trajectories import Domain, Trajectories
+
+_HOLDS: dict[Stage, set[str]] = {
+    "data": {"trajectories.h5"},
+    "model": {"curves.json"},
+    "evidence": {"rollouts.h5", "cost.json"},
+    "score": {"score.json"},
+}
+"""What every artifact of a stage holds."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,11 @@ class Bench:
 
     def component(self, part: Part) -> Any:
         """An instance of a part, its libraries held to the suite's threads."""
-        made = build(part.kind, self.registry.spec(part.kind, part.name), part.params)
+        spec = self.registry.spec(part.kind, part.name)
+        known = spec.target.partition(":")[0] in sys.modules
+        made = build(part.kind, spec, part.params)
+        if not known:  # imported just now: it must be the code that the key speaks of
+            require_unchanged(spec.target, self.registry.packages(), part.source)
         hold_threads(self.threads)
         return made
 
@@ -74,6 +87,7 @@ class Bench:
         with self.store.writing(key) as draft:
             write(draft)
             draft.facts.setdefault("seconds", time.perf_counter() - before)
+            draft.facts["threads"] = self.threads
         seconds = time.perf_counter() - before
         self.emit(StageFinished(trial, key.stage, key.digest, what, False, seconds))
         return self._expected(key)
@@ -81,6 +95,10 @@ class Bench:
     def found(self, trial: str, key: Key, what: str) -> Artifact | None:
         """The artifact, if it is in the store, announced as a hit."""
         artifact = self.store.find(key)
+        lacking = _HOLDS[key.stage] - set(artifact.manifest["files"]) if artifact else None
+        if artifact is not None and lacking:
+            self.store.set_aside(key, f"{artifact.folder} lacks {', '.join(sorted(lacking))}")
+            artifact = None
         if artifact is not None:
             self.emit(StageFinished(trial, key.stage, key.digest, what, True, 0.0))
         return artifact
@@ -286,7 +304,7 @@ def _score(bench: Bench, plan: ScorePlan, evidence: Evidence | None, reference: 
     metric: Metric = bench.component(plan.part)
     names = ("unit", "direction", "columns", "anchored", "zero")
     about = {name: getattr(metric, name) for name in names}
-    about["rollouts_only"] = metric.needs <= {"rollouts"}
+    about |= {"rollouts_only": metric.needs <= {"rollouts"}, "costs": "cost" in metric.needs}
     try:
         result = _scored(metric, evidence, reference, plan)
     except NotApplicable as reason:
@@ -346,6 +364,7 @@ def read_score(folder: Path, name: str) -> ScoreRow:
         anchored=content["anchored"],
         zero=content["zero"],
         rollouts_only=content["rollouts_only"],
+        costs=content.get("costs", False),
     )
 
 
