@@ -117,13 +117,12 @@ def _settings(plan: Plan, trial: Trial, registry: Registry) -> Iterator[str]:
     suite, conditions = plan.suite, plan.conditions
     yield ""
     yield "made with:"
-    parts = {"dataset": trial.data.part}
+    yield from _part("dataset", trial.data.part, registry)
     if trial.fit_data is not trial.data:
-        parts["fitted on dataset"] = trial.fit_data.part
-    parts["simulator"] = trial.part
-    parts |= {f"metric {metric.name}": metric.part for metric in trial.scores}
-    for role, part in parts.items():
-        yield from _part(role, part, registry)
+        yield from _part("fitted on dataset", trial.fit_data.part, registry)
+    yield from _part("simulator", trial.part, registry)
+    for metric in trial.scores:
+        yield from _part("metric", metric.part, registry)
     yield f"  protocol {_plain(suite.protocol.model_dump(mode='json'))}"
     yield f"  budget {_plain(suite.budget.model_dump(mode='json'))}"
     threads = suite.compute.threads or f"{default_threads()} (here and now; the suite names none)"

@@ -134,8 +134,7 @@ class SuiteLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            mark = self.get_mark()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, _TOO_DEEP, mark)
+            raise yaml.composer.ComposerError(None, None, _TOO_DEEP, self.get_mark())
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node

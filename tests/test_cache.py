@@ -8,9 +8,11 @@ import shutil
 import time
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from nsbench import cache, command_cache
+from nsbench.cli import main
 from nsbench.files import Busy
 from nsbench.plan import make_plan
 from nsbench.store import Store
@@ -219,3 +221,25 @@ def test_what_is_no_age_is_refused(words):
 def test_a_workspace_without_a_store_has_nothing_to_prune(tmp_path, console):
     assert command_cache.prune(tmp_path, console, older_than=None, keep=[], yes=True) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_commands_by_the_words_that_a_user_types(ran):
+    for words, expected in (
+        (["list"], "fit of learner"),
+        (["size"], "together"),
+        (["verify"], "0 damaged"),
+        (["prune"], "may go"),
+    ):
+        result = CliRunner().invoke(main, ["cache", *words, "--workspace", str(ran.workspace.root)])
+        assert result.exit_code == 0, result.output
+        assert expected in result.output
+
+
+def test_a_suite_that_cannot_be_planned_removes_nothing(ran, write_suite):
+    before = len(cache.artifacts(ran.workspace))
+    suite = write_suite("name: [broken]\n", name="broken.yaml")
+    words = ["cache", "prune", "--keep", str(suite), "--yes", "--workspace", str(ran.workspace.root)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "nothing was removed" in result.output
+    assert len(cache.artifacts(ran.workspace)) == before

@@ -8,13 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 
 from conftest import SUITE
 from nsbench import ui
+from nsbench.components import UnreadableData
 from nsbench.mlflow_runs import connect, destination
 from nsbench.suite_reading import read_suite
 from nsbench.suite_yaml import MAX_BYTES, Fault, SuiteError, hidden_character
+from nsbench_formats.params import WellParams
+from nsbench_formats.well import Well
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for folder in ("nsbench", "plugins", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
@@ -241,6 +245,20 @@ def test_a_device_is_no_suite(write_suite, registry):
 def test_a_message_cannot_command_a_terminal():
     fault = str(Fault("suite.yaml:1", "a", "unknown key \x1b[2J\r\u202e\nroot"))
     assert fault == "suite.yaml:1: a: unknown key \\x1b[2J\\r\\u202e\\nroot"
+
+
+@pytest.mark.parametrize("outside", ["link", "data"])
+def test_data_of_others_cannot_show_other_files(tmp_path, outside):
+    """HDF5 can present any file's bytes as its own."""
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file.create_group("dimensions")
+        fields = file.create_group("t0_fields")
+        if outside == "link":
+            fields["field"] = h5py.ExternalLink("/somewhere/else.h5", "/secret")
+        else:
+            fields.create_dataset("field", (8,), "u1", external=[("/etc/hostname", 0, 8)])
+    with pytest.raises(UnreadableData, match=r"data\.h5: .*another file"):
+        Well(WellParams()).header(tmp_path)
 
 
 def test_hidden_characters_are_named():
