@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +16,7 @@ from rich.console import Console
 
 from nsbench.command_trial import here
 from nsbench.events import Event, Notice
+from nsbench.files import write_whole
 from nsbench.plan import Plan, Trial, differences
 from nsbench.progress import progress_display
 from nsbench.registry import Registry
@@ -50,7 +53,10 @@ class BesideStore(Store):
 
 
 def make_again(plan: Plan, trial: Trial, registry: Registry, root: Path, console: Console) -> int:
-    """Make it and say what came out; 0 if every number is the same, 1 if not. Raises NothingStored."""
+    """Make it and say what came out: 0 if every number is the same, 1 if not, 130 if interrupted.
+
+    Raises NothingStored.
+    """
     workspace = Workspace(root)
     stored = Store(workspace.store, notify=lambda message: _say(console, message))
     lacking = [metric.name for metric in trial.scores if stored.find(metric.key) is None]
@@ -59,8 +65,17 @@ def make_again(plan: Plan, trial: Trial, registry: Registry, root: Path, console
             f"the store holds no {', '.join(lacking)} of {trial.id} to compare with; run it without --fresh first"
         )
     with progress_display(console) as display, stored.in_use(), _beside(plan, registry, workspace, display) as bench:
-        for metric in trial.scores:
-            score(bench, trial, metric)
+        try:
+            for metric in trial.scores:
+                score(bench, trial, metric)
+        except KeyboardInterrupt:
+            _say(console, f"{trial.id}: interrupted, nothing was compared")
+            return 130
+        except Exception as error:
+            log = workspace.log(plan.suite.name, f"{trial.id}/fresh")
+            write_whole(log, traceback.format_exc())
+            _say(console, f"{trial.id}: failed when it was made again: {type(error).__name__}: {error} (see {log})")
+            return 1
         different = list(_comparison(trial, stored, bench.store, lambda text: _say(console, text)))
     if not different:
         _say(console, f"{trial.id}: every score is the same, bit by bit")
@@ -74,8 +89,6 @@ def make_again(plan: Plan, trial: Trial, registry: Registry, root: Path, console
 @contextmanager
 def _beside(plan: Plan, registry: Registry, workspace: Workspace, display: Callable[[Event], None]) -> Iterator[Bench]:
     """A bench on a store for the moment, below the real one's drafts: an interruption leaves a leftover there."""
-    import shutil
-
     folder = workspace.store / "drafts" / f"fresh-{uuid4().hex}"
     folder.mkdir(parents=True)
     bench = make_bench(plan, registry, workspace, display)

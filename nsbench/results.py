@@ -126,7 +126,7 @@ def load(path: Path) -> list[TrialResult]:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             row = TrialResult.from_json(line.decode())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if line.startswith(b'{"trial"') and not line.endswith(b"}"):
                 continue
             raise UnreadableResults(f"{path}:{number}: not a result: {error}") from error

@@ -19,11 +19,12 @@ At = tuple[str | int, ...]
 
 
 MAX_BYTES = 1 << 20
-MAX_VALUES = 100_000
+MAX_VALUES = 50_000
 MAX_DEPTH = 32
 MAX_INTEGER = 2**63 - 1
 
 _TOO_DEEP = f"nested too deeply: {MAX_DEPTH} levels are enough"
+_TOO_MANY = f"more than {MAX_VALUES:,} values, what anchors repeat included"
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,14 @@ def parse_value(text: str) -> Any:
 class SuiteLoader(yaml.SafeLoader):
     """YAML's safe types, with 1e-3 as the number that it is, and without dates. Depth is limited."""
 
-    depth = 0
+    depth = nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise yaml.composer.ComposerError(None, None, _TOO_DEEP, self.get_mark())
+        self.nodes += 1
+        for wrong, fault in ((self.depth > MAX_DEPTH, _TOO_DEEP), (self.nodes > 2 * MAX_VALUES, _TOO_MANY)):
+            if wrong:
+                raise yaml.composer.ComposerError(None, None, fault, self.get_mark())
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node

@@ -100,9 +100,19 @@ def test_a_fit_that_fails_the_second_time_leaves_nothing_behind(ran, registry, c
 
     before = contents(ran.workspace.store)
     monkeypatch.setattr(toy.Learner, "fit", fit)
-    with pytest.raises(RuntimeError, match="on fire"):
-        again(ran, registry, console)
+    assert again(ran, registry, console) == 1
+    assert "failed when it was made again: RuntimeError: the loss is on fire" in console.export_text()
+    assert "Traceback" in ran.workspace.log("line", f"{TRIAL}/fresh").read_text()
     assert contents(ran.workspace.store) == before
+    assert list((ran.workspace.store / "drafts").iterdir()) == []
+
+
+def test_an_interruption_is_no_answer(ran, registry, console, monkeypatch):
+    def fit(self, train, val, ctx):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy.Learner, "fit", fit)
+    assert again(ran, registry, console) == 130
     assert list((ran.workspace.store / "drafts").iterdir()) == []
 
 

@@ -190,7 +190,7 @@ def test_a_suite_sends_its_results_to_a_server_or_nowhere(write_suite, registry,
 def test_anchors_that_repeat_each_other_are_not_written_out(write_suite, registry):
     """A billion laughs."""
     laughs = "a0: &a0 [ha, ha]\n" + "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]\n" for k in range(1, 10))
-    with pytest.raises(SuiteError, match=r"suite.yaml:\d+: .*more than 100,000 values"):
+    with pytest.raises(SuiteError, match=r"suite.yaml:\d+: .*more than 50,000 values"):
         read_suite(write_suite(SUITE + laughs), registry)
 
 
@@ -198,6 +198,11 @@ def test_anchors_that_repeat_each_other_are_not_written_out(write_suite, registr
 def test_a_suite_cannot_exhaust_the_stack(write_suite, registry, depth):
     with pytest.raises(SuiteError, match=r"suite.yaml:10: .*nested too deeply"):
         read_suite(write_suite(SUITE + "x: " + "[" * depth + "]" * depth + "\n"), registry)
+
+
+def test_a_suite_of_too_many_values_is_refused_before_it_is_read_to_the_end(write_suite, registry):
+    with pytest.raises(SuiteError, match=r"suite.yaml:10: not YAML: more than 50,000 values"):
+        read_suite(write_suite(SUITE + "x: [" + "1," * 110_000 + "]\n"), registry)
 
 
 def test_a_suite_has_a_size(tmp_path, registry):
