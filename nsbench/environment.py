@@ -100,10 +100,10 @@ def cuda_names() -> list[str]:
     return names
 
 
-def hardware(recorded: Mapping[str, Any], device: str, threads: int) -> str:
-    """What a cost was measured on, from a recorded environment: "AMD EPYC 9654, 2 threads"."""
+def hardware(recorded: Mapping[str, Any], device: str) -> str:
+    """What a cost was measured on, from a recorded environment: the processor's name, or the GPU's."""
     if device == "cpu":
-        return f"{recorded.get('processor', 'unknown processor')}, {threads} thread{'s' * (threads != 1)}"
+        return str(recorded.get("processor", "unknown processor"))
     return str((recorded.get("gpus") or ["unknown GPU"])[0])
 
 

@@ -14,6 +14,6 @@ def cost_hardware(store: Store, trial: Trial) -> str:
     folder = store.path(trial.evidence)
     try:
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
-        return hardware(read_manifest(folder)["environment"], cost["device"], cost["threads"])
+        return hardware(read_manifest(folder)["environment"], cost["device"])
     except (OSError, ValueError, KeyError, TypeError, Damaged):
         return ""  # scores outlive their evidence

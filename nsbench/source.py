@@ -53,19 +53,6 @@ def source_digest(target: str, packages: Iterable[str]) -> tuple[str, dict[str, 
     return digest.hexdigest()[:32], {d: _version(d) for d in sorted(libraries)}
 
 
-class SourceChanged(Exception):
-    """Code that is no longer what a run was planned with: its results would lie under the wrong keys."""
-
-
-def require_unchanged(target: str, packages: Iterable[str], planned: str) -> None:
-    """Raise SourceChanged where the code behind "module:name" has another digest than `planned`."""
-    if source_digest(target, packages)[0] != planned:
-        raise SourceChanged(
-            f"the code of {target}, or of what it imports, was edited while this run was under way; "
-            "run again: what the edit does not concern is not made again"
-        )
-
-
 def closure(module: str, packages: frozenset[str]) -> tuple[dict[str, Path], set[str]]:
     """(file by module, distributions): the code that a module runs, and the libraries that change its numbers."""
     found: dict[str, Path] = {}

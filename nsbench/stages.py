@@ -41,7 +41,6 @@ from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
 from nsbench.results import ScoreRow
 from nsbench.seeds import generator
-from nsbench.source import require_unchanged
 from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
 from nsbench.trajectories import Domain, Trajectories
@@ -72,11 +71,7 @@ class Bench:
 
     def component(self, part: Part) -> Any:
         """An instance of a part, its libraries held to the suite's threads."""
-        spec = self.registry.spec(part.kind, part.name)
-        known = spec.target.partition(":")[0] in sys.modules
-        made = build(part.kind, spec, part.params)
-        if not known:  # imported just now: it must be the code that the key speaks of
-            require_unchanged(spec.target, self.registry.packages(), part.source)
+        made = build(part.kind, self.registry.spec(part.kind, part.name), part.params)
         hold_threads(self.threads)
         return made
 
