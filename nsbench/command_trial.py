@@ -16,7 +16,6 @@ from nsbench.plan import SPLITS, Part, Plan, Trial, UnknownTrial, differences, m
 from nsbench.provenance import provenance
 from nsbench.registry import Registry, did_you_mean
 from nsbench.results import TrialResult, UnreadableResults, load
-from nsbench.run import trial_keys
 from nsbench.seeds import Seed
 from nsbench.store import Damaged, Key, Store, read_manifest
 from nsbench.suite_reading import read_suite
@@ -29,7 +28,7 @@ class AmbiguousTrial(LookupError):
 
 @dataclass(frozen=True)
 class Made:
-    """An artifact of a trial: what, with which seed, and its manifest if it is in the store."""
+    """An artifact of a trial: what, as results name it, with which seed, and its manifest if it is in the store."""
 
     what: str
     key: Key
@@ -84,7 +83,7 @@ def lines(
     yield from _result(row)
     yield from _commands(trial, workspace, path, overrides)
     yield from _settings(plan, trial, registry)
-    yield from _artifacts(made, row, trial)
+    yield from _artifacts(made, row)
     yield from _environments(made)
 
 
@@ -144,10 +143,10 @@ def _plain(data: dict[str, Any]) -> str:
 def _made(trial: Trial, store: Store) -> list[Made]:
     plans = {split: trial.data if split == "test" else trial.fit_data for split in SPLITS}
     of: list[tuple[str, Key, Seed]] = [
-        (f"{split} data", data.keys[split], data.seeds[split]) for split, data in plans.items()
+        (f"data/{split}", data.keys[split], data.seeds[split]) for split, data in plans.items()
     ]
     of += [("model", trial.model, trial.fit_seed), ("evidence", trial.evidence, trial.simulate_seed)]
-    of += [(f"score {metric.name}", metric.key, metric.seed) for metric in trial.scores]
+    of += [(f"score/{metric.name}", metric.key, metric.seed) for metric in trial.scores]
     return [Made(what, key, seed, _manifest(store, key)) for what, key, seed in of]
 
 
@@ -158,7 +157,7 @@ def _manifest(store: Store, key: Key) -> dict[str, Any] | None:
         return None  # a run names it and makes it again
 
 
-def _artifacts(made: list[Made], row: TrialResult | None, trial: Trial) -> Iterator[str]:
+def _artifacts(made: list[Made], row: TrialResult | None) -> Iterator[str]:
     yield ""
     yield "artifacts: key, seed, state"
     for m in made:
@@ -167,8 +166,8 @@ def _artifacts(made: list[Made], row: TrialResult | None, trial: Trial) -> Itera
             seconds = m.manifest["facts"].get("seconds")
             state = f"made {m.manifest['made']}" + (f" in {seconds:.1f} s" if isinstance(seconds, float) else "")
         yield f"  {m.what:<18} {m.key.digest}  {json.dumps(m.seed)}  {state}"
-    if row is not None and row.keys != trial_keys(trial):
-        others = [name for name, key in trial_keys(trial).items() if row.keys.get(name) != key]
+    others = [m.what for m in made if row is not None and row.keys.get(m.what) != m.key.digest]
+    if others:
         yield f"  the result above came from other keys of {', '.join(others)}:"
         yield "  code, libraries or parameters have changed since; `nsbench plan` names what did"
 

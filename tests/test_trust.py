@@ -30,6 +30,14 @@ FORBIDDEN_CALLS = {
     *("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "yaml.dump"),
     *("torch.load", "torch.save", "torch.jit.load", "torch.hub.load", "pandas.read_pickle", "numpy.fromfile"),
     *("shutil.unpack_archive", "tarfile.open", "tempfile.mktemp"),
+    # mapped files change, or end the process, when another machine replaces them
+    *(
+        "mmap.mmap",
+        "numpy.memmap",
+        "safetensors.safe_open",
+        "safetensors.torch.load_file",
+        "safetensors.numpy.load_file",
+    ),
 }
 LOADING = {"numpy.load", "numpy.save", "numpy.savez", "numpy.savez_compressed"}
 
@@ -54,6 +62,7 @@ def faults(source: str) -> list[str]:
             found.append(name)
         if name in LOADING and "savez" not in name and not is_constant(given.get("allow_pickle"), False):
             found.append(f"{name} without allow_pickle=False")
+        found += [f"{name} mapped"] if "mmap_mode" in given else []
         if "shell" in given and not is_constant(given["shell"], False):
             found.append(f"{name} with a shell")
     return found
@@ -81,6 +90,7 @@ def test_nothing_is_unpickled_evaluated_or_given_to_a_shell(path):
         *("from torch import load\nload('x')", "import torch as t\nt.load('x')", "import numpy as np\nnp.load('x')"),
         *("import numpy as np\nnp.load('x', allow_pickle=True)", "import yaml\nyaml.load('x', Loader=yaml.Loader)"),
         *("import subprocess\nsubprocess.run('id', shell=True)", "import tarfile\ntarfile.open('x')", "z.extractall('.')"),
+        *("from safetensors.torch import load_file\nload_file('x')", "np.load('x', mmap_mode='r')", "from mmap import mmap\nmmap(0, 0)"),
     ],
 )  # fmt: skip
 def test_what_is_looked_for_would_be_found(source):
@@ -146,6 +156,8 @@ assert torch.equal(one.weight, other.weight)
 write_checkpoint(Path("c"), dict(one.state_dict()), {"step": 3})
 tensors, facts = read_checkpoint(Path("c"), torch.device("cpu"))
 assert facts == {"step": 3} and torch.equal(tensors["bias"], one.bias)
+maps = Path("/proc/self/maps").read_text()
+assert not any(str(path) in maps for path in Path.cwd().rglob("*"))  # nothing that was read is mapped
 """
     run_watched(work, tmp_path)
 
