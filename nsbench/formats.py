@@ -97,23 +97,3 @@ def require_range(params: NDArray[np.float64], domain: Domain) -> None:
                 f"{parameter.name} is in [{values.min():g}, {values.max():g}], beyond the domain's "
                 f"[{parameter.low:g}, {parameter.high:g}]"
             )
-
-
-def require_self_contained(file: Any) -> None:
-    """Raise ValueError for an h5py.File that shows what lies in other files: links, and data stored elsewhere.
-
-    Such a file says something else when those change, and could show anything that its reader may read.
-    """
-    import h5py
-
-    def fault_of_link(name: str, link: Any) -> str | None:
-        foreign = isinstance(link, h5py.ExternalLink)
-        return f"{name} is a link to another file, {link.filename}" if foreign else None
-
-    def fault_of(name: str, item: Any) -> str | None:
-        foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-        return f"the data of {name} lie in another file" if foreign else None
-
-    fault = file.visititems_links(fault_of_link) or file.visititems(fault_of)  # the first that is not None
-    if fault:
-        raise ValueError(fault)

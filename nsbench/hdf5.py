@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from nsbench.formats import require_self_contained
 from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Trajectories
 
 _CHUNK_BYTES = 1 << 20
@@ -49,3 +49,22 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
         return kind(domain=domain, **arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def require_self_contained(file: h5py.File) -> None:
+    """Raise ValueError for an h5py.File that shows what lies in other files: links, and data stored elsewhere.
+
+    Such a file says something else when those change, and could show anything that its reader may read.
+    """
+
+    def fault_of_link(name: str, link: Any) -> str | None:
+        foreign = isinstance(link, h5py.ExternalLink)
+        return f"{name} is a link to another file, {link.filename}" if foreign else None
+
+    def fault_of(name: str, item: Any) -> str | None:
+        foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+        return f"the data of {name} lie in another file" if foreign else None
+
+    fault = file.visititems_links(fault_of_link) or file.visititems(fault_of)  # the first that is not None
+    if fault:
+        raise ValueError(fault)

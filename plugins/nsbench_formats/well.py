@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.components import UnreadableData
-from nsbench.formats import Format, Header, naming, require_range, require_self_contained
+from nsbench.formats import Format, Header, naming, require_range
+from nsbench.hdf5 import require_self_contained
 from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Parameter, Trajectories
 from nsbench_formats.domains import domain_from, merged
 from nsbench_formats.observables import observables

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.components import UnreadableData
-from nsbench.formats import Format, Header, naming, require_self_contained
+from nsbench.formats import Format, Header, naming
+from nsbench.hdf5 import require_self_contained
 from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
 from nsbench_lca.format_params import CGNEFormatParams
 from nsbench_lca.morphology import OBSERVABLES
