@@ -18,6 +18,8 @@ from nsbench.plan import make_plan
 from nsbench.store import Store
 from nsbench.suite_reading import read_suite
 
+pytestmark = pytest.mark.usefixtures("quick_disk")
+
 DAY = 86_400
 
 

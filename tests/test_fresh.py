@@ -27,6 +27,8 @@ from nsbench.store import read_manifest
 from nsbench.suite_reading import read_suite
 from nsbench.table import notes, plain, results_tables
 
+pytestmark = pytest.mark.usefixtures("quick_disk")
+
 TRIAL = "line/learner/r0"
 
 

@@ -6,7 +6,6 @@ The default run tries a few; `pytest -m slow tests/test_fuzz.py` tries 500 suite
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -28,6 +27,8 @@ from nsbench.run import run, stage_keys
 from nsbench.store import _digest
 from nsbench.suite_reading import read_suite
 from nsbench.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("quick_disk")
 
 ROOT = Path(__file__).parents[1]
 SMOKE = (ROOT / "suites" / "smoke.yaml").read_text()
@@ -209,16 +210,8 @@ TEXT = SUITE.replace("[length, elbo, wall_clock]", "[length, elbo]")
 STAGES = ["data", "model", "evidence", "score"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def a_disk_that_is_never_lost():
-    """What is tested is what is read; waiting for the disk would be most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        yield
-
-
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory, quick_disk):
     """A toy suite, planned and run: (plan, registry, workspace, rows)."""
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "suite.yaml").write_text(TEXT)

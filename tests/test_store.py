@@ -19,6 +19,8 @@ from nsbench.files import Busy, NoLocks, locked
 from nsbench.hdf5 import read_trajectories
 from nsbench.store import Damaged, Key, Store, Unwritable, _digest, verified_manifest
 
+pytestmark = pytest.mark.usefixtures("quick_disk")
+
 KEY = Key("model", {"name": "cgne", "params": {"width": 16}})
 
 
