@@ -180,7 +180,8 @@ def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Col
     if older_than is not None or keep is not None:
         rest = [*artifacts(workspace), *(entry for entry in left if entry.stage == "unfinished fit")]
         since = time.time() - (older_than or 0.0)
-        removed += [(e, _last_use(e)) for e in rest if e.used <= since and e.key not in (keep or ())]
+        why = "no kept suite needs it, last used " if keep is not None else "last used "
+        removed += [(e, why + _days_ago(e.used)) for e in rest if e.used <= since and e.key not in (keep or ())]
     return Pruning(tuple(removed))
 
 
@@ -191,9 +192,9 @@ _REASONS: dict[str, str] = {
 }
 
 
-def _last_use(entry: Entry) -> str:
-    days = (time.time() - entry.used) / _DAY
-    return f"last used {days:.0f} days ago" if days >= 1 else "last used within a day"
+def _days_ago(then: float) -> str:
+    days = (time.time() - then) / _DAY
+    return f"{days:.0f} days ago" if days >= 1.5 else "within a day or so"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,10 +21,11 @@ from nsbench.cli import main
 from nsbench.command_fresh import NothingStored, make_again
 from nsbench.command_trial import AmbiguousTrial, find_suite, show_trial
 from nsbench.environment import environment, hardware
+from nsbench.hardware import cost_hardware
 from nsbench.plan import UnknownTrial, make_plan, only
 from nsbench.provenance import git_state, provenance
 from nsbench.results import ScoreRow, TrialResult, load
-from nsbench.store import read_manifest
+from nsbench.store import Store, _digest, read_manifest
 from nsbench.suite_reading import read_suite
 from nsbench.table import notes, plain, results_tables
 
@@ -314,6 +316,25 @@ def test_a_row_tells_what_its_costs_were_measured_on(ran):
     older = json.loads(rows[0].to_json())
     del older["hardware"]
     assert TrialResult.from_json(json.dumps(older)) == replace(rows[0], hardware="")
+
+
+def test_a_fit_on_another_machine_is_told(ran):
+    """The model's manifest, consistently, of a machine with another processor."""
+    trial = only(ran.plan, [TRIAL]).trials[0]
+    store = Store(ran.workspace.store)
+    assert cost_hardware(store, trial) == environment()["processor"]
+    manifest = store.path(trial.model) / "manifest.json"
+    content = read_manifest(manifest.parent)
+    content["environment"]["processor"] = "abacus"
+    manifest.write_text(json.dumps(content | {"digest": _digest(content)}))
+    assert cost_hardware(store, trial) == f"{environment()['processor']}, fitted on abacus"
+    shutil.rmtree(store.path(trial.evidence))
+    assert cost_hardware(store, trial) == ""
+
+
+def test_only_what_is_measured_is_a_cost(ran):
+    costs = {score.metric: score.costs for score in load(ran.workspace.results("line"))[0].scores}
+    assert costs == {"length": False, "elbo": False, "wall_clock": True}
 
 
 def test_measured_files_are_the_only_ones_that_may_differ():

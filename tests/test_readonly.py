@@ -92,7 +92,7 @@ def test_damage_is_named_and_left(read_only, write_suite):
 
 
 def test_what_lies_there_can_be_looked_at(read_only):
-    for words in (["cache", "list"], ["cache", "size"], ["info", "trial", "line/learner/r0"]):
+    for words in (["cache", "list"], ["info", "trial", "line/learner/r0"]):
         done = read_only(*words)
         assert done.returncode == 0, done.stderr
         assert done.stdout
