@@ -110,7 +110,7 @@ def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
     return columns
 
 
-MARK = "†"
+MARK = "‡"
 """Stands behind the name of a trial whose costs are of other hardware than most."""
 
 

@@ -284,15 +284,15 @@ def row(simulator, where, value=1.0, costs=True):
 
 def test_costs_of_one_machine_are_not_marked():
     rows = [row("a", "CPU 1"), row("b", "CPU 1")]
-    assert "†" not in plain(results_tables(rows)[0])
-    assert not any("†" in note for note in notes(rows))
+    assert "‡" not in plain(results_tables(rows)[0])
+    assert not any("‡" in note for note in notes(rows))
 
 
 def test_costs_of_another_machine_are_marked_and_said():
     rows = [row("a", "CPU 1"), row("b", "GPU"), row("c", "CPU 1"), row("d", "")]
     table = plain(results_tables(rows)[0]).splitlines()
-    assert [line.split("|")[1].strip() for line in table[2:]] == ["a", "b †", "c", "d †"]
-    note = next(note for note in notes(rows) if note.startswith("†"))
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["a", "b ‡", "c", "d ‡"]
+    note = next(note for note in notes(rows) if note.startswith("‡"))
     assert "CPU 1: on GPU; what, is not known any more." in note
 
 
@@ -300,7 +300,7 @@ def test_costs_of_another_machine_are_marked_and_said():
     "rows", [[row("a", "CPU"), row("b", "GPU", costs=False)], [row("a", "CPU"), row("b", "GPU", None)]]
 )
 def test_only_costs_are_marked(rows):
-    assert "†" not in plain(results_tables(rows)[0])
+    assert "‡" not in plain(results_tables(rows)[0])
 
 
 def test_hardware_in_words():
