@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from nsbench.events import Notice, Stage
+from nsbench.hardware import cost_hardware
 from nsbench.jobs import DataWork, End, Job, NullWork, TrialWork
 from nsbench.plan import DataPlan, Plan, ScorePlan, Trial
 from nsbench.results import ScoreRow, Status, TrialResult
@@ -156,7 +157,8 @@ class Board:
         beside = self._beside(trial, own)
         if beside is None:
             return None
-        return replace(row, scores=tuple(replace(score, **beside[score.metric]) for score in own))
+        scores = tuple(replace(score, **beside[score.metric]) for score in own)
+        return replace(row, scores=scores, hardware=cost_hardware(self._bench.store, trial))
 
     def _beside(self, trial: Trial, own: list[ScoreRow]) -> dict[str, dict[str, Any]] | None:
         """The anchors' scores by metric, {metric: {anchor: value}}; None while some are being made."""

@@ -70,6 +70,8 @@ def main() -> None:
     help="local: worker processes, with limits; inline: this process, for debugging; ray: a cluster.",
 )
 @click.option("--address", help="Of a Ray cluster; one is started on this machine if not given.")
+@click.option("--only", multiple=True, metavar="TRIAL", help="This trial only, e.g. snow32/cgne/r0; may be repeated.")
+@click.option("--fresh", is_flag=True, help="With --only: make it again beside the store, and compare.")
 def run(
     suite: Path,
     overrides: tuple[str, ...],
@@ -78,21 +80,31 @@ def run(
     jobs: int,
     executor: str,
     address: str | None,
+    only: tuple[str, ...],
+    fresh: bool,
 ) -> None:
     """Run a suite; run it again and it goes on where it was."""
     from nsbench.command_run import NoExecutor, choose_executor, run_suite
     from nsbench.results import UnreadableResults
 
     planned, registry = _plan(suite, overrides)
+    root, tracked = workspace.resolve(), not no_tracking
+    if fresh and not only:
+        raise click.UsageError("--fresh needs --only TRIAL")
+    if only:
+        planned = _only(planned, only)
+    if fresh:
+        sys.exit(_make_again(planned, registry, root))
     try:
         sys.exit(
             run_suite(
                 planned,
                 registry,
-                workspace.resolve(),
-                tracked=not no_tracking,
+                root,
+                tracked=tracked,
                 console=_console(),
                 executor=choose_executor(executor, jobs, address),
+                only_part=bool(only),
             )
         )
     except NoExecutor as error:
@@ -196,12 +208,23 @@ def list_components(kind: str | None) -> None:
 
 @main.command()
 @click.argument("name")
-def info(name: str) -> None:
-    """Say what a component is, and which parameters it takes."""
+@click.argument("trial", required=False)
+@click.option(
+    "--suite", type=click.Path(path_type=Path), help="Of a trial: its suite; found in the workspace if not given."
+)
+@_overrides
+@_workspace
+def info(name: str, trial: str | None, suite: Path | None, overrides: tuple[str, ...], workspace: Path) -> None:
+    """Say what a component is and takes; `info trial ID`: all that is needed to make a number again."""
     from nsbench.describe import describe
     from nsbench.registry import KINDS, did_you_mean
 
     registry = _registry()
+    if trial is not None:
+        if name != "trial":
+            raise click.UsageError(f"info takes a component's name, or the word trial and an identity; got {name!r}")
+        _info_trial(trial, suite, overrides, workspace.resolve(), registry)
+        return
     found = [(kind, spec) for kind in KINDS for _, spec in registry.providers(kind, name)]
     if not found:
         names = [n for kind in KINDS for n in registry.names(kind)]
@@ -260,6 +283,64 @@ def ui(suite: str | None, workspace: Path, host: str, port: int) -> None:
         _fail(str(error))
 
 
+@main.group()
+def cache() -> None:
+    """Look after the store: what it holds, whether it is unharmed, what may go."""
+
+
+@cache.command("list")
+@_workspace
+def cache_list(workspace: Path) -> None:
+    """List the artifacts: what, size, made, last used, in whose results."""
+    from nsbench.command_cache import list_artifacts
+
+    sys.exit(list_artifacts(workspace.resolve(), _console()))
+
+
+@cache.command("size")
+@_workspace
+def cache_size(workspace: Path) -> None:
+    """Say how much lies there, stage by stage."""
+    from nsbench.command_cache import show_sizes
+
+    sys.exit(show_sizes(workspace.resolve(), _console()))
+
+
+@cache.command("verify")
+@_workspace
+@click.option("--repair", is_flag=True, help="Move what is damaged aside, so that it is made again.")
+def cache_verify(workspace: Path, repair: bool) -> None:
+    """Check every file against its checksum; exit code 1 if any is damaged."""
+    from nsbench.command_cache import verify
+
+    sys.exit(verify(workspace.resolve(), _console(), repair=repair))
+
+
+@cache.command("prune")
+@_workspace
+@click.option("--older-than", metavar="AGE", help="Artifacts not used for so long, e.g. 12h, 30d, 4w.")
+@click.option(
+    "--keep",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="SUITE",
+    help="Keep what this suite needs, or every suite in this folder; may be given again.",
+)
+@click.option("--yes", is_flag=True, help="Remove it; without this it is only shown.")
+def cache_prune(workspace: Path, older_than: str | None, keep: tuple[Path, ...], yes: bool) -> None:
+    """Remove leftovers and, if told which, artifacts; they can be made again."""
+    from nsbench.command_cache import prune
+    from nsbench.components import UnreadableData
+    from nsbench.registry import BrokenComponent, UnknownComponent
+    from nsbench.source import SourceNotFound
+    from nsbench.suite_yaml import SuiteError
+
+    try:
+        sys.exit(prune(workspace.resolve(), _console(), older_than=older_than, keep=keep, yes=yes))
+    except (ValueError, SuiteError, UnknownComponent, BrokenComponent, SourceNotFound, UnreadableData) as error:
+        _fail(f"{error}; nothing was removed")
+
+
 @main.command()
 def schema() -> None:
     """Print the JSON schema of a suite, made from what is installed."""
@@ -299,6 +380,40 @@ def _plan(suite: Path, overrides: tuple[str, ...]) -> tuple[Plan, Registry]:
         _fail(str(error))
     except (UnknownComponent, BrokenComponent, SourceNotFound, UnreadableData) as error:
         _fail(f"{suite}: {error}")
+
+
+def _info_trial(trial: str, suite: Path | None, overrides: tuple[str, ...], root: Path, registry: Registry) -> None:
+    from nsbench.command_trial import AmbiguousTrial, show_trial
+    from nsbench.components import UnreadableData
+    from nsbench.plan import UnknownTrial
+    from nsbench.registry import BrokenComponent, UnknownComponent
+    from nsbench.source import SourceNotFound
+    from nsbench.suite_yaml import SuiteError
+
+    try:
+        sys.exit(show_trial(trial, suite, overrides, root, registry, _console()))
+    except (UnknownTrial, AmbiguousTrial, SuiteError) as error:
+        _fail(str(error))
+    except (UnknownComponent, BrokenComponent, SourceNotFound, UnreadableData) as error:
+        _fail(f"{suite or trial}: {error}")
+
+
+def _only(plan: Plan, trials: tuple[str, ...]) -> Plan:
+    from nsbench.plan import UnknownTrial, only
+
+    try:
+        return only(plan, trials)
+    except UnknownTrial as error:
+        _fail(str(error))
+
+
+def _make_again(plan: Plan, registry: Registry, root: Path) -> int:
+    from nsbench.command_fresh import NothingStored, make_again
+
+    try:
+        return max(make_again(plan, trial, registry, root, _console()) for trial in plan.trials)
+    except NothingStored as error:
+        _fail(str(error))
 
 
 def _console() -> Console:

@@ -18,10 +18,12 @@ from nsbench.executors.local import Local
 from nsbench.files import write_whole
 from nsbench.plan import Plan
 from nsbench.progress import progress_display
+from nsbench.readonly import borrowed, refusal
 from nsbench.records import trial_record
 from nsbench.registry import Registry
 from nsbench.results import TrialResult, load
 from nsbench.run import Listener, make_bench, new_invocation, run
+from nsbench.store import Store
 from nsbench.table import Table, notes, plain, results_tables
 from nsbench.tracking import Tracker
 from nsbench.workspace import Workspace
@@ -35,20 +37,26 @@ def run_suite(
     tracked: bool,
     console: Console,
     executor: Callable[[Setting], Executor] = Inline,
+    only_part: bool = False,
 ) -> int:
-    """Run a plan in the workspace at `root`, print its table, and return the exit code."""
+    """Run a plan in the workspace at `root`, print its table, and return the exit code.
+
+    only_part: the plan is a part of the suite, and the report of the whole stays.
+    """
     workspace, invocation = Workspace(root), new_invocation()
+    if reason := refusal(workspace, plan.suite.name):
+        return _show_stored(plan, registry, workspace, reason, console)
     tracker = None
-    with progress_display(console) as display:
+    with progress_display(console) as display, Store(workspace.store).in_use():
         listeners: list[Listener] = [display]
         if tracked and plan.suite.tracking.enabled:
             tracker = make_tracker(plan, registry, workspace, invocation, display)
             listeners.append(tracker)
         outcome = run(plan, registry, workspace, listeners, invocation, executor)
     show(outcome.rows, console)
-    write_whole(
-        workspace.run(plan.suite.name) / "report.md", "\n\n".join(map(plain, results_tables(outcome.rows))) + "\n"
-    )
+    if not only_part:
+        report = "\n\n".join(map(plain, results_tables(outcome.rows))) + "\n"
+        write_whole(workspace.run(plan.suite.name) / "report.md", report)
     closing = [f"results: {workspace.results(plan.suite.name)}"]
     if tracker is not None:
         closing.append(f"compare in MLflow: {_where(tracker, workspace)}")
@@ -74,6 +82,16 @@ def choose_executor(name: str, jobs: int, address: str | None) -> Callable[[Sett
 
 class NoExecutor(Exception):
     """An executor that cannot be had here."""
+
+
+def _show_stored(plan: Plan, registry: Registry, workspace: Workspace, reason: str, console: Console) -> int:
+    """The table of what a workspace that may only be read holds; what it lacks is named, trial by trial."""
+    text = f"{workspace.root} cannot be written ({reason}): its results are shown; none are added, kept or logged"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    with borrowed(workspace) as scratch, progress_display(console) as display:
+        outcome = run(plan, registry, scratch, [display])
+    show(outcome.rows, console)
+    return outcome.exit_code
 
 
 def track_suite(plan: Plan, registry: Registry, root: Path, *, uri: str | None, console: Console) -> int:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from nsbench.components import Device, Precision
 
-_PACKAGES = ("nsbench", "numpy", "torch", "numba", "scipy", "pot")
+_PACKAGES = (
+    *("nsbench", "numpy", "torch", "numba", "scipy", "pot", "scikit-image", "scoringrules"),
+    *("h5py", "safetensors"),
+)
 
 
 @cache
@@ -23,6 +27,8 @@ def environment() -> dict[str, Any]:
         "processor": processor(),
         "cores": cores(),
         "cuda_devices": cuda_devices(),
+        "gpus": cuda_names(),
+        "cuda_driver": _cuda("cuDriverGetVersion") if cuda_devices() else 0,
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
 
@@ -81,6 +87,24 @@ def cuda_devices() -> int:
 def cuda_capability() -> int:
     """The first GPU's major compute capability; 0 without one."""
     return _cuda("cuDeviceGetAttribute", 75, 0) if cuda_devices() else 0  # 75: COMPUTE_CAPABILITY_MAJOR
+
+
+@cache
+def cuda_names() -> list[str]:
+    """What the GPUs call themselves."""
+    names = []
+    for i in range(cuda_devices()):
+        name = ctypes.create_string_buffer(256)
+        found = ctypes.CDLL("libcuda.so.1").cuDeviceGetName(name, len(name), _cuda("cuDeviceGet", i)) == 0
+        names.append(name.value.decode(errors="replace") if found else "unknown")
+    return names
+
+
+def hardware(recorded: Mapping[str, Any], device: str) -> str:
+    """What a cost was measured on, from a recorded environment: the processor's name, or the GPU's."""
+    if device == "cpu":
+        return str(recorded.get("processor", "unknown processor"))
+    return str((recorded.get("gpus") or ["unknown GPU"])[0])
 
 
 def _cuda(function: str, *arguments: int) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,7 +23,7 @@ _CHUNK_BYTES = 1 << 20
 
 def write_trajectories(path: Path, trajectories: Trajectories) -> None:
     """Write a new file, compressed."""
-    with h5py.File(path, "x") as file:
+    with h5py.File(path, "x", locking=False) as file:  # nobody else knows of it yet
         file.attrs["domain"] = json.dumps(trajectories.domain.describe())
         for name, array in trajectories.arrays().items():
             rows = max(1, min(len(array), _CHUNK_BYTES // max(1, array[:1].nbytes)))
@@ -34,7 +35,8 @@ def write_trajectories(path: Path, trajectories: Trajectories) -> None:
 def read_trajectories(path: Path, domain: Domain) -> Trajectories:
     """Read a file of that domain. Raises ValueError, naming the file, for what is not one."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:  # what is in the store never changes
+            require_self_contained(file)
             described = json.loads(file.attrs["domain"])
             arrays = {name: np.asarray(file[name]) for name in file}
     except (OSError, KeyError, ValueError) as error:
@@ -47,3 +49,22 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
         return kind(domain=domain, **arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def require_self_contained(file: h5py.File) -> None:
+    """Raise ValueError for an h5py.File that shows what lies in other files: links, and data stored elsewhere.
+
+    Such a file says something else when those change, and could show anything that its reader may read.
+    """
+
+    def fault_of_link(name: str, link: Any) -> str | None:
+        foreign = isinstance(link, h5py.ExternalLink)
+        return f"{name} is a link to another file, {link.filename}" if foreign else None
+
+    def fault_of(name: str, item: Any) -> str | None:
+        foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+        return f"the data of {name} lie in another file" if foreign else None
+
+    fault = file.visititems_links(fault_of_link) or file.visititems(fault_of)  # the first that is not None
+    if fault:
+        raise ValueError(fault)

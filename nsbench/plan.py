@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from nsbench.components import Conditions, DatasetSpec, Reading, SimulatorReference, Split, UnreadableData
 from nsbench.environment import resolve_device, resolve_precision
 from nsbench.nulls import NULLS, Null
-from nsbench.registry import Kind, Registry, import_object, params_model
+from nsbench.registry import Kind, Registry, did_you_mean, import_object, params_model
 from nsbench.seeds import Seed
 from nsbench.source import source_digest
 from nsbench.store import Key
@@ -109,9 +109,22 @@ class Plan:
     data: dict[str, DataPlan]
 
 
+class UnknownTrial(LookupError):
+    """An identity that no trial of the suite has."""
+
+
 def make_plan(suite: Suite, registry: Registry) -> Plan:
     """Plan a resolved suite. Raises UnknownComponent, BrokenComponent, SourceNotFound or UnreadableData."""
     return _Planner(suite, registry).plan()
+
+
+def only(plan: Plan, trials: Sequence[str]) -> Plan:
+    """The plan with some of its trials. Raises UnknownTrial."""
+    known = [trial.id for trial in plan.trials]
+    for trial in trials:
+        if trial not in known:
+            raise UnknownTrial(f"suite {plan.suite.name} has no trial {trial!r}{did_you_mean(trial, known)}")
+    return replace(plan, trials=tuple(trial for trial in plan.trials if trial.id in trials))
 
 
 def data_seed(seed: int, split: Split, dataset: str) -> Seed:
@@ -124,6 +137,7 @@ class _Planner:
         self.suite = suite
         self.registry = registry
         self.packages = registry.packages()
+        self._sources: dict[str, tuple[str, dict[str, str]]] = {}
         device = resolve_device(suite.compute.device)
         self.conditions = Conditions(
             device=device,
@@ -164,7 +178,7 @@ class _Planner:
     def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
         """In the keys of its scores, how a null model is made stands for the evidence."""
         protocol = self.suite.protocol
-        source, libraries = source_digest(_NULLS, self.packages)
+        source, libraries = self._source(_NULLS)
         seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
         made: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
         made |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
@@ -173,8 +187,14 @@ class _Planner:
         )
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
-        source, libraries = source_digest(self.registry.spec(kind, name).target, self.packages)
+        source, libraries = self._source(self.registry.spec(kind, name).target)
         return Part(kind, name, dict(params), source, libraries)
+
+    def _source(self, target: str) -> tuple[str, dict[str, str]]:
+        """The digest of some code, read once a plan: all of its trials mean the same code."""
+        if target not in self._sources:
+            self._sources[target] = source_digest(target, self.packages)
+        return self._sources[target]
 
     def _data(self, use: DatasetUse) -> DataPlan:
         part = self._part("dataset", use.use, use.params)
@@ -192,7 +212,7 @@ class _Planner:
         try:
             reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(use.params))
             formats = [self._format(*entry).fields() for entry in reading.formats]
-        except UnreadableData as error:
+        except (UnreadableData, OSError) as error:
             raise UnreadableData(f"dataset {use.name!r}: {error}") from error
         return {"params": reading.content, "formats": formats}
 
@@ -230,7 +250,7 @@ class _Planner:
                 "test": data.keys["test"].digest,
                 "protocol": protocol,
                 "threads": suite.compute.threads,
-                "source": source_digest(_COLLECTING, self.packages)[0],
+                "source": self._source(_COLLECTING)[0],
                 "seed": simulate_seed,
             },
         )

@@ -28,6 +28,7 @@ class ScoreRow:
     the floor: such data cannot tell them apart.
     columns: (name of an extra, its heading), what the metric wants shown beside its value.
     rollouts_only: the metric needs nothing that a null model does not have.
+    costs: the value depends on the hardware.
     """
 
     metric: str
@@ -46,6 +47,7 @@ class ScoreRow:
     anchored: bool = True
     zero: Anchor = "noise_free"
     rollouts_only: bool = False
+    costs: bool = False
 
     @property
     def skill(self) -> float | None:
@@ -61,8 +63,9 @@ class TrialResult:
     """One row: what became of a trial.
 
     trial is its identity in the suite, "dataset/simulator/r0"; keys maps a stage to the key of its
-    artifact, and "score/<metric>" to those of the scores. peak_bytes: the largest resident memory of the
-    trial's processes, where they were its own; None for a row that was read from the store.
+    artifact, and "score/<metric>" to those of the scores. hardware: what its costs were measured on, "" if
+    not known. peak_bytes: the largest resident memory of the trial's processes, where they were its own; None
+    for a row that was read from the store.
     """
 
     trial: str
@@ -74,6 +77,7 @@ class TrialResult:
     scores: tuple[ScoreRow, ...] = ()
     seconds: float = 0.0
     error: str = ""
+    hardware: str = ""
     peak_bytes: int | None = None
 
     def to_json(self) -> str:
@@ -135,7 +139,7 @@ def load(path: Path) -> list[TrialResult]:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             row = TrialResult.from_json(line.decode())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if _cut_short(line):
                 continue
             raise UnreadableResults(f"{path}:{number}: not a result: {error}") from error

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nsbench.board import Board, pending
-from nsbench.board import stage_keys as stage_keys
 from nsbench.events import Emit, Event, Notice, RunFinished, RunStarted, TrialFinished, TrialStarted
 from nsbench.executors.base import Executor, Setting
 from nsbench.executors.inline import Inline

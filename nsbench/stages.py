@@ -34,7 +34,7 @@ from nsbench.components import (
     Split,
 )
 from nsbench.environment import default_threads
-from nsbench.events import CurvePoint, Emit, Notice, StageFinished, StageProgress, StageStarted
+from nsbench.events import CurvePoint, Emit, Notice, Stage, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
 from nsbench.journal import Journal
 from nsbench.locks import held, is_held
@@ -47,6 +47,14 @@ from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
 from nsbench.trajectories import Domain, Trajectories
 from nsbench.workspace import Workspace
+
+_HOLDS: dict[Stage, set[str]] = {
+    "data": {"trajectories.h5"},
+    "model": {"curves.json"},
+    "evidence": {"rollouts.h5", "cost.json"},
+    "score": {"score.json"},
+}
+"""What every artifact of a stage holds."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class Bench:
         with self.store.writing(key) as draft:
             write(draft)
             draft.facts.setdefault("seconds", time.perf_counter() - before)
+            draft.facts["threads"] = self.threads
         seconds = time.perf_counter() - before
         self.emit(StageFinished(trial, key.stage, key.digest, what, False, seconds))
         return self._expected(key)
@@ -131,6 +140,10 @@ class Bench:
     def found(self, trial: str, key: Key, what: str) -> Artifact | None:
         """The artifact, if it is in the store, announced as a hit."""
         artifact = self.store.find(key)
+        lacking = _HOLDS[key.stage] - set(artifact.manifest["files"]) if artifact else None
+        if artifact is not None and lacking:
+            self.store.set_aside(key, f"{artifact.folder} lacks {', '.join(sorted(lacking))}")
+            artifact = None
         if artifact is not None:
             self.emit(StageFinished(trial, key.stage, key.digest, what, True, 0.0))
         return artifact
@@ -364,7 +377,7 @@ def _score(bench: Bench, plan: ScorePlan, evidence: Evidence | None, reference: 
     metric: Metric = bench.component(plan.part)
     names = ("unit", "direction", "columns", "anchored", "zero")
     about = {name: getattr(metric, name) for name in names}
-    about["rollouts_only"] = metric.needs <= {"rollouts"}
+    about |= {"rollouts_only": metric.needs <= {"rollouts"}, "costs": "cost" in metric.needs}
     try:
         result = _scored(metric, evidence, reference, plan)
     except NotApplicable as reason:
@@ -424,6 +437,7 @@ def read_score(folder: Path, name: str) -> ScoreRow:
         anchored=content["anchored"],
         zero=content["zero"],
         rollouts_only=content["rollouts_only"],
+        costs=content.get("costs", False),
     )
 
 

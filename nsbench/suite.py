@@ -5,10 +5,11 @@ Suites are pure data; nsbench.suite_reading makes them from files.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nsbench.limits import Limits
 from nsbench.protocol import Protocol
@@ -72,10 +73,20 @@ class Compute(Section):
 
 
 class Tracking(Section):
-    """uri: an MLflow server; the SQLite store in the workspace if not given. enabled: false for none."""
+    """uri: an MLflow server; the SQLite store in the workspace if not given. enabled: false for none.
+
+    A suite can name a server only: files elsewhere are named by who runs it, with MLFLOW_TRACKING_URI.
+    """
 
     uri: str | None = None
     enabled: bool = True
+
+    @field_validator("uri")
+    @classmethod
+    def _names_a_server(cls, uri: str | None) -> str | None:
+        if uri is not None and not re.fullmatch(r"https?://[^\s/]\S*|databricks(://\S*)?", uri):
+            raise ValueError("must be the http or https address of an MLflow server; MLFLOW_TRACKING_URI takes others")
+        return uri
 
 
 class Suite(Section):

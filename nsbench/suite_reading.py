@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,11 @@ from nsbench.registry import BrokenComponent, Registry, UnknownComponent, did_yo
 from nsbench.suite import SECTIONS, Suite, Use
 from nsbench.suite_yaml import At, Document, Fault, SuiteError, parse_value, read_document
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Safe as the name of a folder and as a word of a shell; matched in full."""
+
+MAX_TRIALS = 10_000
+MAX_EXTENDS = 16
 
 
 def read_suite(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> Suite:
@@ -32,6 +37,7 @@ def read_suite(path: Path, registry: Registry, overrides: Sequence[str] = ()) ->
 def resolve(document: Document, registry: Registry) -> Suite:
     """A checked suite from a document; see read_suite."""
     faults = list(document.faults)
+    given, unread = len(faults), {fault.path for fault in faults}  # what else is wrong there comes of that
     if not isinstance(document.data, dict):
         raise SuiteError([*faults, document.fault((), "a suite is a mapping with datasets, simulators, metrics")])
     document = _expand_grids(document, faults)
@@ -44,7 +50,8 @@ def resolve(document: Document, registry: Registry) -> Suite:
     if suite is not None:
         faults += _check_names(suite, document)
     if faults or suite is None:
-        raise SuiteError(sorted(set(faults), key=_by_place))
+        said = [f for k, f in enumerate(faults) if k < given or f.path not in unread]
+        raise SuiteError(sorted(set(said), key=_by_place))
     return suite.model_copy(update={section: _filled(section, getattr(suite, section), full) for section in SECTIONS})
 
 
@@ -58,16 +65,25 @@ def _with_extends(path: Path, seen: tuple[Path, ...]) -> Document:
     if not isinstance(base, str):
         raise SuiteError([document.fault(("extends",), "must be the path of a suite")])
     target = path.parent / base
-    if not target.is_file():
+    if len(seen) >= MAX_EXTENDS:
+        raise SuiteError([document.fault(("extends",), f"a chain of more than {MAX_EXTENDS} suites")])
+    if not _is_file(target):
         raise SuiteError([document.fault(("extends",), f"no such file: {target}")])
     return _with_extends(target, (*seen, path.resolve())).overlay(document)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or none at all
+        return False
 
 
 def override(text: str, document: Document) -> Document:
     """The document with `a.b[0].c=value` set in it."""
     where, equals, value = text.partition("=")
     origin = f"--set {text}"
-    at: At = tuple(int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", where))
+    at: At = tuple(int(part) if _is_index(part) else part for part in re.findall(r"[^.\[\]]+", where))
     if not equals or not at:
         raise SuiteError([Fault(origin, "", "must be path=value, e.g. protocol.horizon=32")])
     try:
@@ -79,6 +95,10 @@ def override(text: str, document: Document) -> Document:
     places = {k: v for k, v in document.places.items() if k[: len(at)] != at}
     added = {at[:k]: origin for k in range(1, len(at)) if at[:k] not in places} | {at: origin}
     return Document(data, places | added, document.faults)
+
+
+def _is_index(part: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,9}", part) is not None
 
 
 def _set(data: Any, at: At, value: Any) -> Any:
@@ -103,9 +123,9 @@ def _expand_grids(document: Document, faults: list[Fault]) -> Document:
     places = {at: place for at, place in document.places.items() if at[:1] != ("simulators",)}
     places |= {at: place for at, place in document.places.items() if at == ("simulators",)}
     for i, entry in enumerate(entries):
+        own = {at[2:]: place for at, place in document.places.items() if at[:2] == ("simulators", i)}
         for combination in _combinations(entry, document, i, faults):
-            at = ("simulators", len(expanded))
-            places |= {(*at, *old[2:]): place for old, place in document.places.items() if old[:2] == ("simulators", i)}
+            places |= {("simulators", len(expanded), *rest): place for rest, place in own.items()}
             expanded.append(combination)
     return Document({**document.data, "simulators": expanded}, places)
 
@@ -117,8 +137,13 @@ def _combinations(entry: Any, document: Document, i: int, faults: list[Fault]) -
     if not isinstance(grid, dict) or not all(isinstance(v, list) and v for v in grid.values()):
         faults.append(document.fault(("simulators", i, "grid"), "must be parameter: [values]"))
         return []
+    if math.prod(map(len, grid.values())) > MAX_TRIALS:
+        faults.append(document.fault(("simulators", i, "grid"), f"more than {MAX_TRIALS:,} combinations"))
+        return []
     rest = {k: v for k, v in entry.items() if k != "grid"}
     params = rest.get("params") or {}
+    if not isinstance(params, dict):
+        return [rest]  # the suite's own schema says what is wrong with it
     name = rest.get("as") or rest.get("use")
     return [
         rest
@@ -162,13 +187,16 @@ def _check_components(
 def _check_names(suite: Suite, document: Document) -> list[Fault]:
     """Names are unique, safe as folder names, and those referred to exist."""
     faults = []
-    if not _NAME.match(suite.name):
+    if not _NAME.fullmatch(suite.name):
         faults.append(document.fault(("name",), _bad_name(suite.name)))
+    trials = len(suite.datasets) * len(suite.simulators) * suite.replicates
+    if trials > MAX_TRIALS:
+        faults.append(document.fault(("replicates",), f"{trials:,} trials; a suite has at most {MAX_TRIALS:,}"))
     datasets = [use.name for use in suite.datasets]
     for section in SECTIONS:
         names: dict[str, int] = {}
         for i, use in enumerate(getattr(suite, section)):
-            if not _NAME.match(use.name):
+            if not _NAME.fullmatch(use.name):
                 faults.append(document.fault((section, i, "as"), _bad_name(use.name)))
             if use.name in names:
                 first = document.place((section, names[use.name])).rpartition(":")[2]

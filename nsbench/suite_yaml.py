@@ -1,8 +1,13 @@
-"""YAML with a memory: plain data, and the place in the file that each piece of it came from."""
+"""YAML with a memory: plain data, and the place in the file that each piece of it came from.
+
+A file may come from anybody: nothing in it is run, and none of it takes long, whatever its anchors repeat.
+"""
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +16,15 @@ import yaml
 
 At = tuple[str | int, ...]
 """Where in the data: ("simulators", 1, "params", "width")."""
+
+
+MAX_BYTES = 1 << 20
+MAX_VALUES = 50_000
+MAX_DEPTH = 32
+MAX_INTEGER = 2**63 - 1
+
+_TOO_DEEP = f"nested too deeply: {MAX_DEPTH} levels are enough"
+_TOO_MANY = f"more than {MAX_VALUES:,} values, what anchors repeat included"
 
 
 @dataclass(frozen=True)
@@ -22,7 +36,8 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.origin, self.path, self.message) if part)
+        """One line, in which nothing can command a terminal."""
+        return printable(": ".join(part for part in (self.origin, self.path, self.message) if part))
 
 
 class SuiteError(Exception):
@@ -40,6 +55,7 @@ class Document:
     data: Any
     places: dict[At, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    values: int = 0
 
     def place(self, at: At) -> str:
         """The place of `at`, or of the nearest thing around it that was written down."""
@@ -57,6 +73,11 @@ class Document:
         return merged
 
 
+def printable(text: str) -> str:
+    """The text with whatever is no visible character or space as \\n, \\x1b, …"""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def path_text(at: At) -> str:
     """("simulators", 1, "params") -> "simulators[1].params"."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at)
@@ -65,13 +86,20 @@ def path_text(at: At) -> str:
 
 def read_document(path: Path) -> Document:
     """Parse a YAML file. Raises SuiteError for a file that is missing, empty or not YAML."""
+    name = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
-        raise SuiteError([Fault(str(path), "", "no such file")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError([Fault(str(path), "", f"cannot be read: {error}")]) from error
-    return parse(text, str(path))
+        raise SuiteError([Fault(name, "", "no such file")]) from None
+    except (OSError, ValueError) as error:
+        raise SuiteError([Fault(name, "", f"cannot be read: {error}")]) from error
+    if len(content) > MAX_BYTES:
+        raise SuiteError([Fault(name, "", f"a suite has at most {MAX_BYTES:,} bytes, this has {len(content):,}")])
+    try:
+        return parse(content.decode(), name)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SuiteError([Fault(f"{name}:{line}", "", f"cannot be read: it must be UTF-8 ({error.reason})")]) from None
 
 
 def parse(text: str, name: str) -> Document:
@@ -82,6 +110,9 @@ def parse(text: str, name: str) -> Document:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise SuiteError([Fault(f"{name}{line}", "", f"not YAML: {error.problem or error.context}")]) from None
+    except yaml.reader.ReaderError as error:
+        line = f":{text.count(chr(10), 0, error.position) + 1}"
+        raise SuiteError([Fault(f"{name}{line}", "", f"not YAML: {error.reason}: {error.character:#x}")]) from None
     except yaml.YAMLError as error:
         raise SuiteError([Fault(name, "", f"not YAML: {error}")]) from None
     if node is None:
@@ -97,7 +128,19 @@ def parse_value(text: str) -> Any:
 
 
 class SuiteLoader(yaml.SafeLoader):
-    """YAML's safe types, with 1e-3 as the number that it is, and without dates."""
+    """YAML's safe types, with 1e-3 as the number that it is, and without dates. Depth is limited."""
+
+    depth = nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        self.nodes += 1
+        for wrong, fault in ((self.depth > MAX_DEPTH, _TOO_DEEP), (self.nodes > 2 * MAX_VALUES, _TOO_MANY)):
+            if wrong:
+                raise yaml.composer.ComposerError(None, None, fault, self.get_mark())
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 SuiteLoader.yaml_implicit_resolvers = {
@@ -118,6 +161,13 @@ _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "
 def _data(node: yaml.Node, at: At, document: Document, name: str, around: tuple[int, ...]) -> Any:
     place = f"{name}:{node.start_mark.line + 1}"
     document.places.setdefault(at, place)
+    document.values += 1
+    if document.values > MAX_VALUES:
+        raise SuiteError(
+            [Fault(place, path_text(at), f"more than {MAX_VALUES:,} values, what anchors repeat included")]
+        )
+    if len(around) >= MAX_DEPTH:
+        raise SuiteError([Fault(place, path_text(at), f"nested too deeply: {MAX_DEPTH} levels are enough")])
     if id(node) in around:
         document.faults.append(Fault(place, path_text(at), "an anchor may not contain itself"))
         return None
@@ -142,6 +192,9 @@ def _mapping(node: yaml.MappingNode, at: At, document: Document, name: str, arou
             document.faults.append(Fault(place, path_text(at), "keys must be plain words"))
             continue
         key = str(key_node.value)
+        if hidden := hidden_character(key):
+            document.faults.append(Fault(place, path_text((*at, key)), f"a key may not hold {hidden}"))
+            continue
         if key in data:
             first = document.places[(*at, key)].rpartition(":")[2]
             document.faults.append(Fault(place, path_text((*at, key)), f"duplicate key, first given in line {first}"))
@@ -153,10 +206,30 @@ def _mapping(node: yaml.MappingNode, at: At, document: Document, name: str, arou
 
 def _scalar(node: yaml.Node, at: At, document: Document, place: str) -> Any:
     try:
-        return SuiteLoader("").construct_object(node)
+        value = SuiteLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         document.faults.append(Fault(place, path_text(at), f"cannot be read: {error}"))
         return None
+    wrong = _unfit(value)
+    if wrong:
+        document.faults.append(Fault(place, path_text(at), wrong))
+    return None if wrong else value
+
+
+def _unfit(value: object) -> str:
+    """What is wrong with a value that YAML can say and a suite cannot mean; "" if nothing."""
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return f"an integer is at most {MAX_INTEGER:,}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    hidden = hidden_character(value) if isinstance(value, str) else ""
+    return f"text may not hold {hidden}" if hidden else ""
+
+
+def hidden_character(text: str) -> str:
+    """The first control character or lone surrogate in a text, by its code; "" if there is none."""
+    found = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"), None)
+    return f"the character U+{ord(found):04X}" if found else ""
 
 
 def _merge(base: Any, over: Any, at: At, places: dict[At, str], new: dict[At, str]) -> Any:

@@ -3,6 +3,7 @@ its own columns; and where there are more metrics one row a score, metric by met
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,7 +99,8 @@ def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
     """The columns that name the trials."""
     many_data = len({r.dataset for r in results}) > 1
     many_replicates = len({r.replicate for r in results}) > 1
-    columns = [("simulator", [r.simulator for r in results])]
+    odd = odd_hardware(results)
+    columns = [("simulator", [f"{r.simulator} {MARK}" if r.trial in odd else r.simulator for r in results])]
     if many_data:
         columns.append(("dataset", [r.dataset for r in results]))
     if many_replicates:
@@ -106,6 +108,32 @@ def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
     if any(r.status != "ok" for r in results):
         columns.append(("status", [r.status for r in results]))
     return columns
+
+
+MARK = "‡"
+"""Stands behind the name of a trial whose costs are of other hardware than most."""
+
+
+def odd_hardware(results: Sequence[TrialResult]) -> dict[str, str]:
+    """{trial: hardware} of those whose costs were measured elsewhere than most: on nothing known, "" ."""
+    timed = [r for r in results if any(s.costs and s.value is not None for s in r.scores)]
+    kinds = Counter(r.hardware for r in timed if r.hardware)
+    if not kinds or len({r.hardware for r in timed}) == 1:
+        return {}
+    usual = kinds.most_common(1)[0][0]
+    return {r.trial: r.hardware for r in timed if r.hardware != usual}
+
+
+def _hardware_notes(results: Sequence[TrialResult]) -> list[str]:
+    odd = odd_hardware(results)
+    if not odd:
+        return []
+    usual = next(r.hardware for r in results if r.hardware and r.trial not in odd)
+    elsewhere = "; ".join(dict.fromkeys(hardware or "what, is not known any more" for hardware in odd.values()))
+    return [
+        f"{MARK}: costs measured on other hardware than the rest's, {usual}: on {elsewhere}. "
+        "Milliseconds and seconds of marked and unmarked rows are not comparable; × truth is, roughly."
+    ]
 
 
 def _find(result: TrialResult, metric: str) -> ScoreRow | None:
@@ -161,8 +189,8 @@ def notes(results: Sequence[TrialResult]) -> list[str]:
         lines += [f"0 at {_ZEROS[zero]}: {', '.join(dict.fromkeys(names))}." for zero, names in zeros.items()]
     lines += _contended(results)
     if any(name == "ratio" for r in results for s in r.scores for name, _ in s.columns):
-        lines.append("× truth: time over the ground truth's, both on this machine, batch by batch in turn.")
-    return lines
+        lines.append("× truth: time over the ground truth's, both on one machine, batch by batch in turn.")
+    return lines + _hardware_notes(results)
 
 
 def _contended(results: Sequence[TrialResult]) -> list[str]:

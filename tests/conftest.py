@@ -33,6 +33,14 @@ def registry() -> Registry:
     return Registry([*entry_points(group="nsbench"), TOY])
 
 
+@pytest.fixture(scope="module")
+def quick_disk():
+    """Files are not forced to disk: for tests of what is in them, which would otherwise mostly wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture
 def one_thread():
     """Networks this small are sooner done on one thread, above all on a busy machine."""

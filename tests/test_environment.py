@@ -27,6 +27,44 @@ def test_a_cpu_build_of_torch_has_no_gpu_whatever_the_driver_says(monkeypatch):
     environment.cuda_devices.cache_clear()
 
 
+class Driver:
+    """Stands for CUDA's: two GPUs and their names."""
+
+    def __init__(self, name):
+        assert name == "libcuda.so.1"
+
+    def cuInit(self, flags):
+        return 0
+
+    def cuDeviceGetCount(self, value):
+        value._obj.value = 2
+        return 0
+
+    def cuDeviceGet(self, value, i):
+        value._obj.value = 10 + i
+        return 0
+
+    def cuDeviceGetName(self, name, size, device):
+        name.value = f"GPU {device}".encode()
+        return 0 if size == 256 else 1
+
+    def cuDriverGetVersion(self, value):
+        value._obj.value = 13010
+        return 0
+
+
+def test_gpus_are_recorded_by_name_with_their_driver(monkeypatch):
+    caches = (environment.cuda_devices, environment.cuda_names, environment.environment)
+    monkeypatch.setattr(environment.ctypes, "CDLL", Driver)
+    monkeypatch.setattr(environment, "_version", lambda name: "2.13.0")
+    for cache in caches:
+        cache.cache_clear()
+    recorded = environment.environment()
+    for cache in caches:
+        cache.cache_clear()
+    assert (recorded["gpus"], recorded["cuda_driver"]) == (["GPU 10", "GPU 11"], 13010)
+
+
 @pytest.mark.parametrize(("flags", "expected"), [("fpu avx512_bf16", "bfloat16"), ("fpu avx2", "float32")])
 def test_automatic_precision_is_bfloat16_only_where_it_is_native(monkeypatch, flags, expected):
     monkeypatch.setattr(environment, "cpu_flags", lambda: set(flags.split()))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import shutil
 import sys
 import textwrap
 
 import numpy as np
 import pytest
 
+import laboratory
 from nsbench.plan import differences, make_plan
+from nsbench.run import stage_keys
 from nsbench.seeds import generator
 from nsbench.source import SourceNotFound, source_digest
 from nsbench.suite_reading import read_suite
@@ -117,13 +122,12 @@ HELPER = "def scale(x):\n    return 2 * x\n"
 def package(tmp_path, monkeypatch, request):
     name = f"pkg_{abs(hash(request.node.name)) % 10**8}"
     monkeypatch.syspath_prepend(str(tmp_path))
+    edits = itertools.count()
 
     def write(code=CODE, helper=HELPER):
-        (tmp_path / f"{name}.py").write_text(textwrap.dedent(code.format(package=name)))
-        (tmp_path / f"{name}_helper.py").write_text(helper)
-        from nsbench import source
-
-        source._closure.cache_clear()
+        for file, text in ((f"{name}.py", textwrap.dedent(code.format(package=name))), (f"{name}_helper.py", helper)):
+            (tmp_path / file).write_text(text)
+            os.utime(tmp_path / file, ns=(0, next(edits) * 10**9))  # clocks are too coarse to tell two edits apart
         return source_digest(f"{name}:Mine", [f"{name}_helper"])
 
     yield write
@@ -156,20 +160,20 @@ def test_a_component_without_source_is_refused():
 
 
 def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(registry):
-    from nsbench.source import _closure
+    from nsbench.source import closure
 
     assert source_digest("nsbench_lca.dataset:LCADataset", registry.packages())[1].keys() == {"numba", "numpy"}
     above = {f"nsbench.{name}" for name in ("cli", "run", "stages", "plan", "suite", "registry", "store", "results")}
     for kind in ("dataset", "simulator", "metric"):
         for name in registry.names(kind):
-            modules, _ = _closure(registry.spec(kind, name).target.partition(":")[0], frozenset(registry.packages()))
+            modules, _ = closure(registry.spec(kind, name).target.partition(":")[0], frozenset(registry.packages()))
             assert not above & modules.keys(), name
 
 
 def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harness(registry):
-    from nsbench.source import _closure
+    from nsbench.source import closure
 
-    modules, _ = _closure("nsbench.evidence", frozenset(registry.packages()))
+    modules, _ = closure("nsbench.evidence", frozenset(registry.packages()))
     assert modules.keys() == {f"nsbench.{name}" for name in ("evidence", "protocol", "components", "trajectories")}
 
 
@@ -185,3 +189,151 @@ def test_differences_name_the_field():
     assert differences(wanted, {"params": {"width": 32, "depth": 2}, "seed": [0]}) == [
         "params.width: 16 here, 32 in the store"
     ]
+
+
+def every_key(plan):
+    """{what: digest} of all that a plan would make, anchors and null models included."""
+    found = {}
+    for trial in plan.trials:
+        names = ["data/train", "data/val", "data/test", "model", "evidence", *(f"score/{m.name}" for m in trial.scores)]
+        found |= {f"{trial.id}/{n}": k.digest for n, k in zip(names, stage_keys(trial), strict=True)}
+    for (dataset, replicate), anchors in plan.anchors.items():
+        trials = {"floor": anchors.floor, "noise-free": anchors.noise_free}
+        for name, trial in trials.items():
+            if trial is not None:
+                found |= {f"{dataset}/{name}/r{replicate}/score/{m.name}": m.key.digest for m in trial.scores}
+        for null, its in anchors.nulls.items():
+            found |= {f"{dataset}/{null}/r{replicate}/score/{m.name}": m.key.digest for m in its.scores}
+    return found
+
+
+def downstream(kind, name, keys):
+    """Which of these keys depend on a component."""
+    tests = {
+        "dataset": lambda what: what.startswith(f"{name}/"),
+        "simulator": lambda what: what.split("/")[1] == name and "/data/" not in what,
+        "metric": lambda what: what.endswith(f"/score/{name}"),
+        "none": lambda what: False,
+    }
+    return {what for what in keys if tests[kind](what)}
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    made = laboratory.Laboratory(tmp_path / "laboratory")
+    monkeypatch.syspath_prepend(str(made.folder))
+    yield made
+    made.forget()
+
+
+EDITS = [
+    ("{lab}/mine.py", "factor = FACTOR", "factor = 2 * FACTOR", ("simulator", "mine")),
+    ("{lab}/base.py", "helper.shift(start)", "helper.shift(start)[::-1]", ("simulator", "mine")),
+    ("{lab}/helper.py", "start, 1", "start, 2", ("simulator", "mine")),
+    ("{lab}_loose.py", "1", "2", ("simulator", "mine")),
+    ("{lab}/params.py", "width: int = 3", "width: int = 4", ("simulator", "mine")),
+    ("{lab}/tables.py", "(1, 2)", "(1, 3)", ("simulator", "other")),
+    ("{lab}/gap.py", "far(evidence)", "far(reference)", ("metric", "gap")),
+    ("{lab}/distance.py", "return 1", "return 2", ("metric", "gap")),
+    ("{lab}/sown.py", "SEEDS = 1", "SEEDS = 2", ("dataset", "grown")),
+    ("{lab}/grown.py", "seeds = SEEDS", "seeds = -SEEDS", ("dataset", "grown")),
+    ("{lab}/base.py", "  # as far as the helper thinks right", "  # or not", ("none", "")),
+    ("{lab}/base.py", "A base class.", "The base class.", ("none", "")),
+    ("{lab}/base.py", "What simulators of this laboratory have in common.", "In common.", ("none", "")),
+    (
+        "{lab}/helper.py",
+        "return start, 1",
+        "return (\n                start,\n                1\n            )",
+        ("none", ""),
+    ),
+    ("{lab}/unused.py", "1", "2", ("none", "")),
+]
+
+
+@pytest.mark.parametrize(("path", "old", "new", "concerned"), EDITS)
+def test_an_edit_changes_the_keys_downstream_of_it_and_no_others(lab, write_suite, path, old, new, concerned):
+    before = every_key(plan_of(write_suite, lab.registry(), laboratory.SUITE))
+    lab.forget()
+    lab.edit(path, old, new)
+    after = every_key(plan_of(write_suite, lab.registry(), laboratory.SUITE))
+    assert {what for what in before if before[what] != after[what]} == downstream(*concerned, before)
+
+
+@pytest.mark.parametrize(
+    ("override", "concerned"),
+    [
+        ("simulators[1].params.width=7", ("simulator", "mine")),
+        ("datasets[1].params.steps=5", ("dataset", "grown")),
+    ],
+)
+def test_a_parameter_changes_the_keys_downstream_of_it_and_no_others(lab, write_suite, override, concerned):
+    registry = lab.registry()
+    before = every_key(plan_of(write_suite, registry, laboratory.SUITE))
+    after = every_key(plan_of(write_suite, registry, laboratory.SUITE, override))
+    assert {what for what in before if before[what] != after[what]} == downstream(*concerned, before)
+
+
+def test_a_seed_changes_every_key(lab, write_suite):
+    registry = lab.registry()
+    before = every_key(plan_of(write_suite, registry, laboratory.SUITE))
+    after = every_key(plan_of(write_suite, registry, laboratory.SUITE, "seed=1"))
+    assert not set(before.values()) & set(after.values())
+
+
+def test_neither_where_things_lie_nor_where_results_go_changes_a_key(lab, write_suite, tmp_path, monkeypatch):
+    """Another path of the code and of the suite, another current directory, another MLflow, other cores."""
+    before = every_key(plan_of(write_suite, lab.registry(), laboratory.SUITE))
+    lab.forget()
+    elsewhere = tmp_path / "else where"
+    shutil.copytree(lab.folder, elsewhere)
+    shutil.rmtree(lab.folder)
+    monkeypatch.syspath_prepend(str(elsewhere))
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    text = laboratory.SUITE + "tracking: {enabled: false}\n"
+    (elsewhere / "copy.yaml").write_text(text)
+    from nsbench import source
+
+    source._spec.cache_clear()  # what another process would not know either
+    source._is_loose.cache_clear()
+    registry = lab.registry()
+    after = every_key(make_plan(read_suite(elsewhere / "copy.yaml", registry), registry))
+    assert after == before
+
+
+def test_a_shuffled_suite_has_the_same_keys(lab, write_suite):
+    registry = lab.registry()
+    before = every_key(plan_of(write_suite, registry, laboratory.SUITE))
+    lines = laboratory.SUITE.splitlines()
+    head, datasets, simulators, rest = lines[:1], lines[1:4], lines[4:8], lines[8:]
+    entries = [*datasets[:1], *datasets[:0:-1]], [*simulators[:1], *simulators[:0:-1]]
+    shuffled = "\n".join([*rest, *entries[1], *head, *entries[0]]).replace("[length, gap]", "[gap, length]") + "\n"
+    assert every_key(plan_of(write_suite, registry, shuffled)) == before
+
+
+def test_a_helper_that_was_never_installed_counts_and_an_installed_library_counts_by_its_version(tmp_path, monkeypatch):
+    name = f"alone_{os.getpid()}"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"{name}.py").write_text(f"import {name}_helper, click, json, yaml\n")
+    (tmp_path / f"{name}_helper.py").write_text("SCALE = 1\n")
+    before, libraries = source_digest(f"{name}:Mine", ["nsbench"])
+    assert libraries.keys() == {"click"}  # the standard library and readers of text change no numbers
+    (tmp_path / f"{name}_helper.py").write_text("SCALE = 1 + 1\n")
+    assert source_digest(f"{name}:Mine", ["nsbench"])[0] != before
+
+
+def test_what_a_package_itself_defines_counts_where_it_is_used_by_its_name(tmp_path, monkeypatch):
+    """`import a.b` binds a: a.SCALE is then within reach. `import a.b as b` and `from a import b` bind only b."""
+    name = f"bound_{os.getpid()}"
+    (tmp_path / name).mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / name / "b.py").write_text("")
+    digests = {}
+    for k, line in enumerate((f"import {name}.b", f"import {name}.b as b")):
+        (tmp_path / f"{name}_{k}.py").write_text(line)
+        for scale in "1", "1 + 1":
+            (tmp_path / name / "__init__.py").write_text(f"SCALE = {scale}")
+            digests[k, scale] = source_digest(f"{name}_{k}:Mine", [name])[0]
+    assert digests[0, "1"] != digests[0, "1 + 1"]
+    assert digests[1, "1"] == digests[1, "1 + 1"]

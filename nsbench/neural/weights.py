@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 
@@ -26,7 +26,7 @@ def read_facts(directory: Path) -> dict[str, Any]:
 
 def load_weights(directory: Path, module: nn.Module) -> None:
     """Read weights into a module of the same architecture. Raises ValueError that says what differs."""
-    found = load_file(directory / "weights.safetensors")
+    found = load((directory / "weights.safetensors").read_bytes())  # not mapped: the file may be replaced meanwhile
     if differences := _differences(module.state_dict(), found):
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise ValueError(f"these weights are of another architecture: {shown}")

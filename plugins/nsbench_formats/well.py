@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nsbench.components import UnreadableData
 from nsbench.formats import Format, Header, naming, require_range
+from nsbench.hdf5 import require_self_contained
 from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Parameter, Trajectories
 from nsbench_formats.domains import domain_from, merged
 from nsbench_formats.observables import observables
@@ -120,6 +121,7 @@ def _files(path: Path) -> list[Path]:
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     with h5py.File(path, "r") as file:
+        require_self_contained(file)
         if "t0_fields" not in file or "dimensions" not in file:
             raise ValueError("is HDF5, but not in The Well's layout: t0_fields or dimensions are missing")
         yield file

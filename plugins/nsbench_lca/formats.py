@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from nsbench.components import UnreadableData
 from nsbench.formats import Format, Header, naming
+from nsbench.hdf5 import require_self_contained
 from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
 from nsbench_lca.format_params import CGNEFormatParams
 from nsbench_lca.morphology import OBSERVABLES
@@ -155,6 +156,7 @@ class CGNE(Format):
     def _read_flake(self, path: Path, expected: Mapping[str, float], domain: Domain) -> NDArray[np.int32]:
         """The growth map, int32[N, N], of a file that is all that it should be."""
         with naming(path), h5py.File(path, "r") as file:
+            require_self_contained(file)
             for name, value in _attributes(file).items():
                 if value != expected[name]:
                     raise ValueError(
