@@ -163,7 +163,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def t_interval(values: Sequence[float] | Array) -> Interval | None:
     """95 % interval of the mean of independent, roughly normal values; None for fewer than two.
 
-        mean ± t_{n−1} s / √n
+    mean ± t_{n−1} s / √n
     """
     from scipy.special import stdtrit
 
