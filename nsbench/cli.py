@@ -243,6 +243,36 @@ def compare(
 
 
 @main.command()
+@_suite
+@_overrides
+@_workspace
+@click.option(
+    "--format", "format_name", type=click.Choice(["html", "md", "latex", "csv"]), default="html", show_default=True
+)
+@click.option(
+    "--to", type=click.Path(path_type=Path, dir_okay=False), help="File; the run's folder (html) or here if not given."
+)
+def report(
+    suite: Path,
+    overrides: tuple[str, ...],
+    workspace: Path,
+    format_name: Literal["html", "md", "latex", "csv"],
+    to: Path | None,
+) -> None:
+    """Report on finished trials: a page with pictures, or a table for papers and programs."""
+    from nsbench.command_report import NothingToReport, report_suite
+    from nsbench.results import UnreadableResults
+
+    planned, registry = _plan(suite, overrides)
+    try:
+        report_suite(planned, registry, workspace.resolve(), format_name, to)
+    except NothingToReport as error:
+        _fail(f"{suite}: nothing to report: {error}; `nsbench run {suite}` first")
+    except UnreadableResults as error:
+        _fail(f"{suite}: {error}")
+
+
+@main.command()
 @click.argument("suite", required=False)
 @_workspace
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
