@@ -33,7 +33,8 @@ class Comparison:
     a, b        their values, means over replicates; None where one has none.
     paired      difference, ratio, intervals and p-value; None where they are not compared.
     p_holm      the p-value, corrected for all tests made together.
-    floor       the ground truth's score against itself; effect: difference / |floor|.
+    floor       the ground truth's score against itself; effect: difference / |floor|, None where the floor cannot
+                be told from 0.
     over        what was paired, in words.
     reason      why there is no test or no comparison.
     verdict     which one is better, if that can be claimed: p_holm < LEVEL, and the interval does not hold 0.
@@ -126,8 +127,8 @@ def _compare_metric(
     name = pairs[0][0].scores[metric].name
     scores = [[_score(done, trial, name) for trial in side] for side in zip(*pairs, strict=True)]  # [2][R]
     known = scores[0][0]
-    values = [_mean(score.value for score in side) for side in scores]
-    row = Comparison(pairs[0][0].data.name, name, known.unit, known.direction, known.label, *values)
+    a, b = (_mean(score.value for score in side) for side in scores)
+    row = Comparison(pairs[0][0].data.name, name, known.unit, known.direction, known.label, a, b)
     absent = {score.absent for side in scores for score in side if score.value is None}
     if absent:
         return replace(row, reason="; ".join(sorted(absent)), verdict="not compared")
@@ -148,8 +149,15 @@ def _compare_metric(
         plain = [np.array([[score.value] for score in side], dtype=np.float64) for side in scores]  # [R, 1] each
         paired = compare_pairs(plain[0], plain[1], np.ones(1), rng)
         over, reason = _replicates(len(pairs)), f"no test: {none}"
-    effect = None if not floor else paired.difference / abs(floor)
+    effect = paired.difference / abs(floor) if floor and _clear_of_zero(plan, reader, pairs[0][0], metric) else None
     return replace(row, paired=paired, floor=floor, effect=effect, over=over, reason=reason)
+
+
+def _clear_of_zero(plan: Plan, reader: Reader, trial: Trial, metric: int) -> bool:
+    """Whether the floor's own interval, where it has one, leaves out 0: else it is no unit to measure by."""
+    anchor = plan.anchors[trial.data.name, trial.replicate].floor
+    interval = reader.interval(anchor, metric) if anchor else None
+    return interval is None or not interval[0] <= 0 <= interval[1]
 
 
 def _paired_over_units(sides: Sequence[Sequence[UnitScores]], rng: np.random.Generator) -> tuple[Paired, str]:

@@ -16,27 +16,34 @@ from nsbench.table import ABSENT, Table
 
 def comparison_table(found: Comparisons) -> Table:
     """A row for each metric and dataset."""
-    many_data = len({row.dataset for row in found.rows}) > 1
-    naming = [("metric", [f"{row.metric} {_arrow(row)}{_unit(row)}" for row in found.rows])]
-    if many_data:
-        naming.append(("dataset", [row.dataset for row in found.rows]))
-    columns = [
-        *naming,
-        (found.a, [_number(row.a) for row in found.rows]),
-        (found.b, [_number(row.b) for row in found.rows]),
-        (f"{found.a} − {found.b}", [_number(row.paired and row.paired.difference, signed=True) for row in found.rows]),
-        ("95 %\ninterval", [_interval(row.paired and row.paired.interval, signed=True) for row in found.rows]),
-        ("ratio", [_number(row.paired and row.paired.ratio) for row in found.rows]),
-        ("95 %\ninterval", [_interval(row.paired and row.paired.ratio_interval) for row in found.rows]),
-        ("in\nfloors", [_number(row.effect, signed=True) for row in found.rows]),
-        ("p", [_p(row.paired.p if row.paired else None) for row in found.rows]),
-        ("p\nHolm", [_p(row.p_holm) for row in found.rows]),
-        ("better", [_better(found, row) for row in found.rows]),
+    several = len({row.dataset for row in found.rows}) > 1
+    naming = ["metric", *(["dataset"] if several else [])]
+    sizes = [found.a, found.b, f"{found.a} − {found.b}", "95 %\ninterval", "ratio", "95 %\ninterval"]
+    tests = ["in\nfloors", "p", "p\nHolm", "better"]
+    rows = [
+        [f"{row.metric} {_arrow(row)}{_unit(row)}", *([row.dataset] if several else []), *_cells(found, row)]
+        for row in found.rows
     ]
-    rows = [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
-    split = len(naming)
-    groups = [range(split), range(split, split + 6), range(split + 6, len(columns))]
-    return Table([heading for heading, _ in columns], rows, groups)
+    first, last = len(naming), len(naming) + len(sizes)
+    return Table([*naming, *sizes, *tests], rows, [range(first), range(first, last), range(last, last + len(tests))])
+
+
+def _cells(found: Comparisons, row: Comparison) -> list[str]:
+    paired = row.paired
+    if paired is None:
+        return [_number(row.a), _number(row.b), *[ABSENT] * 7, _better(found, row)]
+    return [
+        _number(row.a),
+        _number(row.b),
+        _number(paired.difference, signed=True),
+        _interval(paired.interval, signed=True),
+        _number(paired.ratio),
+        _interval(paired.ratio_interval),
+        _number(row.effect, signed=True),
+        _p(paired.p),
+        _p(row.p_holm),
+        _better(found, row),
+    ]
 
 
 def sentences(found: Comparisons) -> Iterator[str]:

@@ -13,6 +13,7 @@ from nsbench.plan import Plan, Trial
 from nsbench.results import ScoreRow, TrialResult
 from nsbench.run import trial_keys
 from nsbench.stages import Bench
+from nsbench.statistics import Interval
 from nsbench.trajectories import Domain, Trajectories
 from nsbench.workspace import Workspace
 
@@ -62,6 +63,14 @@ class Reader:
         items_by = json.loads((artifact.folder / "score.json").read_text(encoding="utf-8")).get("items_by")
         items = np.load(artifact.folder / "items.npy", allow_pickle=False)
         return unit_scores(items, items_by, row.value, lambda: self._case_groups(trial))
+
+    def interval(self, trial: Trial, metric: int) -> Interval | None:
+        """The 95 % interval of one of a trial's scores; None where it has none, or is not in the store."""
+        artifact = self.bench.store.find(trial.scores[metric].key)
+        if artifact is None:
+            return None
+        ends = json.loads((artifact.folder / "score.json").read_text(encoding="utf-8")).get("interval")
+        return (float(ends[0]), float(ends[1])) if ends else None
 
     def test(self, trial: Trial) -> Trajectories | None:
         """The framed test data of a trial; None where it is not in the store."""

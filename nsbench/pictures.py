@@ -234,11 +234,15 @@ def _levels(trajectories: Trajectories, case: int, t: int, scale: tuple[float, f
 
 def case_title(domain: Domain, params: NDArray[np.float64]) -> str:
     """What conditions a case, e.g. "ρ = 0.41"."""
+    return f"{symbol(domain.condition)} = {params[domain.column(domain.condition)]:.4g}"
+
+
+def symbol(parameter: str) -> str:
+    """A parameter as formulas write it: rho is ρ."""
     try:
-        letter = unicodedata.lookup(f"GREEK SMALL LETTER {domain.condition}")
+        return unicodedata.lookup(f"GREEK SMALL LETTER {parameter}")
     except KeyError:
-        letter = domain.condition
-    return f"{letter} = {params[domain.column(domain.condition)]:.4g}"
+        return parameter
 
 
 def _write(canvas: Pixels, text: str, left: int, top: int) -> None:

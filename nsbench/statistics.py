@@ -134,13 +134,14 @@ def sign_flip_test(differences: Array, weights: Array, rng: np.random.Generator)
     Fisher 1935, The Design of Experiments, section 21; Phipson & Smyth 2010, doi 10.2202/1544-6115.1585.
     """
     terms = differences * weights / weights.sum()
+    exact = terms.shape[1] <= EXACT_UNITS
+    if exact:  # with the first sign fixed: the other half are their negatives
+        signs = np.array([(1.0, *rest) for rest in product((1.0, -1.0), repeat=terms.shape[1] - 1)])
+    else:
+        signs = rng.integers(0, 2, size=(FLIPS, terms.shape[1])) * 2.0 - 1
     observed = abs(terms.sum(axis=1)) * (1 - _ROUNDING)
-    if terms.shape[1] <= EXACT_UNITS:
-        signs = np.array(list(product((1.0, -1.0), repeat=terms.shape[1] - 1)))
-        flipped = terms[:, :1] + terms[:, 1:] @ signs.T  # the other half are their negatives
-        return np.asarray((abs(flipped) >= observed[:, None]).mean(axis=1))
-    signs = rng.integers(0, 2, size=(FLIPS, terms.shape[1])) * 2.0 - 1
-    return np.asarray((1 + (abs(terms @ signs.T) >= observed[:, None]).sum(axis=1)) / (1 + FLIPS))
+    extreme = np.array([(abs(signs @ one) >= least).sum() for one, least in zip(terms, observed, strict=True)])
+    return np.asarray(extreme / len(signs) if exact else (1 + extreme) / (1 + FLIPS))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -175,9 +176,9 @@ def t_interval(values: Sequence[float] | Array) -> Interval | None:
 
 
 def _ratio(means: tuple[float, float], draws: Array) -> tuple[float | None, Interval | None]:
-    """mean a / mean b and its interval, where at least 99.9 % of the draws of each have one sign, the same for both."""
+    """mean a / mean b and its interval, where 97.5 % of the draws of each have one sign, the same for both."""
     sign = np.sign(means[1])
-    if sign == 0 or np.sign(means[0]) != sign or ((draws * sign > 0).mean(axis=1) < 0.999).any():
+    if sign == 0 or np.sign(means[0]) != sign or ((draws * sign > 0).mean(axis=1) < 1 - _TAIL).any():
         return None, None
     usable = (draws * sign > 0).all(axis=0)
     return means[0] / means[1], _percentiles(draws[0, usable] / draws[1, usable])

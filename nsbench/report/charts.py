@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.numbers import number
+from nsbench.pictures import symbol
 from nsbench.report.gather import DatasetPictures
 from nsbench.report.summary import Summary
 from nsbench.report.svg import Axis, Series, axis, chart
@@ -36,14 +37,33 @@ def _by_bin(pictures: DatasetPictures, styles: dict[str, str]) -> Iterator[str]:
     condition = pictures.truth.params[:, domain.column(domain.condition)]
     for metric, bins in pictures.bins.items():
         known = [(one.name, one.bins[metric]) for one in pictures.shown if metric in one.bins]
-        count = len(known[0][1])
-        if bins is None:
-            edges, label = np.arange(count + 1.0), f"bin of {domain.condition}"
-        else:
-            edges, label = np.linspace(condition.min(), condition.max(), bins + 1), domain.condition
+        edges, label = bin_edges(condition, bins, len(known[0][1])), symbol(domain.condition)
+        if edges is None:
+            count = len(known[0][1])
+            edges, label = np.stack([np.arange(count), np.arange(1, count + 1)], axis=1), f"bin of {label}"
         y = axis(metric, np.concatenate([values for _, values in known]), zero=True)
-        lines = [Series(edges, np.append(v, v[-1]), styles[name], "steps") for name, v in known]
-        yield chart(f"{metric} by bin of {domain.condition}", Axis(label, edges[0], edges[-1]), y, lines)
+        lines = [Series(*_steps(edges, values), styles[name], "line") for name, values in known]
+        yield chart(f"{metric} by bin of {symbol(domain.condition)}", Axis(label, edges[0, 0], edges[-1, 1]), y, lines)
+
+
+def bin_edges(condition: Array, bins: int | None, items: int) -> Array | None:
+    """float64[items, 2]: the ends of the bins that hold cases, of so many equal ones over the condition's range.
+
+    None where that is not how the items came about: their number differs.
+    """
+    if bins is None:
+        return None
+    edges = np.linspace(condition.min(), condition.max(), bins + 1)
+    of_bin = np.clip(np.searchsorted(edges, condition, side="right") - 1, 0, bins - 1)
+    held = np.unique(of_bin)
+    return np.stack([edges[held], edges[held + 1]], axis=1) if len(held) == items else None
+
+
+def _steps(edges: Array, values: Array) -> tuple[Array, Array]:
+    """A line along each bin's value, broken where a bin is missing."""
+    x, y = edges.ravel(), np.repeat(values, 2)
+    gaps = 2 * (np.flatnonzero(edges[1:, 0] > edges[:-1, 1] + 1e-12) + 1)
+    return np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan)
 
 
 def _observables(pictures: DatasetPictures, styles: dict[str, str]) -> Iterator[str]:
@@ -57,8 +77,8 @@ def _observables(pictures: DatasetPictures, styles: dict[str, str]) -> Iterator[
     axes = [axis(_label(o), np.concatenate([s[:, k] for s in seen])) for k, o in enumerate(domain.observables)]
     for k, observable in enumerate(domain.observables[:OBSERVABLES]):
         series = [Series(condition, s[:, k], style) for s, style in zip(seen, names, strict=True)]
-        title = f"final {observable.name} against {domain.condition}"
-        yield chart(title, axis(domain.condition, condition), axes[k], series)
+        title = f"final {observable.name} against {symbol(domain.condition)}"
+        yield chart(title, axis(symbol(domain.condition), condition), axes[k], series)
     if len(domain.observables) > 1:
         first, second = domain.observables[:2]
         series = [Series(s[:, 0], s[:, 1], style) for s, style in zip(seen, names, strict=True)]
@@ -94,7 +114,8 @@ def _pareto(pictures: DatasetPictures, summary: Summary, styles: dict[str, str])
     for name, cost, value in points:
         title = f"{name}: {number(cost)} ms, {metric.name} {number(value)}"
         at = np.array([cost]), np.array([value])
-        series.append(Series(*at, styles.get(name, "other"), "marks", (title,)))
+        label = name if name in styles else ""
+        series.append(Series(*at, styles.get(name, "other"), "marks", (title,), label))
     better = "below" if metric.direction == "min" else "above"
     yield chart(f"cost against {metric.name}: better is {better} and left", x, y, series)
 

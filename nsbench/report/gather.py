@@ -43,7 +43,7 @@ class DatasetPictures:
 
     truth    the framed test data; shown: the simulators that are drawn, in the suite's order.
     left     how many finished simulators are not drawn.
-    bins     metric -> how many equal bins of the condition's range its items stand for; None where not known.
+    bins     metric -> into how many bins it cuts the condition's range; None where not known.
     costs    simulator -> milliseconds a trajectory, of all that have been measured.
     """
 
@@ -65,7 +65,7 @@ def gather(plan: Plan, done: Finished, reader: Reader, summary: Summary, dataset
     chosen = _chosen(lines, summary)
     shown = [s for line in chosen if (s := _shown(done, reader, trials[line.name], truth)) is not None]
     costs = {line.name: cost for line in lines if (cost := _cost(reader, trials[line.name])) is not None}
-    return DatasetPictures(dataset, truth, tuple(shown), len(lines) - len(shown), _bins(plan, trials, shown), costs)
+    return DatasetPictures(dataset, truth, tuple(shown), len(lines) - len(shown), _bins(trials, shown), costs)
 
 
 def _first_trials(plan: Plan, done: Finished, dataset: str) -> dict[str, Trial]:
@@ -130,11 +130,10 @@ def _items_by_bin(done: Finished, reader: Reader, trial: Trial) -> dict[str, Arr
     return found
 
 
-def _bins(plan: Plan, trials: dict[str, Trial], shown: Sequence[Shown]) -> dict[str, int | None]:
-    """Metrics whose items are by bin; all of their bins hold cases, if there are as many as were asked for."""
+def _bins(trials: dict[str, Trial], shown: Sequence[Shown]) -> dict[str, int | None]:
+    """The metrics whose items are by bin, and the number of bins that their parameters say, empty ones included."""
     params = {metric.name: metric.part.params for metric in next(iter(trials.values())).scores}
-    counts = {name: len(items) for one in shown for name, items in one.bins.items()}
-    return {name: count if params[name].get("bins") == count else None for name, count in counts.items()}
+    return {name: params[name].get("bins") for name in dict.fromkeys(name for one in shown for name in one.bins)}
 
 
 def _cost(reader: Reader, trial: Trial) -> float | None:

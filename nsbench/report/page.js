@@ -45,7 +45,7 @@ async function play(gallery) {
   const data = JSON.parse(gallery.querySelector("script").textContent);
   const places = await unpacked(data.map).then((b) => (data.wide ? new Uint32Array(b) : new Uint16Array(b)));
   const canvases = [...gallery.querySelectorAll("canvas")];
-  const panels = await Promise.all(data.rows.flatMap((row) => row.panels).map(unpacked));
+  const panels = await Promise.all(data.titles.flatMap((_, c) => data.rows.map((row) => row.panels[c])).map(unpacked));
   const values = panels.map((buffer) => new Uint8Array(buffer));
   const slider = gallery.querySelector("input"), output = gallery.querySelector("output");
   const button = gallery.querySelector("button"), last = data.frames.length - 1, levels = data.colours.length - 1;

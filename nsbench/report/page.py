@@ -114,13 +114,13 @@ def _said(lines: Sequence[str]) -> str:
 
 def _pictures(pictures: DatasetPictures, summary: Summary) -> Iterator[str]:
     styles = _styles(pictures, summary)
-    yield _keys(styles)
+    yield f'<div class="drawn">{_keys(styles)}'
     if pictures.left:
         yield (
             f"<p>{pictures.left:,} more simulators are in the table; drawn are the best by "
             f"{escape(summary.metrics[0].name)}, the first fit of each.</p>"
         )
-    yield f'<div class="charts">{"".join(charts(pictures, summary, styles))}</div>'
+    yield f'<div class="charts">{"".join(charts(pictures, summary, styles))}</div></div>'
     if pictures.shown:
         yield _rollouts(pictures)
 
@@ -148,24 +148,25 @@ def _keys(styles: dict[str, str]) -> str:
 
 
 def _rollouts(pictures: DatasetPictures) -> str:
-    """Panels that the page's script fills, and its slider; the data lies beside them as JSON."""
+    """Panels that the page's script fills, case by case, and its slider; the data lies beside them as JSON."""
     found = gallery(pictures)
-    rows = []
-    for row in found["rows"]:
-        cells = "".join(
-            f'<figure><canvas width="{found["width"]}" height="{found["height"]}" '
-            f'aria-label="{escape(row["name"], quote=True)}, {escape(title, quote=True)}"></canvas>'
-            f"<figcaption>{escape(title)}</figcaption></figure>"
-            for title in found["titles"]
+    size = f'width="{found["width"]}" height="{found["height"]}"'
+    names = [escape(row["name"], quote=True) for row in found["rows"]]
+    cases = []
+    for title in (escape(title, quote=True) for title in found["titles"]):
+        panels = "".join(
+            f'<figure><canvas {size} role="img" aria-label="{name}, {title}"></canvas>'
+            f"<figcaption>{name}</figcaption></figure>"
+            for name in names
         )
-        rows.append(f'<div class="row"><h4>{escape(row["name"])}</h4><div class="panels">{cells}</div></div>')
+        cases.append(f'<h4>{title}</h4><div class="panels">{panels}</div>')
     last = len(found["frames"]) - 1
     data = json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
     return (
         f'<div class="gallery"><h3>Rollouts</h3><p class="player"><button type="button">play</button>'
         f'<label><input type="range" min="0" max="{last}" value="{last}" aria-label="frame">'
         f"<output></output></label></p>"
-        f'{"".join(rows)}<script type="application/json">{data}</script></div>'
+        f'{"".join(cases)}<script type="application/json">{data}</script></div>'
     )
 
 

@@ -1,4 +1,4 @@
-"""Charts as SVG text: axes, points, lines, steps. Colours are the page's, by the class of a series."""
+"""Charts as SVG text: axes, points, lines. Colours are the page's, by the class of a series."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ class Axis:
             steps = (1, 2, 5) if last - first < 4 else (1,)
             every = [m * 10.0**e for e in range(first, last + 1) for m in steps]
             return [t for t in every if self.low <= t <= self.high]
-        rough = (self.high - self.low) / 5
+        rough = (self.high - self.low) / 6
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-        return [k * step for k in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [k * step for k in range(first, last + 1)]
 
     def _scaled(self, values: Array) -> Array:
         return np.log10(values) if self.log else values
@@ -63,13 +64,16 @@ def axis(label: str, values: Array, *, log: bool = False, zero: bool = False) ->
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Numbers to be drawn. style: the classes of the page's style sheet, "s3"; names: a title for each point."""
+    """Numbers to be drawn. a line is broken at NaN. style: a class of the page's, "s3";
+    names: a title for each point;
+    label: what stands beside the last one."""
 
     x: Array
     y: Array
     style: str
-    kind: Literal["points", "line", "steps", "marks"] = "points"
+    kind: Literal["points", "line", "marks"] = "points"
     names: tuple[str, ...] = ()
+    label: str = ""
 
 
 def chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
@@ -106,23 +110,34 @@ def _draw(series: Series, x: Axis, y: Axis) -> str:
             f'<circle cx="{a:.1f}" cy="{d:.1f}" r="5"><title>{escape(name)}</title></circle>'
             for a, d, name in zip(across, down, series.names, strict=True)
         ]
-        return f'<g class="m {series.style}">{"".join(dots)}</g>'
+        return f'<g class="m {series.style}">{"".join(dots)}{_beside(series.label, across[-1], down[-1])}</g>'
     if series.kind == "points":
         path = "".join(f"M{a:.1f} {d:.1f}h0" for a, d in zip(across, down, strict=True))
         return f'<path class="p {series.style}" d="{path}"/>'
-    if series.kind == "steps":
-        across, down = np.repeat(across, 2)[1:], np.repeat(down, 2)[:-1]
-    path = "M" + "L".join(f"{a:.1f} {d:.1f}" for a, d in zip(across, down, strict=True))
-    return f'<path class="n {series.style}" d="{path}"/>'
+    breaks = np.flatnonzero(np.isnan(down))
+    parts = [
+        "M" + "L".join(f"{a:.1f} {d:.1f}" for a, d in zip(own, others, strict=True) if not np.isnan(d))
+        for own, others in zip(np.split(across, breaks), np.split(down, breaks), strict=True)
+    ]
+    return f'<path class="n {series.style}" d="{"".join(parts)}"/>'
+
+
+def _beside(label: str, across: float, down: float) -> str:
+    """A label on the side of a mark where there is more room."""
+    if not label:
+        return ""
+    left = across > WIDTH * 0.6
+    at = across - 9 if left else across + 9
+    return f'<text x="{at:.1f}" y="{down + 4:.1f}" text-anchor="{"end" if left else "start"}">{escape(label)}</text>'
 
 
 def _across(x: Axis, values: Array) -> Array:
-    return _LEFT + np.clip(x.place(values), -0.1, 1.1) * (WIDTH - _LEFT - _RIGHT)
+    return _LEFT + np.clip(x.place(values), -0.02, 1.02) * (WIDTH - _LEFT - _RIGHT)
 
 
 def _down(y: Axis, values: Array) -> Array:
-    return HEIGHT - _BOTTOM - np.clip(y.place(values), -0.1, 1.1) * (HEIGHT - _TOP - _BOTTOM)
+    return HEIGHT - _BOTTOM - np.clip(y.place(values), -0.02, 1.02) * (HEIGHT - _TOP - _BOTTOM)
 
 
 def _tick(value: float) -> str:
-    return "0" if abs(value) < 1e-12 else number(value) if abs(value) < 1e4 else f"{value:.3g}".replace("e+0", "e")
+    return "0" if abs(value) < 1e-12 else number(value) if abs(value) < 1e6 else f"{value:.3g}".replace("e+0", "e")

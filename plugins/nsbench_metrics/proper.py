@@ -135,7 +135,9 @@ class EnergyScore(Metric):
 
 
 class VariogramScore(Metric):
-    """Fair variogram score over neighbouring sites, the mean over lead times and truths. Items: by ensemble and lead time.
+    """Fair variogram score over neighbouring sites, the mean over lead times and truths.
+
+    Items: by ensemble and lead time.
 
     Neighbours are those of the domain's lattice, each pair once; pairs across a mirror are left out.
     """
