@@ -13,13 +13,21 @@ from nsbench.pairing import NoPairs, UnitScores
 from nsbench.plan import Plan, Trial
 from nsbench.registry import did_you_mean
 from nsbench.results import ScoreRow
-from nsbench.seeds import generator
+from nsbench.seeds import Seed, generator
 from nsbench.statistics import Paired, compare_pairs, holm
 
 Verdict = Literal["a", "b", "open", "untested", "not compared"]
 
 LEVEL = 0.05
 """A difference is claimed below this p-value, after Holm's correction."""
+
+
+ONE_FIT = (
+    "one fit of each: this says how these fits differ on other test cases; "
+    "training again might change it (raise `replicates`)"
+)
+
+Pair = tuple[Trial, Trial]
 
 
 class CannotCompare(Exception):
@@ -68,37 +76,34 @@ class Comparisons:
 
 def compare(plan: Plan, done: Finished, reader: Reader, a: str, b: str) -> Comparisons:
     """Compare two simulators of the suite, by name. Raises CannotCompare."""
+    _require_names(plan, a, b)
+    comparer = _Comparer(plan, done, reader)
+    rows: list[Comparison] = []
+    notes: list[str] = []
+    fewest = plan.suite.replicates
+    for pairs in (_trials(plan, dataset, a, b) for dataset in plan.data):
+        usable = [pair for pair in pairs if all(_ok(done, trial) for trial in pair)]
+        notes += [f"left out: {_why(done, trial)}" for pair in pairs for trial in pair if not _ok(done, trial)]
+        if usable:
+            fewest = min(fewest, len(usable))
+            rows += [comparer.metric(usable, k) for k in range(len(plan.suite.metrics))]
+    if not rows:
+        raise CannotCompare(_nothing(notes, a, b))
+    if fewest == 1:
+        notes.append(ONE_FIT)
+    return Comparisons(a, b, tuple(_corrected(rows)), tuple(dict.fromkeys(notes)))
+
+
+def _require_names(plan: Plan, a: str, b: str) -> None:
     names = list(dict.fromkeys(trial.simulator for trial in plan.trials))
     for name in (a, b):
         if name not in names:
             raise CannotCompare(f"the suite has no simulator {name!r}{did_you_mean(name, names)}")
     if a == b:
         raise CannotCompare(f"{a!r} is to be compared with itself; name two of {', '.join(names)}")
-    rows: list[Comparison] = []
-    notes: list[str] = []
-    replicates = []
-    for dataset in plan.data:
-        pairs = _trials(plan, dataset, a, b)
-        if not pairs:
-            continue
-        usable = [pair for pair in pairs if all(_ok(done, trial) for trial in pair)]
-        notes += [f"left out: {_why(done, trial)}" for pair in pairs for trial in pair if not _ok(done, trial)]
-        if not usable:
-            continue
-        replicates.append(len(usable))
-        for metric in range(len(plan.suite.metrics)):
-            rows.append(_compare_metric(plan, done, reader, usable, metric))
-    if not rows:
-        raise CannotCompare(_nothing(notes, a, b))
-    if min(replicates) == 1:
-        notes.append(
-            "one fit of each: this says how these fits differ on other test cases; "
-            "training again might change it (raise `replicates`)"
-        )
-    return Comparisons(a, b, tuple(_corrected(rows)), tuple(dict.fromkeys(notes)))
 
 
-def _trials(plan: Plan, dataset: str, a: str, b: str) -> list[tuple[Trial, Trial]]:
+def _trials(plan: Plan, dataset: str, a: str, b: str) -> list[Pair]:
     """The trials of a and b on a dataset, replicate by replicate."""
     found = {(t.simulator, t.replicate): t for t in plan.trials if t.data.name == dataset}
     return [(found[a, r], found[b, r]) for r in range(plan.suite.replicates) if (a, r) in found and (b, r) in found]
@@ -118,46 +123,64 @@ def _why(done: Finished, trial: Trial) -> str:
 def _nothing(left_out: list[str], a: str, b: str) -> str:
     if not left_out:
         return f"{a!r} and {b!r} share no dataset"
-    return "\n".join(line.removeprefix("left out: ") for line in dict.fromkeys(left_out))
+    lines = [line.removeprefix("left out: ") for line in dict.fromkeys(left_out)]
+    return "\n".join(["nothing to compare; `nsbench run` makes what is missing", *lines])
 
 
-def _compare_metric(
-    plan: Plan, done: Finished, reader: Reader, pairs: Sequence[tuple[Trial, Trial]], metric: int
-) -> Comparison:
-    name = pairs[0][0].scores[metric].name
-    scores = [[_score(done, trial, name) for trial in side] for side in zip(*pairs, strict=True)]  # [2][R]
-    known = scores[0][0]
-    a, b = (_mean(score.value for score in side) for side in scores)
-    row = Comparison(pairs[0][0].data.name, name, known.unit, known.direction, known.label, a, b)
+@dataclass(frozen=True)
+class _Comparer:
+    plan: Plan
+    done: Finished
+    reader: Reader
+
+    def metric(self, pairs: Sequence[Pair], metric: int) -> Comparison:
+        """A metric of the suite, over the replicates of a dataset."""
+        trials = list(zip(*pairs, strict=True))  # [2][R]
+        name = pairs[0][0].scores[metric].name
+        scores = [[self._score(trial, name) for trial in side] for side in trials]
+        known = scores[0][0]
+        a, b = (_mean(score.value for score in side) for side in scores)
+        row = Comparison(pairs[0][0].data.name, name, known.unit, known.direction, known.label, a, b)
+        if reason := _incomparable(scores):
+            return replace(row, reason=reason, verdict="not compared")
+        paired, over, reason = self._paired(trials, scores, [self.plan.suite.seed, "compare", row.dataset, name])
+        floor = _mean(score.floor for score in scores[0])
+        clear = floor is not None and floor != 0 and self._clear_of_zero(pairs[0][0], metric)
+        effect = paired.difference / abs(floor) if clear and floor else None
+        return replace(row, paired=paired, floor=floor, effect=effect, over=over, reason=reason)
+
+    def _paired(
+        self, trials: Sequence[Sequence[Trial]], scores: Sequence[Sequence[ScoreRow]], seed: Seed
+    ) -> tuple[Paired, str, str]:
+        """(the comparison, over what, why there is no test): over test cases, else over replicates alone."""
+        rng = generator(seed)
+        try:
+            sides = [
+                [self.reader.units(trial, score) for trial, score in zip(*side, strict=True)]
+                for side in zip(trials, scores, strict=True)
+            ]
+            return *_paired_over_units(sides, rng), ""
+        except NoPairs as none:
+            a, b = (np.array([[score.value] for score in side], dtype=np.float64) for side in scores)  # [R, 1]
+            return compare_pairs(a, b, np.ones(1), rng), _replicates(len(a)), f"no test: {none}"
+
+    def _score(self, trial: Trial, metric: str) -> ScoreRow:
+        return next(score for score in self.done.rows[trial.id].scores if score.metric == metric)
+
+    def _clear_of_zero(self, trial: Trial, metric: int) -> bool:
+        """Whether the floor's own interval, where it has one, leaves out 0: else it is no unit to measure by."""
+        anchor = self.plan.anchors[trial.data.name, trial.replicate].floor
+        interval = self.reader.interval(anchor, metric) if anchor else None
+        return interval is None or not interval[0] <= 0 <= interval[1]
+
+
+def _incomparable(scores: Sequence[Sequence[ScoreRow]]) -> str:
+    """Why the two sides cannot be held against each other; "" if they can."""
     absent = {score.absent for side in scores for score in side if score.value is None}
     if absent:
-        return replace(row, reason="; ".join(sorted(absent)), verdict="not compared")
-    labels = [" or ".join(sorted({score.label for score in side})) or "none" for side in scores]
-    if labels[0] != labels[1] or len({score.unit for side in scores for score in side}) > 1:
-        reason = f"their kinds differ, {labels[0]} and {labels[1]}"
-        return replace(row, label="", reason=reason, verdict="not compared")
-    floor = _mean(score.floor for score in scores[0])
-    rng = generator([plan.suite.seed, "compare", row.dataset, name])
-    try:
-        sides = [
-            [reader.units(trial, score) for trial, score in zip(trials, own, strict=True)]
-            for trials, own in zip(zip(*pairs, strict=True), scores, strict=True)
-        ]
-        paired, over = _paired_over_units(sides, rng)
-        reason = ""
-    except NoPairs as none:
-        plain = [np.array([[score.value] for score in side], dtype=np.float64) for side in scores]  # [R, 1] each
-        paired = compare_pairs(plain[0], plain[1], np.ones(1), rng)
-        over, reason = _replicates(len(pairs)), f"no test: {none}"
-    effect = paired.difference / abs(floor) if floor and _clear_of_zero(plan, reader, pairs[0][0], metric) else None
-    return replace(row, paired=paired, floor=floor, effect=effect, over=over, reason=reason)
-
-
-def _clear_of_zero(plan: Plan, reader: Reader, trial: Trial, metric: int) -> bool:
-    """Whether the floor's own interval, where it has one, leaves out 0: else it is no unit to measure by."""
-    anchor = plan.anchors[trial.data.name, trial.replicate].floor
-    interval = reader.interval(anchor, metric) if anchor else None
-    return interval is None or not interval[0] <= 0 <= interval[1]
+        return "; ".join(sorted(absent))
+    kinds = [" or ".join(sorted({f"{score.label} {score.unit}".strip() for score in side})) for side in scores]
+    return "" if kinds[0] == kinds[1] and " or " not in kinds[0] else f"their kinds differ, {kinds[0]} and {kinds[1]}"
 
 
 def _paired_over_units(sides: Sequence[Sequence[UnitScores]], rng: np.random.Generator) -> tuple[Paired, str]:
@@ -176,10 +199,6 @@ def _paired_over_units(sides: Sequence[Sequence[UnitScores]], rng: np.random.Gen
 
 def _replicates(count: int) -> str:
     return "1 replicate" if count == 1 else f"{count} replicates"
-
-
-def _score(done: Finished, trial: Trial, metric: str) -> ScoreRow:
-    return next(score for score in done.rows[trial.id].scores if score.metric == metric)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -106,7 +106,7 @@ def test_likelihoods_of_different_kinds_are_not_compared(fresh, monkeypatch):
     monkeypatch.setattr(toy.Learner, "likelihood", "vlb")
     elbo = row(held(fresh(), "truth", "learner"), "elbo")
     assert (elbo.verdict, elbo.paired) == ("not compared", None)
-    assert "exact and vlb" in elbo.reason
+    assert "exact nats/transition and vlb nats/transition" in elbo.reason
 
 
 def test_a_simulator_without_a_likelihood_is_not_compared_by_it(fresh, monkeypatch):

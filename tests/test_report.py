@@ -404,7 +404,7 @@ def test_the_page_works_in_a_browser(once, browser, tmp_path, width):
     assert page.evaluate(pixels, 0) != final
     assert page.evaluate(pixels, 0) == page.evaluate(pixels, 1)  # truth and simulator start alike
     page.click(".player button")
-    page.wait_for_function("document.querySelector('output').textContent === 'frame 6 of 6'")
+    page.wait_for_selector("output:text-is('frame 6 of 6')")
     assert page.evaluate(pixels, 0) == final
 
     dots = page.locator("svg path.truth").first

@@ -40,7 +40,7 @@ def _by_bin(pictures: DatasetPictures, styles: dict[str, str]) -> Iterator[str]:
         edges, label = bin_edges(condition, bins, len(known[0][1])), symbol(domain.condition)
         if edges is None:
             count = len(known[0][1])
-            edges, label = np.stack([np.arange(count), np.arange(1, count + 1)], axis=1), f"bin of {label}"
+            edges, label = np.stack([np.arange(0.0, count), np.arange(1.0, count + 1)], axis=1), f"bin of {label}"
         y = axis(metric, np.concatenate([values for _, values in known]), zero=True)
         lines = [Series(*_steps(edges, values), styles[name], "line") for name, values in known]
         yield chart(f"{metric} by bin of {symbol(domain.condition)}", Axis(label, edges[0, 0], edges[-1, 1]), y, lines)
