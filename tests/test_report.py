@@ -171,7 +171,7 @@ def test_latex_is_balanced_and_escaped(once):
 class Outline(HTMLParser):
     """What a page asks for and shows."""
 
-    void = ("meta", "input", "br", "link", "img")
+    void = ("meta", "input", "br", "wbr", "link", "img")
 
     def __init__(self, text):
         super().__init__()

@@ -116,7 +116,10 @@ def legend(summary: Summary) -> list[str]:
     if several:
         lines.append("mean ± half of the 95 % t-interval over replicates (other fits, the same test cases).")
     if single:
-        lines.append("low … high: of a single replicate, the score's own 95 % interval over test cases.")
+        lines.append(
+            "low … high: of a single replicate, the score's own 95 % interval over test cases; "
+            "what another fit would score is not in it."
+        )
     if any(cell.best for line in summary.lines for cell in line.cells.values()):
         lines.append(
             "bold: the best simulator, and those that cannot be told from it: no significant difference when paired "

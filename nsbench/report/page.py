@@ -65,9 +65,7 @@ def _facts(plan: Plan, done: Finished) -> str:
 def _table(found: Grid) -> str:
     """The grid, the longer side down."""
     names = [(escape(line.name), _apart(found, k)) for k, line in enumerate(found.lines)]
-    headings = [
-        f"{escape(q.heading)}<small>{escape(q.unit)}</small>" if q.unit else escape(q.heading) for q in found.quantities
-    ]
+    headings = [f"{_breakable(q.heading)}{_small(q.unit)}" for q in found.quantities]
     if found.across:
         head = "".join(f'<th scope="col"{mark}>{name}</th>' for name, mark in names)
         rows = [
@@ -87,6 +85,15 @@ def _table(found: Grid) -> str:
     )
 
 
+def _breakable(name: str) -> str:
+    """A heading that may be broken at its underscores, and not before its arrow."""
+    return escape(name).replace("_", "_<wbr>").replace(" ↓", "&nbsp;↓").replace(" ↑", "&nbsp;↑")
+
+
+def _small(text: str) -> str:
+    return f"<small>{escape(text)}</small>" if text else ""
+
+
 def _apart(found: Grid, k: int) -> str:
     """The class that sets an anchor or a null model apart; the first of them begins a new block."""
     line: Line = found.lines[k]
@@ -98,9 +105,8 @@ def _apart(found: Grid, k: int) -> str:
 
 def _entry(entry: Entry, mark: str) -> str:
     text = f"<b>{escape(entry.text)}</b>" if entry.best else escape(entry.text)
-    around = f"<small>{escape(entry.around)}</small>" if entry.around else ""
     note = f' title="{escape(entry.note, quote=True)}"' if entry.note else ""
-    return f"<td{mark}{note}>{text}{around}</td>"
+    return f"<td{mark}{note}>{text}{_small(entry.around)}</td>"
 
 
 def _scrolling(table: str, kind: str) -> str:
