@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -266,6 +266,63 @@ def track(suite: Path, overrides: tuple[str, ...], workspace: Path, uri: str | N
         sys.exit(track_suite(planned, registry, workspace.resolve(), uri=uri, console=_console()))
     except UnreadableResults as error:
         _fail(str(error))
+
+
+@main.command()
+@_suite
+@click.argument("a")
+@click.argument("b")
+@_overrides
+@_workspace
+@click.option("--format", "format_name", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True)
+def compare(
+    suite: Path,
+    a: str,
+    b: str,
+    overrides: tuple[str, ...],
+    workspace: Path,
+    format_name: Literal["text", "csv", "json"],
+) -> None:
+    """Hold two simulators of a suite against each other, paired over test cases and replicates."""
+    from nsbench.command_compare import compare_suite
+    from nsbench.comparison import CannotCompare
+    from nsbench.results import UnreadableResults
+
+    planned, registry = _plan(suite, overrides)
+    try:
+        compare_suite(planned, registry, workspace.resolve(), a, b, format_name, _console())
+    except (CannotCompare, UnreadableResults) as error:
+        _fail(f"{suite}: {error}")
+
+
+@main.command()
+@_suite
+@_overrides
+@_workspace
+@click.option(
+    "--format", "format_name", type=click.Choice(["html", "md", "latex", "csv"]), default="html", show_default=True
+)
+@click.option(
+    "--to", type=click.Path(path_type=Path, dir_okay=False), help="File; the run's folder (html) or here if not given."
+)
+def report(
+    suite: Path,
+    overrides: tuple[str, ...],
+    workspace: Path,
+    format_name: Literal["html", "md", "latex", "csv"],
+    to: Path | None,
+) -> None:
+    """Report on finished trials: a page with pictures, or a table for papers and programs."""
+    from nsbench.command_report import NothingToReport, report_suite
+    from nsbench.results import UnreadableResults
+
+    planned, registry = _plan(suite, overrides)
+    try:
+        report_suite(planned, registry, workspace.resolve(), format_name, to)
+    except NothingToReport as error:
+        _fail(f"{suite}: nothing to report: {error}; `nsbench run {suite}` first")
+    except UnreadableResults as error:
+        _fail(f"{suite}: {error}")
 
 
 @main.command()

@@ -143,12 +143,13 @@ def show(rows: Sequence[TrialResult], console: Console) -> None:
     if not rows:
         return
     for table in results_tables(rows):
-        _show(table, console)
+        show_table(table, console)
     for note in notes(rows):
         console.print(note, highlight=False, markup=False, soft_wrap=not console.is_terminal, style="dim")
 
 
-def _show(table: Table, console: Console) -> None:
+def show_table(table: Table, console: Console) -> None:
+    """Print a table as a grid where the terminal has room, in parts where it has not; elsewhere as Markdown."""
     if console.is_terminal:
         whole = _grid(table)
         natural = console.measure(whole, options=console.options.update(width=10_000))

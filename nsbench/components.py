@@ -299,8 +299,8 @@ class Score:
 
     value     the number, in the metric's unit.
     interval  (low, high), 95 %; None where there is none.
-    items     float64[k]: the value by item (a bin, a transition, a case), named in the metric's
-              docstring.
+    items     float64[k] or float64[k, ...]: the value by item (a bin, a transition, an ensemble), named in
+              the metric's docstring; where the value is their mean, in its `items_by` (see nsbench/pairing.py).
     extras    further numbers by name.
     figure    PNG, or None.
     label     a word that must stand beside the value, such as the kind of a bound; scores with

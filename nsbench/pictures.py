@@ -202,13 +202,13 @@ def _sheet(
     for top, label in zip(tops, labels, strict=True):
         _write(canvas, label, _GAP, top + height // 2 - _line() // 2)
     for case, left in enumerate(lefts):
-        title = _title(truth.domain, truth.params[case])
+        title = case_title(truth.domain, truth.params[case])
         _write(canvas, title, left + max(width - _text(title).shape[1], 0) // 2, _GAP)
     corners = (tuple((tops[0], left) for left in lefts), tuple((tops[1], left) for left in lefts))
-    return _Sheet(truth, rollouts, canvas, corners, panel, _scale(truth))
+    return _Sheet(truth, rollouts, canvas, corners, panel, colour_span(truth))
 
 
-def _scale(truth: Trajectories) -> tuple[float, float]:
+def colour_span(truth: Trajectories) -> tuple[float, float]:
     """What the colours span: arrival times of growth, values of a field's first channel."""
     if not isinstance(truth, FieldTrajectories):
         return 0.0, float(truth.lengths.max())
@@ -232,12 +232,17 @@ def _levels(trajectories: Trajectories, case: int, t: int, scale: tuple[float, f
     return (_SITES + np.rint(share * (_LEVELS - 1))).astype(np.uint8)
 
 
-def _title(domain: Domain, params: NDArray[np.float64]) -> str:
+def case_title(domain: Domain, params: NDArray[np.float64]) -> str:
+    """What conditions a case, e.g. "ρ = 0.41"."""
+    return f"{symbol(domain.condition)} = {params[domain.column(domain.condition)]:.4g}"
+
+
+def symbol(parameter: str) -> str:
+    """A parameter as formulas write it: rho is ρ."""
     try:
-        letter = unicodedata.lookup(f"GREEK SMALL LETTER {domain.condition}")
+        return unicodedata.lookup(f"GREEK SMALL LETTER {parameter}")
     except KeyError:
-        letter = domain.condition
-    return f"{letter} = {params[domain.column(domain.condition)]:.4g}"
+        return parameter
 
 
 def _write(canvas: Pixels, text: str, left: int, top: int) -> None:
@@ -284,9 +289,13 @@ def _palette() -> Pixels:
     """uint8[n, 3]: background, empty sites, greys of text, sites from old to new."""
     grey = np.linspace(0, 1, _GREYS)[:, None]
     background, ink = np.array([11, 17, 30]), np.array([226, 232, 240])
-    at = np.linspace(0, len(_ICE) - 1, _LEVELS)
-    sites = np.stack([np.interp(at, range(len(_ICE)), _ICE[:, c]) for c in range(3)], axis=1)
     palette: Pixels = np.concatenate(
-        [background[None], [[22, 31, 50]], background + grey * (ink - background), sites]
+        [background[None], [[22, 31, 50]], background + grey * (ink - background), site_colours()]
     ).astype(np.uint8)
     return palette
+
+
+def site_colours() -> Pixels:
+    """uint8[levels, 3]: the colours of sites, from old (or low) to new (or high)."""
+    at = np.linspace(0, len(_ICE) - 1, _LEVELS)
+    return np.stack([np.interp(at, range(len(_ICE)), _ICE[:, c]) for c in range(3)], axis=1).astype(np.uint8)

@@ -378,6 +378,7 @@ def _score(bench: Bench, plan: ScorePlan, evidence: Evidence | None, reference: 
     names = ("unit", "direction", "columns", "anchored", "zero")
     about = {name: getattr(metric, name) for name in names}
     about |= {"rollouts_only": metric.needs <= {"rollouts"}, "costs": "cost" in metric.needs}
+    about["items_by"] = getattr(metric, "items_by", None)
     try:
         result = _scored(metric, evidence, reference, plan)
     except NotApplicable as reason:

@@ -158,7 +158,7 @@ def test_metrics_score_growth_and_fields_alike_and_say_how_many_members(metric, 
     score = metric.score(evidence(make(np.repeat(rates, 2), generator(2)), 2), truth, generator())
     assert score.label == "6 members"
     assert score.extras["members"] == 6
-    assert len(score.items) == truth.lengths.max() - 1
+    assert score.items.shape[1] == truth.lengths.max() - 1
     assert score.items.mean() == pytest.approx(score.value)
     assert score.interval[0] <= score.value <= score.interval[1]
 

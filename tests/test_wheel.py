@@ -35,10 +35,12 @@ METRICS = [
 
 LIST = """
 import nsbench, sys
+from importlib.resources import files
 from nsbench.registry import KINDS, import_object, installed, params_model
 assert nsbench.__file__.startswith(sys.argv[1]), nsbench.__file__
 registry = installed()
 assert not [p.error for p in registry.plugins if p.error]
+assert all(files("nsbench.report").joinpath(name).is_file() for name in ("page.css", "page.js"))
 for kind in KINDS:
     for name in registry.names(kind):
         spec = registry.spec(kind, name)

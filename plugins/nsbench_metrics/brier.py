@@ -112,13 +112,14 @@ def _spread_out(counts: Array, largest: int) -> Array:
 class Brier(Metric):
     """Fair Brier score by site, the mean over sites, lead times and truths.
 
-    Items: by lead time. Extras: reliability, resolution and uncertainty of the plain score, over all lead
+    Items: by ensemble and lead time. Extras: reliability, resolution and uncertainty of the plain score, over all lead
     times together; members.
     """
 
     direction = "min"
     unit = "1"
     zero = "climatology"
+    items_by = "ensemble"
     params: BrierParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:

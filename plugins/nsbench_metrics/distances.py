@@ -96,6 +96,10 @@ class MMD(Metric):
     zero = "climatology"
     params: MMDParams
 
+    @property
+    def items_by(self) -> str:
+        return _items_by(self.params)
+
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         found = cells(evidence, reference, self.params)
         truth, simulated = feature_pair(evidence, reference, self.params.space)
@@ -137,12 +141,20 @@ class SlicedWasserstein(Metric):
     zero = "climatology"
     params: SlicedParams
 
+    @property
+    def items_by(self) -> str:
+        return _items_by(self.params)
+
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         found = cells(evidence, reference, self.params)
         truth, simulated = feature_pair(evidence, reference, self.params.space)
         directions = random_directions(truth.shape[1], self.params.directions, rng)
         each = np.array([sliced_wasserstein(truth[c.cases], simulated[c.rollouts], directions) for c in found])
         return _mean_over_cells(each, found, self.params, rng, {})
+
+
+def _items_by(params: DistanceParams) -> str:
+    return "ensemble" if params.by == "ensemble" else "bin"
 
 
 def _mean_over_cells(

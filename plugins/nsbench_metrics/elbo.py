@@ -30,6 +30,7 @@ class ELBO(Metric):
 
     direction = "max"
     unit = "nats/transition"
+    items_by = "transition"
     needs = frozenset({"likelihood"})
     columns = (("nats_per_site", "nats/site"),)
     params: ELBOParams

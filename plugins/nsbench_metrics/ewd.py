@@ -99,6 +99,7 @@ class EWD(Metric):
 
     direction = "min"
     unit = "sites"
+    items_by = "bin"
     params: EWDParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:

@@ -32,12 +32,13 @@ class GrowthRate(Metric):
         mean over ensembles and lead times of |mean_g Δo(t) − mean_M Δo(t)|,   Δo(t) = o(t) − o(t − 1)
 
     o: an observable; ended trajectories grow by 0. Means of few members are noisy, which raises it: the floor.
-    Items: by lead time.
+    Items: by ensemble and lead time.
     """
 
     direction = "min"
     unit = "sites/frame"
     zero = "climatology"
+    items_by = "ensemble"
     params: GrowthRateParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
@@ -54,7 +55,7 @@ class GrowthRate(Metric):
         return Score(
             value=score.value,
             interval=score.interval,
-            items=np.average(gap, axis=0, weights=weights),
+            items=gap,
             extras=score.extras,
             figure=_curves(own, others, order, observable.name, reference.domain.condition),
             label=score.label,

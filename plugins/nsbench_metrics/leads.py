@@ -42,11 +42,10 @@ class LeadScores:
         return float((self.values.mean(axis=1) * weights).sum() / weights.sum())
 
     def score(self, resamples: int, rng: np.random.Generator, extras: dict[str, float], unit: str = "") -> Score:
-        """The mean, its interval over ensembles, and as items the mean by lead time."""
-        by_lead = (self.values * self.weights[:, None]).sum(axis=0) / self.weights.sum()
+        """The mean, its interval over ensembles, and as items the values by ensemble and lead time."""
         interval = bootstrap_ensembles(self.mean, len(self.values), resamples, rng)
         extras = {"members": float(self.members[0])} | extras
-        return Score(self.mean(), interval, by_lead, extras, label=members_label(self.members), unit=unit)
+        return Score(self.mean(), interval, self.values, extras, label=members_label(self.members), unit=unit)
 
 
 def last_lead(reference: Trajectories) -> int:

@@ -94,12 +94,13 @@ def _shifted(states: Array, offset: tuple[int, int]) -> tuple[Array, Array]:
 class CRPS(Metric):
     """Fair CRPS of the domain's observables, the mean over observables, lead times and truths.
 
-    Items: by lead time. Extras: the mean of each observable, members.
+    Items: by ensemble and lead time. Extras: the mean of each observable, members.
     """
 
     direction = "min"
     unit = "sites"
     zero = "climatology"
+    items_by = "ensemble"
     params: CRPSParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
@@ -120,11 +121,12 @@ class CRPS(Metric):
 
 
 class EnergyScore(Metric):
-    """Fair energy score of the whole state, the mean over lead times and truths. Items: by lead time."""
+    """Fair energy score of the whole state, the mean over lead times and truths. Items: by ensemble and lead time."""
 
     direction = "min"
     unit = "state norm"
     zero = "climatology"
+    items_by = "ensemble"
     params: FieldScoreParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
@@ -133,7 +135,9 @@ class EnergyScore(Metric):
 
 
 class VariogramScore(Metric):
-    """Fair variogram score over neighbouring sites, the mean over lead times and truths. Items: by lead time.
+    """Fair variogram score over neighbouring sites, the mean over lead times and truths.
+
+    Items: by ensemble and lead time.
 
     Neighbours are those of the domain's lattice, each pair once; pairs across a mirror are left out.
     """
@@ -141,6 +145,7 @@ class VariogramScore(Metric):
     direction = "min"
     unit = "1"
     zero = "climatology"
+    items_by = "ensemble"
     params: VariogramParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:

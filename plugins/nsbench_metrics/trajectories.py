@@ -73,6 +73,7 @@ class ArrivalError(Metric):
     direction = "min"
     unit = "frames"
     zero = "climatology"
+    items_by = "ensemble"
     columns = (("crps", "fair CRPS"),)
     params: ArrivalParams
 
@@ -117,6 +118,7 @@ class Divergence(Metric):
     direction = "max"
     unit = "frames"
     zero = "climatology"
+    items_by = "ensemble"
     params: DivergenceParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:

@@ -1,0 +1,128 @@
+"""The summary of a dataset as a grid of text: simulators and what is known of them, either way round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nsbench.numbers import number
+from nsbench.report.summary import Cell, Line, MetricColumn, Summary
+from nsbench.table import ABSENT
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What stands in a cell. around: its interval, "± 1.2" or "14.9 … 17.3"; note: why there is no value."""
+
+    text: str
+    around: str = ""
+    best: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric, one of its own columns, or how the trials ended. of: the metric, "" for trials."""
+
+    heading: str
+    unit: str
+    of: str
+    main: bool
+
+
+@dataclass(frozen=True)
+class Grid:
+    """cells: by line and quantity. across: whether the lines are the columns: the longer side runs down."""
+
+    dataset: str
+    lines: tuple[Line, ...]
+    quantities: tuple[Quantity, ...]
+    cells: tuple[tuple[Entry, ...], ...]
+
+    @property
+    def across(self) -> bool:
+        return len(self.quantities) > len(self.lines)
+
+
+def grid(summary: Summary, dataset: str) -> Grid:
+    """The grid of a dataset."""
+    lines = tuple(line for line in summary.lines if line.dataset == dataset)
+    columns: list[tuple[Quantity, list[Entry]]] = []
+    if not all(line.complete for line in lines):
+        columns.append((Quantity("trials", "", "", False), [_statuses(line) for line in lines]))
+    for k, metric in enumerate(summary.metrics):
+        cells = [line.cells.get(metric.name, Cell()) for line in lines]
+        columns.append(
+            (Quantity(f"{metric.name} {metric.arrow}", _unit(metric, cells), metric.name, True), _values(cells))
+        )
+        columns += _own_columns(metric, cells, with_skill=k == 0)
+    shown = [(q, entries) for q, entries in columns if q.main or any(e.text != ABSENT for e in entries)]
+    return Grid(
+        dataset,
+        lines,
+        tuple(quantity for quantity, _ in shown),
+        tuple(zip(*(entries for _, entries in shown), strict=True)),
+    )
+
+
+def _own_columns(metric: MetricColumn, cells: list[Cell], *, with_skill: bool) -> list[tuple[Quantity, list[Entry]]]:
+    own: list[tuple[Quantity, list[Entry]]] = []
+    if with_skill:
+        skills = [Entry(ABSENT if c.skill is None else f"{c.skill:.2f}") for c in cells]
+        own.append((Quantity("skill", "", metric.name, False), skills))
+    for heading in metric.extras:
+        entries = [Entry(number(c.extras[heading]) if heading in c.extras else ABSENT) for c in cells]
+        own.append((Quantity(heading, "", metric.name, False), entries))
+    if len(_labels(cells)) > 1:
+        own.append((Quantity("kind", "", metric.name, False), [Entry(c.label or ABSENT) for c in cells]))
+    return own
+
+
+def _labels(cells: list[Cell]) -> set[str]:
+    return {cell.label for cell in cells if cell.value is not None} - {""}
+
+
+def _values(cells: list[Cell]) -> list[Entry]:
+    return [
+        Entry(ABSENT, note=cell.absent) if cell.value is None else Entry(number(cell.value), around(cell), cell.best)
+        for cell in cells
+    ]
+
+
+def around(cell: Cell) -> str:
+    """A cell's interval: half its width where it is over replicates, its ends where it is the score's own."""
+    if cell.interval is None or cell.value is None:
+        return ""
+    low, high = cell.interval
+    half = (high - low) / 2 if high - low > 1e-9 * abs(cell.value) else 0.0
+    return f"± {number(half)}" if cell.replicates > 1 else f"{number(low)} … {number(high)}"
+
+
+def _statuses(line: Line) -> Entry:
+    return Entry(", ".join(f"{count} {status}" for status, count in line.statuses.items()) or ABSENT)
+
+
+def _unit(metric: MetricColumn, cells: list[Cell]) -> str:
+    """The unit, and the kind of the scores where it is the same for all."""
+    labels = _labels(cells)
+    parts = ["" if metric.unit == "1" else metric.unit, *(labels if len(labels) == 1 else ())]
+    return ", ".join(filter(None, parts))
+
+
+def legend(summary: Summary) -> list[str]:
+    """What must be said of the grid: where intervals come from, what is marked."""
+    several = any(cell.replicates > 1 for line in summary.lines for cell in line.cells.values())
+    single = any(cell.replicates == 1 for line in summary.lines for cell in line.cells.values())
+    lines = []
+    if several:
+        lines.append("mean ± half of the 95 % t-interval over replicates (other fits, the same test cases).")
+    if single:
+        lines.append(
+            "low … high: of a single replicate, the score's own 95 % interval over test cases; "
+            "what another fit would score is not in it."
+        )
+    if any(cell.best for line in summary.lines for cell in line.cells.values()):
+        lines.append(
+            "bold: the best simulator, and those that cannot be told from it: no significant difference when paired "
+            "over test cases and replicates (5 %, Holm), or, where there are no pairs, intervals that overlap."
+        )
+    return lines

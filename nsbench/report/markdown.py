@@ -1,0 +1,51 @@
+"""The report as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nsbench.report.grid import Entry, Grid, grid, legend
+from nsbench.report.summary import Line, Summary
+from nsbench.table import Table, plain
+
+
+def to_markdown(summary: Summary, notes: Sequence[str]) -> str:
+    """Title, a table for each dataset, failed trials, and notes."""
+    parts = [f"# {summary.suite}"]
+    for dataset in summary.datasets:
+        parts += [f"## {dataset}", plain(_table(grid(summary, dataset)))]
+    if summary.failed:
+        rows = [[name, status, _cell(error)] for name, status, error in summary.failed]
+        parts += [
+            f"## Trials without a result: {len(rows)}",
+            plain(Table(["trial", "status", "what happened"], rows, [])),
+        ]
+    lines = [*legend(summary), *notes]
+    return "\n\n".join([*parts, "\n".join(f"- {line}" for line in lines)]) + "\n"
+
+
+def _table(found: Grid) -> Table:
+    names = [_name(line) for line in found.lines]
+    headings = [" ".join(filter(None, (q.heading, q.unit))) if q.main else q.heading for q in found.quantities]
+    cells = [[_entry(entry) for entry in row] for row in found.cells]
+    if found.across:
+        return Table(
+            ["", *names], [[h, *column] for h, column in zip(headings, zip(*cells, strict=True), strict=True)], []
+        )
+    return Table(["simulator", *headings], [[n, *row] for n, row in zip(names, cells, strict=True)], [])
+
+
+def _name(line: Line) -> str:
+    """Anchors and null models are set apart by italics."""
+    return line.name if line.kind == "simulator" else f"*{line.name}*"
+
+
+def _entry(entry: Entry) -> str:
+    value = f"**{entry.text}**" if entry.best else entry.text
+    if not entry.around:
+        return value
+    return f"{value} {entry.around}" if entry.around.startswith("±") else f"{value} ({entry.around})"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,427 @@
+"""Reports: means, ties, what is set apart, what failed; a page that needs no network."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import zlib
+from base64 import b64decode
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import nsbench.report
+import toy
+from coins import EWD, PLAIN, Ran, suite
+from nsbench import cli, results
+from nsbench.finished import Reader, finished
+from nsbench.pictures import site_map
+from nsbench.report.charts import _steps, bin_edges, pareto_front
+from nsbench.report.comma_separated import to_csv
+from nsbench.report.gallery import BUDGET, NEVER, gallery
+from nsbench.report.gather import DatasetPictures, Shown
+from nsbench.report.grid import around, grid
+from nsbench.report.latex import escape, to_latex
+from nsbench.report.markdown import to_markdown
+from nsbench.report.page import to_html
+from nsbench.report.summary import Cell, summarise
+from nsbench.report.svg import Axis, Series, axis, chart
+from nsbench.report.ties import Candidate, tied_with_best
+from nsbench.table import notes
+from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
+
+
+class Reported(Ran):
+    """A suite that was run, summarised."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.summary = summarise(self.plan, self.done, self.reader)
+        self.notes = notes([row for row in self.done.rows.values() if row.status == "ok"])
+
+    def line(self, name):
+        return next(line for line in self.summary.lines if line.name == name)
+
+    def page(self):
+        return to_html(self.plan, self.done, self.reader, self.summary, self.notes)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory, registry):
+    return Reported(tmp_path_factory.mktemp("once"), registry)
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory, registry):
+    return Reported(
+        tmp_path_factory.mktemp("twice"), registry, suite(f"{EWD}, elbo, length, wall_clock", "replicates: 2\n")
+    )
+
+
+@pytest.fixture
+def fresh(tmp_path, registry):
+    """Runs a suite in a workspace of this test's own."""
+    return lambda text=PLAIN: Reported(tmp_path, registry, text)
+
+
+def test_simulators_come_first_then_anchors_then_null_models(once):
+    lines = once.summary.lines
+    kinds = [(line.name, line.kind) for line in lines]
+    assert kinds == [
+        *((name, "simulator") for name in ("learner", "half", "sure", "failing")),
+        ("truth", "anchor"),  # the suite lists the ground truth under a name of its own
+        ("noise-free", "anchor"),
+        ("climatology", "null"),
+        ("persistence", "null"),
+    ]
+
+
+def test_what_is_set_apart_is_never_marked_best(once):
+    for line in once.summary.lines:
+        if line.kind != "simulator":
+            assert not any(cell.best for cell in line.cells.values())
+    assert once.line("truth").cells["elbo"].value > once.line("half").cells["elbo"].value
+    assert once.line("half").cells["elbo"].best
+
+
+def test_who_cannot_be_told_from_the_best_is_marked_with_it_and_who_can_is_not(once):
+    """The learner knows one coin, about ½, as `half` does; `sure` expects heads almost always."""
+    best = {name: once.line(name).cells["elbo"].best for name in ("learner", "half", "sure")}
+    assert best == {"learner": True, "half": True, "sure": False}
+    assert not once.line("sure").cells["ewd"].best
+
+
+def test_a_single_replicates_interval_is_its_own_and_of_several_students(once, twice):
+    one = once.line("half").cells["ewd"]
+    assert one.replicates == 1
+    assert around(one) == f"{one.interval[0]:.3g} … {one.interval[1]:.3g}"
+    two = twice.line("half").cells["ewd"]
+    assert two.replicates == 2
+    low, high = two.interval
+    assert (low + high) / 2 == pytest.approx(two.value)
+    assert around(two).startswith("± ")
+
+
+def test_means_are_over_replicates(twice):
+    rows = [row for row in results.load(twice.workspace.results("line")) if row.simulator == "learner"]
+    values = [next(s.value for s in row.scores if s.metric == "ewd") for row in rows]
+    assert twice.line("learner").cells["ewd"].value == pytest.approx(np.mean(values))
+    fits = [next(s for s in row.scores if s.metric == "wall_clock").extras["fit_s"] for row in rows]
+    assert twice.line("learner").cells["wall_clock"].extras["fit s"] == pytest.approx(np.mean(fits))
+
+
+def test_failed_trials_are_shown_with_status_count_and_error(twice):
+    assert twice.line("failing").statuses == {"failed": 2}
+    assert [trial for trial, _, _ in twice.summary.failed] == ["line/failing/r0", "line/failing/r1"]
+    for text in (to_markdown(twice.summary, []), twice.page()):
+        assert "Trials without a result: 2" in text
+        assert "the loss is on fire" in text
+        assert "2 failed" in text
+
+
+def test_trials_that_have_not_been_run_are_counted(fresh):
+    found = fresh()
+    path = found.workspace.results("line")
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if '"simulator": "half"' not in line))
+    done = finished(found.plan, found.workspace)
+    summary = summarise(found.plan, done, found.reader)
+    assert ("line/half/r0", "not run", "has not been run") in summary.failed
+    assert next(line for line in summary.lines if line.name == "half").statuses == {"not run": 1}
+
+
+def test_markdown_marks_the_best_and_sets_anchors_in_italics(once):
+    text = to_markdown(once.summary, once.notes)
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("|")}
+    heads = [cell.strip() for cell in rows[""].split("|")[2:-1]]
+    assert heads == ["learner", "half", "sure", "failing", "*truth*", "*noise-free*", "*climatology*", "*persistence*"]
+    elbo = next(row for name, row in rows.items() if name.startswith("elbo")).split("|")[2:-1]
+    assert ["**" in cell for cell in elbo] == [True, True, False, *[False] * 5]
+    assert "floor: the ground truth against itself" in text
+
+
+def test_csv_holds_every_number(once):
+    rows = list(csv.DictReader(io.StringIO(to_csv(once.summary))))
+    half = next(r for r in rows if (r["simulator"], r["metric"]) == ("half", "elbo"))
+    cell = once.line("half").cells["elbo"]
+    assert (float(half["value"]), float(half["low"]), float(half["high"])) == (cell.value, *cell.interval)
+    assert (half["kind"], half["best_or_tied"], half["interval"]) == ("exact", "yes", "test cases")
+    failing = next(r for r in rows if r["simulator"] == "failing")
+    assert (failing["metric"], failing["not_ok"]) == ("", "1")
+    assert {r["row"] for r in rows} == {"simulator", "anchor", "null"}
+
+
+def test_latex_is_balanced_and_escaped(once):
+    text = to_latex(once.summary, ["100 % of it"])
+    body = [line for line in text.splitlines() if not line.startswith("%")]
+    assert [line for line in body if line.endswith(r"\\") and line.count(" & ") != 8] == []
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    assert not re.search(r"(?<!\\)[_#]", "\n".join(body))
+    assert r"wall\_clock" in text
+    assert r"\textbf{" in text
+    assert escape("50 % of a_b & c…") == r"50 \% of a\_b \& c\dots{}"
+
+
+class Outline(HTMLParser):
+    """What a page asks for and shows."""
+
+    void = ("meta", "input", "br", "wbr", "link", "img")
+
+    def __init__(self, text):
+        super().__init__()
+        self.stack, self.tags, self.links = [], [], []
+        self.feed(text)
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        if tag not in self.void:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+
+def test_the_page_is_one_well_formed_file_that_asks_for_nothing(once):
+    text = once.page()
+    outline = Outline(text)
+    assert outline.links == []
+    assert "http" not in text.replace("http-equiv", "")
+    assert "@import" not in text
+    assert "url(" not in text
+    assert "default-src 'none'" in text
+
+
+def test_the_page_has_all_its_pictures(once):
+    text = once.page()
+    captions = re.findall(r"<figure><figcaption>([^<]*)</figcaption><svg", text)
+    assert captions == [
+        "ewd by bin of ρ",
+        "final length against ρ",
+        "cost against ewd: better is below and left",
+    ]  # one observable, so no scatter; one point a curve, so no curve
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text)[1])
+    assert [row["name"] for row in data["rows"]] == ["truth", "learner", "half", "sure", "truth"]  # one from the suite
+    assert len(data["titles"]) == 4
+
+
+def test_what_went_wrong_cannot_inject_markup(fresh, monkeypatch):
+    def fit(self, train, val, ctx):
+        raise RuntimeError("<script>alert(1)</script>")
+
+    monkeypatch.setattr(toy.Failing, "fit", fit)
+    page = fresh().page()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_store_without_rollouts_still_gives_the_table(fresh):
+    found = fresh()
+    shutil.rmtree(found.workspace.store / "data")
+    shutil.rmtree(found.workspace.store / "evidence")
+    reader = Reader(found.reader.bench)
+    page = to_html(found.plan, found.done, reader, found.summary, found.notes)
+    assert "The store holds no rollouts to draw." in page
+    assert "<table" in page
+
+
+def candidate(name, value, interval):
+    return Candidate(name, value, interval, {})
+
+
+def test_without_pairs_overlapping_intervals_are_ties():
+    some = [candidate("a", 1.0, (0.5, 1.5)), candidate("b", 1.4, (1.2, 1.6)), candidate("c", 2.0, (1.8, 2.2))]
+    assert tied_with_best(some, "min", None) == {"a", "b"}
+    assert tied_with_best(some, "max", None) == {"c"}
+
+
+def test_where_no_error_is_known_nobody_is_best():
+    assert tied_with_best([candidate("a", 1.0, None), candidate("b", 2.0, None)], "min", None) == set()
+    assert tied_with_best([candidate("a", 1.0, (0.9, 1.1))], "min", None) == set()
+
+
+def test_an_unknown_error_is_no_reason_to_lose():
+    some = [candidate("a", 1.0, (0.9, 1.1)), candidate("b", 2.0, None), candidate("c", 3.0, (2.9, 3.1))]
+    assert tied_with_best(some, "min", None) == {"a", "b"}
+
+
+def test_the_pareto_front_is_what_nobody_beats_in_both():
+    costs, losses = np.array([1.0, 2.0, 3.0, 4.0, 2.0]), np.array([5.0, 3.0, 4.0, 1.0, 6.0])
+    assert pareto_front(costs, losses).tolist() == [0, 1, 3]
+
+
+def test_ticks_are_round_and_within_their_axis():
+    assert Axis("", 0.35, 0.64).ticks() == pytest.approx([0.35, 0.4, 0.45, 0.5, 0.55, 0.6])
+    assert Axis("", 3, 40, log=True).ticks() == pytest.approx([5, 10, 20])
+    for low, high in ((-3.0, 7.5), (1e-6, 3e-6), (1e5, 9e5)):
+        ticks = Axis("", low, high).ticks()
+        assert 3 <= len(ticks) <= 10
+        assert low <= min(ticks) <= max(ticks) <= high
+    constant = axis("", np.full(3, 2.0))
+    assert constant.low < 2 < constant.high
+
+
+def test_bins_without_cases_are_gaps():
+    condition = np.array([0.0, 0.1, 0.3, 1.0])  # of four bins over [0, 1] the third is empty
+    assert bin_edges(condition, 4, 3).tolist() == [[0, 0.25], [0.25, 0.5], [0.75, 1]]
+    assert bin_edges(condition, 4, 4) is None
+    assert bin_edges(condition, None, 3) is None
+    drawn = chart(
+        "", Axis("", 0, 1), Axis("", 0, 1), [Series(*_steps(bin_edges(condition, 4, 3), np.ones(3)), "s0", "line")]
+    )
+    assert re.search(r'class="n s0" d="([^"]*)"', drawn)[1].count("M") == 2
+
+
+def unpacked(text, dtype=np.uint8):
+    return np.frombuffer(zlib.decompress(b64decode(text)), dtype)
+
+
+def place(shape, lattice="hexagonal-quadrant", *, irreversible=True):
+    area = Observable("area", "sites", lambda state: state.sum(axis=(1, 2, 3)).astype(np.float64))
+    return Domain(lattice, shape, ("attached",), irreversible, (Parameter("rho", 0.3, 0.6),), "rho", (area,), stride=1)
+
+
+def pictures(truth, rollouts):
+    return DatasetPictures("d", truth, (Shown("one", rollouts, {}),), 0, {}, {})
+
+
+def test_the_gallery_holds_growth_without_loss():
+    arrival = np.random.default_rng(0).integers(-1, 20, (4, 12, 12)).astype(np.int32)
+    arrival[:, 0, 0], arrival[:, 1, 1] = 0, 19
+    truth = GrowthTrajectories(np.linspace(0.3, 0.6, 4)[:, None], np.full(4, 20, np.int32), place((12, 12)), arrival)
+    found = gallery(pictures(truth, truth.select(np.array([3, 2, 1, 0]))))
+    assert found["frames"] == list(range(20))
+    for k in range(4):
+        sent = unpacked(found["rows"][0]["panels"][k]).reshape(12, 12)
+        assert np.array_equal(np.where(sent == NEVER, -1, sent.astype(int)), arrival[k])
+        assert found["rows"][1]["panels"][k] == found["rows"][0]["panels"][3 - k]
+    drawn = unpacked(found["map"], "<u2").reshape(found["height"], found["width"]).astype(int) - 1
+    assert np.array_equal(drawn, site_map("hexagonal-quadrant", (12, 12), found["width"]))
+    assert found["titles"][0] == "ρ = 0.3"
+
+
+def test_the_gallery_holds_fields_in_levels_of_the_truths_range():
+    values = np.linspace(-1, 3, 2 * 5 * 24, dtype=np.float32).reshape(2, 5, 1, 4, 6)
+    domain = place((4, 6), "square", irreversible=False)
+    truth = FieldTrajectories(np.array([[0.3], [0.6]]), np.full(2, 5, np.int32), domain, values)
+    found = gallery(pictures(truth, replace(truth, values=values * 10)))
+    sent = unpacked(found["rows"][0]["panels"][1]).reshape(5, 4, 6)
+    assert np.abs(sent / 255 * 4 - 1 - values[1, :, 0]).max() < 0.01
+    assert unpacked(found["rows"][1]["panels"][1]).max() == 255  # beyond the range: its end
+
+
+def test_the_gallery_keeps_to_its_budget_on_large_lattices():
+    arrival = np.zeros((4, 900, 900), np.int32)
+    arrival[:, 5, 5] = 400
+    truth = GrowthTrajectories(np.linspace(0.3, 0.6, 4)[:, None], np.full(4, 401, np.int32), place((900, 900)), arrival)
+    found = gallery(pictures(truth, truth))
+    assert found["sites"] * 8 <= BUDGET
+    assert len(found["frames"]) == NEVER
+    assert found["frames"][-1] == 400
+
+
+def test_the_grid_runs_down_its_longer_side(once, fresh):
+    assert grid(once.summary, "line").across  # more numbers than simulators
+    few = fresh(suite("length"))
+    assert not grid(few.summary, "line").across
+
+
+def test_a_cell_says_how_its_interval_was_made():
+    assert around(Cell(16.0, (14.9, 17.25), 1)) == "14.9 … 17.2"
+    assert around(Cell(16.0, (14.5, 17.5), 3)) == "± 1.5"
+    assert around(Cell(16.0, (16.0, 16.0 + 1e-14), 3)) == "± 0"
+    assert around(Cell(16.0, None, 1)) == ""
+
+
+def call(monkeypatch, ran, registry, *arguments):
+    monkeypatch.setattr(cli, "_registry", lambda: registry)
+    workspace = ["--workspace", str(ran.workspace.root)]
+    return CliRunner().invoke(cli.main, ["report", str(ran.suite), *workspace, *map(str, arguments)])
+
+
+def test_the_command_writes_files_or_to_the_terminal(once, registry, monkeypatch, tmp_path):
+    done = call(monkeypatch, once, registry)
+    assert done.exit_code == 0, done.output
+    assert (once.workspace.run("line") / "report.html").read_text().startswith("<!doctype html>")
+    assert call(monkeypatch, once, registry, "--format", "md").output.startswith("# line\n")
+    done = call(monkeypatch, once, registry, "--format", "latex", "--to", tmp_path / "table.tex")
+    assert "5 trials" in done.output
+    assert r"\toprule" in (tmp_path / "table.tex").read_text()
+
+
+def test_nothing_to_report_is_said_and_exits_2(tmp_path, registry, monkeypatch):
+    ran = Ran(tmp_path, registry, PLAIN, execute=False)
+    done = call(monkeypatch, ran, registry)
+    assert done.exit_code == 2
+    assert "nothing to report: line/truth/r0 has not been run" in done.output
+    assert f"nsbench run {ran.suite}" in done.output
+
+
+def test_the_charts_name_nothing_of_one_domain():
+    for path in Path(nsbench.report.__file__).parent.glob("*.*"):
+        assert not re.search(r"\b(rho|area|crystal|snow)\b", path.read_text()), path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; where there is none, tests that need it are skipped and say so."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium found (chromium, chromium-browser or google-chrome on the PATH)")
+    with sync.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_works_in_a_browser(once, browser, tmp_path, width):
+    """No error, no request, no sideways scrolling; the frames move, the legend hides, crystals are drawn."""
+    path = tmp_path / "report.html"
+    path.write_text(once.page(), encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    faults, asked = [], []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_selector(".gallery[data-ready]")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert asked == [path.as_uri()]
+
+    pixels = "k => [...document.querySelectorAll('canvas')[k].getContext('2d').getImageData(0, 0, 168, 21).data].join()"
+    final = page.evaluate(pixels, 0)
+    page.eval_on_selector("input[type=range]", "e => { e.value = 0; e.dispatchEvent(new Event('input')); }")
+    assert page.inner_text("output") == "frame 0 of 6"
+    assert page.evaluate(pixels, 0) != final
+    assert page.evaluate(pixels, 0) == page.evaluate(pixels, 1)  # truth and simulator start alike
+    page.click(".player button")
+    page.wait_for_selector("output:text-is('frame 6 of 6')")
+    assert page.evaluate(pixels, 0) == final
+
+    dots = page.locator("svg path.truth").first
+    assert dots.is_visible()
+    page.click("button[data-series=truth]")
+    assert not dots.is_visible()
+    assert faults == []
+    page.close()
+
+
+@pytest.mark.slow
+def test_a_thousand_trials_are_reported_in_five_seconds_and_five_megabytes(tmp_path):
+    import sys
+
+    sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+    import report
+
+    found = report.measure(tmp_path, report.make_workspace(tmp_path, simulators=250, replicates=4))
+    assert found.seconds <= 5
+    assert found.size <= 5_000_000
