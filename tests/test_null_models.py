@@ -116,18 +116,16 @@ def test_the_table_finds_the_rate_of_sites_that_do_not_look_at_their_neighbours(
 
 def test_the_table_finds_a_rule_that_does_look_at_them(tmp_path):
     """A site attaches with probability (attached neighbours) / 5."""
-    rng, arrival = generator(), np.full((500, 6, 6), -1, np.int32)
-    arrival[:, 2, 2] = 0
-    for t in range(1, 5):
-        p = attached_neighbours(arrival >= 0, "square") / 5
-        arrival[(arrival < 0) & (rng.random(arrival.shape) < p)] = t
-    facts = replace(domain(6, growth=True))
-    truth = GrowthTrajectories(np.full((500, 1), 0.5), np.full(500, 5, np.int32), facts, arrival)
+    rng = generator()
+    before = rng.random((2000, 6, 6)) < 0.4
+    attaches = rng.random(before.shape) < attached_neighbours(before, "square") / 5
+    arrival = np.where(before, 0, np.where(attaches, 1, -1)).astype(np.int32)
+    truth = GrowthTrajectories(np.full((2000, 1), 0.5), np.full(2000, 2, np.int32), domain(6, growth=True), arrival)
     simulator = nsbench.load("simulator", "frozen-neighbour", bins=1)
     simulator.fit(truth, truth, context(tmp_path))
-    np.testing.assert_allclose(simulator.table[0], np.arange(5) / 5, atol=0.05)
-    grown = simulator.rollout(truth.start(), 4, generator(5))
-    assert grown.final().sum() / 500 == pytest.approx(truth.final().sum() / 500, rel=0.05)
+    np.testing.assert_allclose(simulator.table[0], np.arange(5) / 5, atol=0.03)
+    grown = simulator.rollout(truth.start(), 1, generator(5))
+    assert grown.final().sum() / 2000 == pytest.approx(truth.final().sum() / 2000, rel=0.01)
 
 
 def test_nothing_that_was_never_seen_is_impossible_or_certain(tmp_path):
@@ -188,7 +186,7 @@ def test_the_automaton_sees_as_far_as_its_updates_and_no_farther():
     x[1, 0, 7, 7] = 1
     with torch.no_grad():
         here, there = model.site_logits(x, torch.zeros(2, 1))
-    differs = (here != there)[0]
+    differs = ((here - there).abs() > 1e-5)[0]
     i, j = torch.meshgrid(torch.arange(15), torch.arange(15), indexing="ij")
     distance = torch.maximum((i - 7).abs(), (j - 7).abs())
     assert not differs[distance > 3].any()
