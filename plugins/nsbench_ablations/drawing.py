@@ -13,7 +13,7 @@ class DrawnSites(Simulator):
     _conditions: Conditions = Conditions(decode="sample")
 
     @property
-    def conditions(self) -> Conditions:  # type: ignore[override]
+    def conditions(self) -> Conditions:
         return self._conditions
 
     @conditions.setter
