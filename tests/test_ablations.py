@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,17 @@ def test_standard_sampling_is_cgne_but_that_sites_may_melt(cgne, crystals):
     assert (np.diff(free.values, axis=1) < 0).any()
     x, first = start.frame(0), free.frame(1)  # the same draws: but for the seed, the first frames agree
     np.testing.assert_array_equal(np.where(x > 0.5, 1, first), frozen.frame(1))
+
+
+def test_states_that_may_melt_end_where_the_stop_rule_says(cgne, crystals):
+    start, own = crystals[1].start(), loaded("cgne-standard-sampling", cgne[1])
+    own.conditions = Conditions(decode="sample")
+    early = replace(start, domain=replace(start.domain, stop_margin=13))
+    rollouts = own.rollout(early, 6, np.random.default_rng(0))
+    np.testing.assert_array_equal(rollouts.lengths, rollouts.stopped().lengths)
+    held = (rollouts.final()[:, 0, early.domain.stop_sites()] > 0.5).any(axis=1)
+    assert held[rollouts.lengths < 7].all()
+    assert rollouts.lengths.min() < 7
 
 
 def test_the_likelihood_of_standard_sampling_has_attached_sites_too(cgne, crystals):

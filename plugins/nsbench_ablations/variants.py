@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 from pydantic import BaseModel
 
+from nsbench.trajectories import Trajectories
 from nsbench_ablations import params as parameters
 from nsbench_ablations.drawing import DrawnSites
 from nsbench_ablations.params import Fixed
+from nsbench_ablations.stepwise import frame_by_frame
 from nsbench_cgne.params import CGNEParams
 from nsbench_cgne.simulator import CGNE
 
@@ -20,6 +23,11 @@ class Variant(CGNE):
 
     def __init__(self, params: BaseModel) -> None:
         super().__init__(CGNEParams.model_validate(params.model_dump() | self.fixed))
+
+    def rollout(self, start: Trajectories, steps: int, rng: np.random.Generator) -> Trajectories:
+        if self.params.frozen_state:
+            return super().rollout(start, steps, rng)
+        return frame_by_frame(super().rollout, start, steps, rng)
 
 
 class NoDropout(Variant):
