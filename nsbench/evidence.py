@@ -1,4 +1,4 @@
-"""What a simulator does on the test cases: rollouts, likelihoods, costs. The fair protocol lives here.
+"""What a simulator does on the test cases: rollouts, likelihoods, latents, costs. The fair protocol lives here.
 
 Every simulator meets the same cases in the same batches; what it takes is measured in turn with the
 ground truth, batch by batch, on the same device and threads; rollouts end by the same rule and horizon.
@@ -14,7 +14,9 @@ from statistics import median
 import numpy as np
 import psutil
 
-from nsbench.components import Conditions, Cost, Evidence, Likelihood, Simulator
+from nsbench.components import Conditions, Cost, Likelihood, Simulator
+from nsbench.latents import ProbedEvidence
+from nsbench.probing import latent_use
 from nsbench.protocol import Bounds, Protocol
 from nsbench.trajectories import Trajectories
 
@@ -44,14 +46,14 @@ def collect(
     threads: int,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Evidence:
+) -> ProbedEvidence:
     """Simulate and judge the test cases (framed trajectories).
 
     truth: the ground truth's simulator, timed in turn; None where there is none. jobs: how many trials the
     run has going at once. progress: trajectories simulated, of all. Raises BrokenContract.
     """
     start = test.start().select(np.repeat(np.arange(len(test)), protocol.members))
-    rollout_rng, truth_rng, alone_rng, flop_rng, likelihood_rng = rng.spawn(5)
+    rollout_rng, truth_rng, alone_rng, flop_rng, likelihood_rng, latent_rng = rng.spawn(6)
     with PeakMemory() as memory:
         rollouts, seconds, truth_seconds = _rollouts(
             simulator, truth, start, protocol, rollout_rng, truth_rng, progress
@@ -71,7 +73,7 @@ def collect(
         peak_bytes=memory.peak,
         jobs=jobs,
     )
-    return Evidence(rollouts, protocol.members, cost, likelihood)
+    return ProbedEvidence(rollouts, protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng))
 
 
 def _rollouts(

@@ -37,6 +37,7 @@ from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, Notice, Stage, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
 from nsbench.journal import Journal
+from nsbench.latents import LatentUse, ProbedEvidence
 from nsbench.locks import held, is_held
 from nsbench.nulls import null_evidence
 from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
@@ -314,6 +315,8 @@ def _simulate(
             arrays["latents"] = evidence.likelihood.latents
         np.savez(draft.folder / "likelihood.npz", nats=evidence.likelihood.nats, **arrays)
         draft.facts["likelihood"] = evidence.likelihood.kind
+    if evidence.latent_use is not None:
+        np.savez(draft.folder / "latents.npz", **vars(evidence.latent_use))
 
 
 def ground_truth(bench: Bench, trial: Trial) -> Simulator | None:
@@ -340,7 +343,12 @@ def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
             bounds = {int(n.removeprefix("bound_")): arrays[n] for n in arrays.files if n.startswith("bound_")}
             latents = arrays["latents"] if "latents" in arrays.files else None
             likelihood = Likelihood(kind, arrays["nats"], bounds, latents)
-    return Evidence(
+    latent_use = None
+    if (folder / "latents.npz").exists():
+        with np.load(folder / "latents.npz", allow_pickle=False) as arrays:
+            latent_use = LatentUse(**{name: arrays[name] for name in arrays.files})
+    return ProbedEvidence(
+        latent_use=latent_use,
         rollouts=read_trajectories(folder / "rollouts.h5", domain),
         members=artifact.manifest["fields"]["protocol"]["members"],
         cost=Cost(**json.loads((folder / "cost.json").read_text(encoding="utf-8"))),

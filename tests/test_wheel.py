@@ -13,6 +13,7 @@ METRICS = [
     "arrival_error",
     "autocorrelation",
     "brier",
+    "conditioning",
     "coverage",
     "crps",
     "divergence",
@@ -22,7 +23,12 @@ METRICS = [
     "fid",
     "frechet_descriptors",
     "growth_rate",
+    "identity_collapse",
+    "latent_neglect",
+    "melting",
     "mmd",
+    "orphans",
+    "posterior_collapse",
     "rank_histogram",
     "reliability",
     "sliced_wasserstein",
@@ -31,6 +37,24 @@ METRICS = [
     "ssim",
     "variogram_score",
     "wall_clock",
+]
+
+SIMULATORS = [
+    "bernoulli-unet",
+    "cgne",
+    "cgne-bernoulli-sampling",
+    "cgne-no-annealing",
+    "cgne-no-dropout",
+    "cgne-no-regressor",
+    "cgne-no-unrolling",
+    "cgne-standard-sampling",
+    "cgne-unconditional-prior",
+    "cgne-vector-z",
+    "frozen-neighbour",
+    "lca",
+    "persistence",
+    "pns",
+    "stochastic-nca",
 ]
 
 LIST = """
@@ -68,9 +92,7 @@ def test_a_wheel_loads_every_component_without_the_checkout(tmp_path):
     assert done.stdout.splitlines() == [
         "dataset lca",
         "dataset trajectories",
-        "simulator cgne",
-        "simulator lca",
-        "simulator pns",
+        *(f"simulator {name}" for name in SIMULATORS),
         *(f"metric {name}" for name in METRICS),
         "format cgne",
         "format npz",

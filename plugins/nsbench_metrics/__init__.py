@@ -1,4 +1,7 @@
-"""Metrics: those of the paper, proper scores, calibration, distances, pictures, trajectories. docs/metrics.md."""
+"""Metrics: those of the paper, proper scores, calibration, distances, pictures, trajectories; diagnostics.
+
+docs/metrics.md, docs/ablations.md.
+"""
 
 from nsbench import hookimpl
 from nsbench.components import MetricSpec
@@ -112,10 +115,45 @@ _METRICS = {
 }
 """Name -> class, parameters, summary. Nothing is imported before it is used."""
 
+_DIAGNOSTICS = {
+    "posterior_collapse": (
+        "latent_use:PosteriorCollapse",
+        "PosteriorCollapseParams",
+        "diagnostic: KL of the posterior from the prior, share of active latents",
+    ),
+    "latent_neglect": (
+        "latent_use:LatentNeglect",
+        "LatentNeglectParams",
+        "diagnostic: sites that decide otherwise when z is drawn again",
+    ),
+    "identity_collapse": (
+        "deadlock:IdentityCollapse",
+        "IdentityCollapseParams",
+        "diagnostic: transitions in which nothing attaches, rollouts that are deadlocked",
+    ),
+    "melting": (
+        "physics:Melting",
+        "PhysicsParams",
+        "diagnostic: attached sites that melt",
+    ),
+    "orphans": (
+        "physics:Orphans",
+        "PhysicsParams",
+        "diagnostic: sites that attach to nothing",
+    ),
+    "conditioning": (
+        "conditioning:Conditioning",
+        "ConditioningParams",
+        "diagnostic: does the final area follow the parameter as the truth's does?",
+    ),
+}
+"""The same of the diagnostics, whose parameters are in a module of their own."""
+
 
 @hookimpl
 def nsbench_metrics() -> list[MetricSpec]:
     return [
-        MetricSpec(name, f"nsbench_metrics.{target}", f"nsbench_metrics.params:{params}", summary)
-        for name, (target, params, summary) in _METRICS.items()
+        MetricSpec(name, f"nsbench_metrics.{target}", f"nsbench_metrics.{module}:{params}", summary)
+        for module, metrics in (("params", _METRICS), ("diagnostic_params", _DIAGNOSTICS))
+        for name, (target, params, summary) in metrics.items()
     ]

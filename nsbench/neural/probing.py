@@ -1,0 +1,83 @@
+"""What the latents of a network of growth do: asked through its prior, posterior and decoder."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nsbench.components import Simulator
+from nsbench.latents import LatentUse
+from nsbench.neural.devices import autocast, device_of
+from nsbench.neural.gaussian import kl_divergence
+from nsbench.neural.model import LatentGrowth
+from nsbench.neural.randomness import draw_seed, generator
+from nsbench.neural.simulator import DECODED_SITES, NeuralSimulator
+
+
+class Answers(NamedTuple):
+    """Of one batch: kl and shift of each latent [b, d]; changes of each transition, float64[b]."""
+
+    kl: Tensor
+    shift: Tensor
+    redrawn: Tensor
+    redrawn_probability: Tensor
+    shuffled: Tensor
+    shuffled_probability: Tensor
+
+
+def neural_latent_use(
+    simulator: Simulator,
+    x: NDArray[np.float32],
+    x_next: NDArray[np.float32],
+    params: NDArray[np.float64],
+    trajectory: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> LatentUse | None:
+    """See ``nsbench.probing``; None for what is not a NeuralSimulator with a LatentGrowth model."""
+    if not isinstance(simulator, NeuralSimulator) or simulator.network is None:
+        return None
+    device, noise = device_of(simulator.conditions), generator(device_of(simulator.conditions), draw_seed(rng))
+    network = simulator.network.to(device).eval()
+    model = network.model
+    if not isinstance(model, LatentGrowth):
+        return None
+    parts = []
+    with torch.inference_mode(), autocast(simulator.conditions):
+        for some in np.array_split(np.arange(len(x)), -(-len(x) * x[0].size // DECODED_SITES)):
+            given = torch.from_numpy(params[some][:, list(simulator.columns)])
+            y = network.standardise(given.to(device, torch.float32))
+            before, after = (torch.from_numpy(states[some]).to(device) for states in (x, x_next))
+            parts.append(asked(model, before, after, y, noise))
+    answers = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in Answers._fields}
+    return LatentUse(
+        trajectory=trajectory,
+        kl=answers["kl"].sum(axis=1),
+        latents=answers["kl"].mean(axis=0),
+        spread=answers["shift"].var(axis=0),
+        changed=np.abs(x_next - x).sum(axis=(1, 2, 3), dtype=np.float64),
+        **{name: answers[name] for name in Answers._fields[2:]},
+    )
+
+
+def asked(model: LatentGrowth[Any], x: Tensor, x_next: Tensor, y: Tensor, noise: torch.Generator) -> Answers:
+    """What the latents of b transitions do; a transition's z is shuffled to the next one."""
+    context = model.context(x, y)
+    prior, posterior = model.prior(context), model.posterior(context, x_next)
+    z = prior.sample(noise)
+    logits = model.decode(context, z)
+    free = 1 - x if model.frozen else torch.ones_like(x)
+    redrawn = changes(logits, model.decode(context, prior.sample(noise)), free)
+    shuffled = changes(logits, model.decode(context, z.roll(1, 0)), free)
+    shift = (posterior.mean - prior.mean) / prior.scale
+    return Answers(kl_divergence(posterior, prior).flatten(1).double(), shift.flatten(1).double(), *redrawn, *shuffled)
+
+
+def changes(logits: Tensor, others: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+    """(sites whose likelier state differs, Σ |π − π'|) over free sites, each float64[b]."""
+    sites = ((logits > 0) != (others > 0)) * free
+    probability = (torch.sigmoid(logits.float()) - torch.sigmoid(others.float())).abs() * free
+    return sites.double().flatten(1).sum(1), probability.double().flatten(1).sum(1)

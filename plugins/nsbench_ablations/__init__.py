@@ -1,0 +1,59 @@
+"""Variants of CGNE that differ from it in one thing, and null models. docs/ablations.md."""
+
+from nsbench import hookimpl
+from nsbench.components import SimulatorSpec
+
+_VARIANTS = {
+    "cgne-no-dropout": ("NoDropout", "the decoder always sees x"),
+    "cgne-standard-sampling": ("StandardSampling", "what is decoded replaces the state, attached sites may melt"),
+    "cgne-unconditional-prior": ("UnconditionalPrior", "z is standard normal, whatever x and y"),
+    "cgne-no-regressor": ("NoRegressor", "nothing regresses y from z"),
+    "cgne-no-annealing": ("NoAnnealing", "the KL weighs as much from the start"),
+    "cgne-no-unrolling": ("NoUnrolling", "trained on single steps"),
+    "cgne-vector-z": ("VectorZ", "one vector of latents instead of a lattice"),
+    "cgne-bernoulli-sampling": ("BernoulliSampling", "each site is drawn, whatever the protocol's decoding"),
+}
+"""Name -> class, the one thing that differs from "cgne". Parameters: the class's name and "Params"."""
+
+_NULLS = {
+    "persistence": ("persistence:Persistence", None, "nothing grows"),
+    "frozen-neighbour": (
+        "frozen_neighbour:FrozenNeighbour",
+        "FrozenNeighbourParams",
+        "a table of probabilities by attached neighbours and conditioning parameter; exact likelihood",
+    ),
+    "bernoulli-unet": (
+        "bernoulli_unet:BernoulliUNet",
+        "BernoulliUNetParams",
+        "CGNE's decoder with y and without z: independent sites; exact likelihood",
+    ),
+    "stochastic-nca": (
+        "stochastic_nca:StochasticNCA",
+        "StochasticNCAParams",
+        "a neural cellular automaton whose sites are drawn independently; exact likelihood",
+    ),
+}
+"""Name -> class, parameters, summary."""
+
+
+@hookimpl
+def nsbench_simulators() -> list[SimulatorSpec]:
+    variants = [
+        SimulatorSpec(
+            name,
+            f"nsbench_ablations.{'vector_z' if cls == 'VectorZ' else 'variants'}:{cls}",
+            f"nsbench_ablations.params:{cls}Params",
+            f"CGNE, but {difference}",
+        )
+        for name, (cls, difference) in _VARIANTS.items()
+    ]
+    nulls = [
+        SimulatorSpec(
+            name,
+            f"nsbench_ablations.{target}",
+            params and f"nsbench_ablations.null_params:{params}",
+            f"null model: {summary}",
+        )
+        for name, (target, params, summary) in _NULLS.items()
+    ]
+    return variants + nulls

@@ -1,0 +1,21 @@
+"""Simulators whose sites are always drawn, whatever decoding the protocol asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nsbench.components import Conditions, Simulator
+
+
+class DrawnSites(Simulator):
+    """A simulator for which ``decode`` is "sample" under all conditions."""
+
+    _conditions: Conditions = Conditions(decode="sample")
+
+    @property
+    def conditions(self) -> Conditions:
+        return self._conditions
+
+    @conditions.setter
+    def conditions(self, given: Conditions) -> None:
+        self._conditions = replace(given, decode="sample")

@@ -1,0 +1,54 @@
+"""A stochastic neural cellular automaton: one small local rule, applied several times, then a draw at each site.
+
+After Mordvintsev, Randazzo, Niklasson & Levin 2020, "Growing Neural Cellular Automata", Distill,
+doi 10.23915/distill.00023. There the randomness is in which sites update; here the updates within a step are
+deterministic and the step ends with a draw, so that the likelihood of the next state is exact.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nsbench.neural.layers import beside, broadcast, perceptron
+from nsbench.neural.simulator import NeuralSimulator
+from nsbench_ablations.drawing import DrawnSites
+from nsbench_ablations.factorised import FactorisedGrowth
+from nsbench_ablations.null_params import StochasticNCAParams
+
+
+class NCAModel(FactorisedGrowth):
+    """h = 0, then `updates` times h ← h + U·gelu(3×3 convolution of (h, x, y)); logit = L·h.
+
+    The same rule at every site and in every update; no normalisation over the lattice, so that a site knows of
+    nothing that is farther away than `updates` sites.
+    """
+
+    def __init__(self, params: StochasticNCAParams, inputs: int) -> None:
+        super().__init__()
+        self.updates, self.channels = params.updates, params.channels
+        self.embed = perceptron([inputs, params.embedding_width, params.embedding])
+        self.perceive = nn.Conv2d(params.channels + 1 + params.embedding, params.hidden, 3, padding=1)
+        self.update = nn.Conv2d(params.hidden, params.channels, 1)
+        self.logit = nn.Conv2d(params.channels, 1, 1)
+        # Otherwise gradients of some bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def site_logits(self, x: Tensor, y: Tensor) -> Tensor:
+        given = beside(x, broadcast(self.embed(y), like=x))
+        h = x.new_zeros(len(x), self.channels, *x.shape[-2:])
+        for _ in range(self.updates):
+            h = h + self.update(F.gelu(self.perceive(beside(h, given))))
+        logits: Tensor = self.logit(h)
+        return logits
+
+
+class StochasticNCA(DrawnSites, NeuralSimulator):
+    """A local rule and independent draws. Sites are always drawn: thresholded it would be deterministic."""
+
+    likelihood = "exact"
+    params: StochasticNCAParams
+
+    def build(self, inputs: int) -> NCAModel:
+        return NCAModel(self.params, inputs)
