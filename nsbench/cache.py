@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from nsbench.board import stage_keys
 from nsbench.events import Stage
 from nsbench.files import NoLocks, locked
 from nsbench.plan import Plan
 from nsbench.results import UnreadableResults, load
-from nsbench.board import stage_keys
 from nsbench.store import MANIFEST, STAGES, Damaged, Key, read_manifest, verified_manifest
 from nsbench.workspace import Workspace
 
