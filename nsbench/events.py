@@ -21,7 +21,7 @@ class Event:
 class RunStarted(Event):
     """The run of a suite begins.
 
-    trials: their identities, in the order in which they will run. pending: key -> stage of each artifact
+    trials: their identities, in the order of the suite. pending: key -> stage of each artifact
     that is not in the store yet.
     """
 
@@ -38,7 +38,10 @@ class TrialStarted(Event):
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """An artifact is being made. what: the artifact in words, e.g. "train data of snow32"."""
+    """An artifact is being made. what: the artifact in words, e.g. "train data of snow32".
+
+    trial: whose it is; for data and for null models the name of the job that makes it.
+    """
 
     trial: str
     stage: Stage

@@ -124,7 +124,7 @@ def workers(run: int) -> list[psutil.Process]:
 def kill_the_run(place: Place, process: subprocess.Popen[str], chance: random.Random) -> bool:
     time.sleep(chance.uniform(0.3, 2.5))
     process.kill()
-    return True
+    return process.wait() != 0
 
 
 def kill_a_worker(place: Place, process: subprocess.Popen[str], chance: random.Random) -> bool:
@@ -153,14 +153,15 @@ def kill_the_writer(place: Place, process: subprocess.Popen[str], chance: random
 def interrupt(place: Place, process: subprocess.Popen[str], chance: random.Random) -> bool:
     time.sleep(chance.uniform(0.8, 2.0))
     process.send_signal(chance.choice([signal.SIGINT, signal.SIGTERM]))
-    return True
+    return process.wait() == 130
 
 
 def flip_a_bit(place: Place, process: subprocess.Popen[str], chance: random.Random) -> bool:
     """In an artifact that is there already."""
     time.sleep(chance.uniform(0.5, 2.0))
     process.kill()
-    process.wait()
+    if process.wait() == 0:
+        return False  # it was through already
     files = sorted(p for p in (place.root / "store").glob("[dems]*/*/*") if p.is_file() and p.parts[-3] != "damaged")
     files = [path for path in files if path.parent.parent.name in ("data", "model", "evidence", "score")]
     if not files:
@@ -175,7 +176,8 @@ def flip_a_bit(place: Place, process: subprocess.Popen[str], chance: random.Rand
 def tear_the_results(place: Place, process: subprocess.Popen[str], chance: random.Random) -> bool:
     time.sleep(chance.uniform(1.0, 2.5))
     process.kill()
-    process.wait()
+    if process.wait() == 0:
+        return False
     path = place.root / "runs" / "chaos" / "results.jsonl"
     if not path.exists() or not path.stat().st_size:
         return False
@@ -221,7 +223,16 @@ def small_disk(tmp_path):
         mount("-t", "tmpfs", "-o", "size=64m", "tmpfs")
     except (subprocess.CalledProcessError, FileNotFoundError):
         pytest.skip("needs to mount a tmpfs")
-    yield folder, lambda options: mount("-o", f"remount,{options}")
+
+    def remount(options: str) -> None:
+        """Read-only only when nobody writes any more: workers that were just killed may take a moment."""
+        for _ in range(50):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                return mount("-o", f"remount,{options}")
+            time.sleep(0.1)
+        raise AssertionError(f"remount,{options} is refused")
+
+    yield folder, remount
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 

@@ -209,7 +209,7 @@ def artifacts(job: Job) -> list[Key]:
         case DataWork(data, splits):
             return [data.keys[split] for split in splits]
         case TrialWork(trial, scores):
-            data = [trial.fit_data.keys["train"], trial.fit_data.keys["val"], trial.data.keys["test"]]
-            return [*data, trial.model, trial.evidence, *(metric.key for metric in scores)]
+            made_from = [trial.fit_data.keys["train"], trial.fit_data.keys["val"], trial.data.keys["test"]]
+            return [*made_from, trial.model, trial.evidence, *(metric.key for metric in scores)]
         case NullWork(null, scores):
             return [null.data.keys["test"], *(metric.key for metric in scores)]
