@@ -124,6 +124,7 @@ class _Planner:
         self.suite = suite
         self.registry = registry
         self.packages = registry.packages()
+        self.sources: dict[str, tuple[str, dict[str, str]]] = {}
         device = resolve_device(suite.compute.device)
         self.conditions = Conditions(
             device=device,
@@ -164,7 +165,7 @@ class _Planner:
     def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
         """In the keys of its scores, how a null model is made stands for the evidence."""
         protocol = self.suite.protocol
-        source, libraries = source_digest(_NULLS, self.packages)
+        source, libraries = self._source(_NULLS)
         seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
         made: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
         made |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
@@ -173,8 +174,14 @@ class _Planner:
         )
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
-        source, libraries = source_digest(self.registry.spec(kind, name).target, self.packages)
+        source, libraries = self._source(self.registry.spec(kind, name).target)
         return Part(kind, name, dict(params), source, libraries)
+
+    def _source(self, target: str) -> tuple[str, dict[str, str]]:
+        """The digest of the code behind a target, read once a plan."""
+        if target not in self.sources:
+            self.sources[target] = source_digest(target, self.packages)
+        return self.sources[target]
 
     def _data(self, use: DatasetUse) -> DataPlan:
         part = self._part("dataset", use.use, use.params)
@@ -230,7 +237,7 @@ class _Planner:
                 "test": data.keys["test"].digest,
                 "protocol": protocol,
                 "threads": suite.compute.threads,
-                "source": source_digest(_COLLECTING, self.packages)[0],
+                "source": self._source(_COLLECTING)[0],
                 "seed": simulate_seed,
             },
         )
