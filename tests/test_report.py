@@ -34,6 +34,7 @@ from nsbench.report.page import to_html
 from nsbench.report.summary import Cell, summarise
 from nsbench.report.svg import Axis, Series, axis, chart
 from nsbench.report.ties import Candidate, tied_with_best
+from nsbench.results import ScoreRow
 from nsbench.table import notes
 from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
 
@@ -240,6 +241,18 @@ def test_without_pairs_overlapping_intervals_are_ties():
     some = [candidate("a", 1.0, (0.5, 1.5)), candidate("b", 1.4, (1.2, 1.6)), candidate("c", 2.0, (1.8, 2.2))]
     assert tied_with_best(some, "min", None) == {"a", "b"}
     assert tied_with_best(some, "max", None) == {"c"}
+
+
+def test_among_many_those_that_are_far_from_the_best_need_no_pairs():
+    """Nothing is read of them, and nobody far off is marked."""
+    row = ScoreRow("m", "sites", "min", 0.0, (-0.1, 0.1))
+    known = {0: (None, row)}
+    near, far = (
+        Candidate("near", 1.1, (1.0, 1.2), {}),
+        [Candidate(str(k), 2.0 + k, (1.9, 2.1), known) for k in range(30)],
+    )
+    best = Candidate("best", 1.0, (0.9, 1.1), known)
+    assert tied_with_best([best, near, *far], "min", None) == {"best", "near"}
 
 
 def test_where_no_error_is_known_nobody_is_best():

@@ -17,6 +17,9 @@ from nsbench.statistics import Interval, bootstrap_means, holm, p_values
 
 LEVEL = 0.05
 
+MANY = 20
+"""Candidates beyond which those that are far from the best are not read: see `_far`."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -34,11 +37,13 @@ def tied_with_best(candidates: Sequence[Candidate], direction: Literal["min", "m
     Tied is whose paired difference from the best, over test cases and replicates, is not significant at 5 %
     after Holm's correction over candidates, or has an interval that holds 0; where there are no pairs, whose
     interval overlaps the best one's, or is not known. Nobody is named where there is nobody to compare with, or
-    nothing is known of anybody's error.
+    nothing is known of anybody's error. Among many candidates, those that are far from the best are not tied.
     """
     sign = 1 if direction == "min" else -1
     best = min(candidates, key=lambda c: sign * c.value)
     others = [c for c in candidates if c is not best]
+    if len(others) > MANY:
+        others = [c for c in others if not _far(best, c)]
     units = _Units(reader)
     paired: dict[tuple[int, ...], list[Candidate]] = {}
     tied = {best.name}
@@ -57,6 +62,25 @@ def tied_with_best(candidates: Sequence[Candidate], direction: Literal["min", "m
         if p is None or p >= LEVEL or holds_zero:
             tied.add(candidate.name)
     return tied
+
+
+def _far(best: Candidate, other: Candidate) -> bool:
+    """Whether they differ by more than twice all of their intervals' half-widths together.
+
+    Those over test cases and, of several replicates, over replicates. Two independent scores would differ by that
+    less often than once in 10,000 times; that pairs would see no difference there is as good as excluded.
+    """
+    widths = [_half_widths(c) for c in (best, other)]
+    return None not in widths and abs(best.value - other.value) > 2 * sum(w for w in widths if w is not None)
+
+
+def _half_widths(candidate: Candidate) -> float | None:
+    own = [score.interval for _, score in candidate.scores.values()]
+    if candidate.interval is None or any(interval is None for interval in own):
+        return None
+    over_cases = max((high - low for low, high in filter(None, own)), default=0.0) / 2
+    over_replicates = (candidate.interval[1] - candidate.interval[0]) / 2 if len(own) > 1 else 0.0
+    return over_cases + over_replicates
 
 
 def _apart(a: Candidate, b: Candidate) -> bool:
