@@ -34,8 +34,8 @@ def latent_use(simulator: Simulator, test: Trajectories, rng: np.random.Generato
     if own is not None:
         answer: LatentUse | None = own(x, x_next, params, index, rng)
         return answer
-    # Where no neural simulator has been imported this is none: a run without one does not pay for torch.
-    if "nsbench.neural.simulator" not in sys.modules:
+    # Where no model of growth has been imported this is none of them: a run without one does not pay for torch.
+    if "nsbench.neural.model" not in sys.modules:
         return None
     from nsbench.neural.probing import neural_latent_use
 

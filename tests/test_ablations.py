@@ -180,6 +180,15 @@ def test_standard_sampling_is_cgne_but_that_sites_may_melt(cgne, crystals):
     np.testing.assert_array_equal(np.where(x > 0.5, 1, first), frozen.frame(1))
 
 
+def test_bernoulli_sampling_of_states_that_may_melt_is_standard_sampling_drawn(cgne, crystals):
+    drawn = variant("cgne-bernoulli-sampling", frozen_state=False)
+    drawn.load(cgne[1])
+    own = loaded("cgne-standard-sampling", cgne[1])
+    own.conditions, drawn.conditions = Conditions(decode="sample"), Conditions(decode="mode")
+    a, b = (s.rollout(crystals[1].start(), 4, np.random.default_rng(0)).values for s in (own, drawn))
+    np.testing.assert_array_equal(a, b)
+
+
 def test_states_that_may_melt_end_where_the_stop_rule_says(cgne, crystals):
     start, own = crystals[1].start(), loaded("cgne-standard-sampling", cgne[1])
     own.conditions = Conditions(decode="sample")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nsbench.components import Simulator
+from nsbench.components import Conditions, Simulator
 from nsbench.latents import LatentUse
 from nsbench.neural.devices import autocast, device_of
 from nsbench.neural.gaussian import kl_divergence
 from nsbench.neural.model import LatentGrowth
 from nsbench.neural.randomness import draw_seed, generator
-from nsbench.neural.simulator import DECODED_SITES, NeuralSimulator
+
+DECODED_SITES = 512 * 32 * 32
+"""Sites that are decoded at once at most: bounds memory."""
 
 
 class Answers(NamedTuple):
@@ -29,6 +32,14 @@ class Answers(NamedTuple):
     shuffled_probability: Tensor
 
 
+class Neural(Protocol):
+    """What is asked of a ``NeuralSimulator``. It is not imported: evidence would depend on how networks are trained."""
+
+    network: Any
+    columns: Sequence[int]
+    conditions: Conditions
+
+
 def neural_latent_use(
     simulator: Simulator,
     x: NDArray[np.float32],
@@ -38,17 +49,16 @@ def neural_latent_use(
     rng: np.random.Generator,
 ) -> LatentUse | None:
     """See ``nsbench.probing``; None for what is not a NeuralSimulator with a LatentGrowth model."""
-    if not isinstance(simulator, NeuralSimulator) or simulator.network is None:
-        return None
-    device, noise = device_of(simulator.conditions), generator(device_of(simulator.conditions), draw_seed(rng))
-    network = simulator.network.to(device).eval()
-    model = network.model
+    model = getattr(getattr(simulator, "network", None), "model", None)
     if not isinstance(model, LatentGrowth):
         return None
+    neural = cast(Neural, simulator)
+    device = device_of(neural.conditions)
+    noise, network = generator(device, draw_seed(rng)), neural.network.to(device).eval()
     parts = []
-    with torch.inference_mode(), autocast(simulator.conditions):
+    with torch.inference_mode(), autocast(neural.conditions):
         for some in np.array_split(np.arange(len(x)), -(-len(x) * x[0].size // DECODED_SITES)):
-            given = torch.from_numpy(params[some][:, list(simulator.columns)])
+            given = torch.from_numpy(params[some][:, list(neural.columns)])
             y = network.standardise(given.to(device, torch.float32))
             before, after = (torch.from_numpy(states[some]).to(device) for states in (x, x_next))
             parts.append(asked(model, before, after, y, noise))
