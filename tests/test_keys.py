@@ -173,15 +173,10 @@ def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(regist
 def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harness(registry):
     from nsbench.source import closure
 
-<<<<<<< HEAD
     modules, _ = closure("nsbench.evidence", frozenset(registry.packages()))
-    assert modules.keys() == {f"nsbench.{name}" for name in ("evidence", "protocol", "components", "trajectories")}
-=======
-    modules, _ = _closure("nsbench.evidence", frozenset(registry.packages()))
     own = ("evidence", "protocol", "components", "trajectories", "latents", "probing")
     of_latents = ("probing", "model", "gaussian", "likelihood", "devices", "randomness")  # not how they are trained
     assert modules.keys() == {f"nsbench.{name}" for name in own} | {f"nsbench.neural.{name}" for name in of_latents}
->>>>>>> ablations
 
 
 def test_seeds_make_the_same_numbers_again_and_other_words_others():
