@@ -14,6 +14,9 @@ Status = Literal["ok", "failed", "diverged", "interrupted"]
 ANCHORS = ("floor", "noise_free", "climatology", "persistence")
 """What stands beside a score, by its name in ScoreRow."""
 
+DECLARED = "declared"
+"""The label of a score that rests on what its maker says of it, not on what was measured here."""
+
 
 @dataclass(frozen=True)
 class ScoreRow:
@@ -59,7 +62,8 @@ class TrialResult:
     """One row: what became of a trial.
 
     trial is its identity in the suite, "dataset/simulator/r0"; keys maps a stage to the key of its
-    artifact, and "score/<metric>" to those of the scores.
+    artifact, and "score/<metric>" to those of the scores. outside: its rollouts were made elsewhere; keys then
+    has "rollouts", the digest of their content, and no model.
     """
 
     trial: str
@@ -71,6 +75,7 @@ class TrialResult:
     scores: tuple[ScoreRow, ...] = ()
     seconds: float = 0.0
     error: str = ""
+    outside: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False)

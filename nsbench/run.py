@@ -7,12 +7,13 @@ import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from nsbench import results
 from nsbench.components import Diverged
 from nsbench.events import Emit, Event, Notice, RunFinished, RunStarted, Stage, TrialFinished, TrialStarted
 from nsbench.files import write_whole
-from nsbench.plan import SPLITS, NullPlan, Plan, ScorePlan, Trial
+from nsbench.plan import SPLITS, DataPlan, NullPlan, Plan, ScorePlan, Trial
 from nsbench.registry import Registry
 from nsbench.results import ScoreRow, Status, TrialResult, same_outcome
 from nsbench.stages import Bench, prepare, score, score_null
@@ -117,6 +118,17 @@ def trial_keys(trial: Trial) -> dict[str, str]:
     return keys | {f"score/{metric.name}": metric.key.digest for metric in trial.scores}
 
 
+class Scored(Protocol):
+    """What anchors need to know of a trial."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def data(self) -> DataPlan: ...
+    @property
+    def replicate(self) -> int: ...
+
+
 class AnchorScores:
     """The scores of the ground truth itself and of the null models, which stand beside everybody else's."""
 
@@ -125,7 +137,7 @@ class AnchorScores:
         self._bench = bench
         self._known: dict[str, ScoreRow | None] = {}
 
-    def beside(self, trial: Trial, metric: int, own: ScoreRow) -> ScoreRow:
+    def beside(self, trial: Scored, metric: int, own: ScoreRow) -> ScoreRow:
         """A score with those of the anchors of the same metric beside it."""
         anchors = self._plan.anchors[trial.data.name, trial.replicate]
         if not own.anchored:
@@ -145,7 +157,7 @@ class AnchorScores:
         plan = anchor.scores[metric]
         return self._once(plan, anchor.id, lambda: score(self._bench, anchor, plan))
 
-    def _null(self, trial: Trial, null: NullPlan | None, metric: int) -> float | None:
+    def _null(self, trial: Scored, null: NullPlan | None, metric: int) -> float | None:
         if null is None:
             return None
         plan = null.scores[metric]

@@ -14,7 +14,7 @@ from nsbench.registry import BrokenComponent, Registry, UnknownComponent, did_yo
 from nsbench.suite import SECTIONS, Suite, Use
 from nsbench.suite_yaml import At, Document, Fault, SuiteError, parse_value, read_document
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
 def read_suite(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> Suite:
@@ -162,14 +162,14 @@ def _check_components(
 def _check_names(suite: Suite, document: Document) -> list[Fault]:
     """Names are unique, safe as folder names, and those referred to exist."""
     faults = []
-    if not _NAME.match(suite.name):
-        faults.append(document.fault(("name",), _bad_name(suite.name)))
+    if not NAME.match(suite.name):
+        faults.append(document.fault(("name",), bad_name(suite.name)))
     datasets = [use.name for use in suite.datasets]
     for section in SECTIONS:
         names: dict[str, int] = {}
         for i, use in enumerate(getattr(suite, section)):
-            if not _NAME.match(use.name):
-                faults.append(document.fault((section, i, "as"), _bad_name(use.name)))
+            if not NAME.match(use.name):
+                faults.append(document.fault((section, i, "as"), bad_name(use.name)))
             if use.name in names:
                 first = document.place((section, names[use.name])).rpartition(":")[2]
                 faults.append(
@@ -194,7 +194,7 @@ def _check_names(suite: Suite, document: Document) -> list[Fault]:
     return faults
 
 
-def _bad_name(name: str) -> str:
+def bad_name(name: str) -> str:
     return f"names are letters, digits, '.', '_' and '-', at most 64, got {name!r:.80}"
 
 
