@@ -51,11 +51,10 @@ OUTCOME = "nsbench.outcome"
 
 _TABLE = "tables/scores.json"
 
-OUTSIDE = "rollouts made elsewhere, checked and scored here"
+IMAGES = "rollouts/frames"
+"""Under which name pictures of rollouts are logged by step."""
 
-VIEW = "nsbench"
-VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
-"""Tag of an experiment by which MLflow's interface finds the columns to show; internal to MLflow 3."""
+OUTSIDE = "rollouts made elsewhere, checked and scored here"
 
 _BATCH = 100  # MLflow takes 1000 metrics, but only 100 params or tags at once
 
@@ -183,20 +182,19 @@ def image_artifacts(name: str, step: int, png: bytes, thumbnail: bytes) -> dict[
     That function makes the names up by chance and by the clock; here the content names them, and what is logged
     twice is there once. Internal to MLflow 3.
     """
-    stem = f"images/{name}+step+{step}+timestamp+0+{UUID(bytes=sha256(png).digest()[:16])}"
+    stem = f"images/{name.replace('/', '~')}+step+{step}+timestamp+0+{UUID(bytes=sha256(png).digest()[:16])}"
     return {f"{stem}.png": png, f"{stem}+compressed.webp": thumbnail}
 
 
 def scores_table(result: TrialResult) -> dict[str, Any]:
-    """All scores as one table, in the layout that MLflow's interface shows: columns, and data row by row."""
-    words = ("metric", "unit", "label", "absent", "direction")
-    numbers = ("value", "low", "high", *ANCHORS, "skill")
+    """All scores as one table to read, in the layout that MLflow's interface shows: columns, and data row by row."""
+    plain = ("metric", "value", *ANCHORS, "skill", "unit", "direction", "label", "absent")
     rows = []
     for row in result.scores:
-        low, high = row.interval or (None, None)
-        known = {"low": low, "high": high} | {name: getattr(row, name) for name in ("value", *ANCHORS, "skill")}
-        rows.append([*(getattr(row, name) for name in words), *(known[name] for name in numbers)])
-    return {"columns": [*words, *numbers], "data": rows}
+        metric, value, *others = (getattr(row, name) for name in plain)
+        cells = [metric, value, *(row.interval or (None, None)), *others]
+        rows.append([float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in cells])
+    return {"columns": [*plain[:2], "low", "high", *plain[2:]], "data": rows}
 
 
 def describe(result: TrialResult) -> str:
@@ -214,44 +212,6 @@ def _sentence(row: ScoreRow) -> str:
     anchors = {anchor.replace("_", "-"): getattr(row, anchor) for anchor in ANCHORS}
     beside = "".join(f"; {anchor} {value:.4g}" for anchor, value in anchors.items() if value is not None)
     return f"{name}: {row.value:.4g}{interval} {row.unit}{beside}"
-
-
-def leaderboard(results: Iterable[TrialResult]) -> dict[str, Any]:
-    """What MLflow's table of runs shows: the scores and what stands beside them, a group a simulator, the best first.
-
-    Empty where there are no scores. Replicates of a simulator are averaged in its group's row.
-    """
-    listed = list(results)
-    rows = {score_name(row): row for result in listed for row in result.scores}
-    if not rows:
-        return {}
-    best = next(iter(rows.values()))
-    datasets = {result.dataset for result in listed}
-    groups = ["dataset", "simulator"] if len(datasets) > 1 else ["simulator"]
-    columns = [f"metrics.`{name}`" for row in rows.values() for name in _columns(row)]
-    if any(result.outside for result in listed):
-        columns.append("tags.`nsbench.outside`")
-    if any(result.status != "ok" for result in listed):
-        columns.append("tags.`nsbench.status`")
-    return {
-        "searchFilter": CURRENT_RUNS,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "orderByKey": f"metrics.`{score_name(best)}`",
-        "orderByAsc": best.direction == "min",
-        "selectedColumns": columns,
-        "columnOrder": columns,
-        "groupBy": {
-            "aggregateFunction": "average",
-            "groupByKeys": [{"mode": "param", "groupByData": name} for name in groups],
-        },
-    }
-
-
-def _columns(row: ScoreRow) -> list[str]:
-    """Names of the metrics that the table shows of a score."""
-    beside = [f"{score_name(row)}_{name}" for name in ("floor", "skill") if getattr(row, name) is not None]
-    return [score_name(row), *beside, *(extra_name(row, extra) for extra, _ in row.columns)]
 
 
 def outcome_digest(result: TrialResult) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nsbench.components import Evidence, Split
-from nsbench.mlflow_runs import DataSplit, Point, TrialRecord, flatten, image_artifacts
+from nsbench.mlflow_runs import IMAGES, DataSplit, Point, TrialRecord, flatten, image_artifacts
 from nsbench.outside import outside
 from nsbench.pictures import animate, by_frame, spread, still
 from nsbench.plan import SPLITS, DataPlan, Plan, ScorePlan, Trial
@@ -106,5 +106,5 @@ def _pictures(truth: Trajectories, evidence: Evidence, simulator: str) -> dict[s
         "figures/final_states.png": still(*pair, **shown),
     }
     for frame, picture in by_frame(*pair, **shown).items():
-        pictures |= image_artifacts("rollouts", frame, picture.png, picture.thumbnail)
+        pictures |= image_artifacts(IMAGES, frame, picture.png, picture.thumbnail)
     return pictures

@@ -12,19 +12,18 @@ from typing import Any
 from nsbench.events import CurvePoint, Event, RunFinished, RunStarted, StageProgress, StageStarted, TrialFinished
 from nsbench.files import locked, write_whole
 from nsbench.mlflow_runs import (
-    VIEW_TAG,
     Point,
     TrialRecord,
     connect,
     destination,
     find_run,
-    leaderboard,
     log_points,
     log_trial,
     open_run,
     outcome_digest,
     supersede,
 )
+from nsbench.mlflow_view import VIEW_TAG, leaderboard
 from nsbench.results import TrialResult
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 import toy
@@ -73,8 +75,23 @@ class Desk:
         return code
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, registry):
+    """A workspace in which the suite has been run."""
+    folder = tmp_path_factory.mktemp("finished")
+
+    def write_suite(text):
+        (folder / "suite.yaml").write_text(text)
+        return folder / "suite.yaml"
+
+    assert Desk(folder, write_suite, registry).run() == 0
+    return folder / "work space"
+
+
 @pytest.fixture
-def desk(tmp_path, write_suite, registry):
+def desk(tmp_path, write_suite, registry, finished):
+    """A desk where the suite has been run already."""
+    shutil.copytree(finished, tmp_path / "work space")
     return Desk(tmp_path, write_suite, registry)
 
 
@@ -100,7 +117,6 @@ COST = {"ms_per_trajectory": 2.5, "ms_per_trajectory_alone": 4.0, "batch": 64, "
 
 def test_the_same_rollouts_get_the_same_scores_to_the_last_bit(desk, tmp_path):
     """Those of the ground truth, which the harness made and scored, handed in as a file."""
-    desk.run()
     path = write(tmp_path / "again.h5", desk.evidence("line/truth/r0"), desk)
     assert desk.score(path, "again") == 0
     own, again = desk.rows()["line/truth/r0"], desk.rows()["line/again/r0"]
@@ -115,7 +131,6 @@ def test_the_same_rollouts_get_the_same_scores_to_the_last_bit(desk, tmp_path):
 
 
 def test_they_stand_in_the_table_marked_and_survive_another_run(desk, tmp_path):
-    desk.run()
     desk.score(write(tmp_path / "a.h5", desk.evidence("line/learner/r0"), desk), "mine")
     lines = [line for line in desk.output.splitlines() if line.startswith("|")]
     assert [line.split("|")[1].strip() for line in lines[2:5]] == ["truth", "learner", "mine †"]
@@ -131,7 +146,6 @@ def test_they_stand_in_the_table_marked_and_survive_another_run(desk, tmp_path):
 
 def test_a_metric_that_the_suite_gets_later_is_scored_by_the_next_run(desk, tmp_path):
     few = TEXT.replace("[length, ewd, elbo, wall_clock, crps]", "[length]")
-    desk.run(text=few)
     desk.score(write(tmp_path / "a.h5", desk.evidence("line/truth/r0"), desk), "mine", text=few)
     desk.run()
     row = desk.rows()["line/mine/r0"]
@@ -139,7 +153,6 @@ def test_a_metric_that_the_suite_gets_later_is_scored_by_the_next_run(desk, tmp_
 
 
 def test_rollouts_for_another_protocol_are_not_shown_and_that_is_said(desk, tmp_path):
-    desk.run()
     desk.score(write(tmp_path / "a.h5", desk.evidence("line/truth/r0"), desk), "mine")
     desk.run("protocol.horizon=4")
     assert "mine †" not in desk.output
@@ -149,15 +162,13 @@ def test_rollouts_for_another_protocol_are_not_shown_and_that_is_said(desk, tmp_
 
 
 def test_another_file_under_the_same_name_takes_its_place(desk, tmp_path):
-    desk.run()
     for trial in ("line/learner/r0", "line/truth/r0"):
         desk.score(write(tmp_path / "a.h5", desk.evidence(trial), desk), "mine")
     assert values(desk.rows()["line/mine/r0"])["ewd"] == values(desk.rows()["line/truth/r0"])["ewd"]
-    assert desk.output.count("mine †") == 2  # a row in each of the two tables
+    assert desk.output.count("mine †") == 3  # abreast, and in a row of each of the two further metrics
 
 
 def test_likelihoods_are_scored_and_declared_costs_are_ranked_with_nothing(desk, tmp_path):
-    desk.run()
     truth = desk.test_data()
     rho = truth.params[truth.transitions()[0], 0]
     heads = toy.length(truth.at(*truth.transitions())) < toy.length(
@@ -178,7 +189,6 @@ def test_likelihoods_are_scored_and_declared_costs_are_ranked_with_nothing(desk,
 
 
 def test_nothing_is_kept_of_a_file_that_is_wrong(desk, tmp_path):
-    desk.run()
     good = desk.evidence("line/truth/r0")
     path = write(tmp_path / "a.h5", good.select(slice(0, 3)), desk)
     before = sorted(desk.workspace.root.rglob("*"))
@@ -202,21 +212,18 @@ def test_a_place_that_cannot_be_is_refused(desk, tmp_path, given, message):
 
 
 def test_rollouts_that_left_the_store_are_asked_for_again(desk, tmp_path):
-    import shutil
-
     few = TEXT.replace("[length, ewd, elbo, wall_clock, crps]", "[length]")
-    desk.run(text=few)
     desk.score(write(tmp_path / "a.h5", desk.evidence("line/truth/r0"), desk), "mine", text=few)
     shutil.rmtree(desk.workspace.store / "evidence" / desk.rows()["line/mine/r0"].keys["evidence"])
     assert desk.run() == 1
     assert "its rollouts are no longer in the store: score the file again" in desk.output
 
 
-def test_mlflow_gets_a_run_like_the_others(desk, tmp_path, monkeypatch):
+def test_mlflow_gets_a_run_like_the_others(desk, tmp_path, monkeypatch, empty_database):
     from mlflow import MlflowClient
 
+    shutil.copy(empty_database, desk.workspace.root / "mlflow.db")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    desk.run()
     path = write(tmp_path / "a.h5", desk.evidence("line/learner/r0"), desk, cost=COST | {"machine": "a lab"})
     desk.score(path, "mine")
     for _ in range(2):
@@ -249,51 +256,50 @@ def example():
     return (ROOT / "docs" / "scoring.md").read_text().split("```python\n")[1].split("```")[0]
 
 
-def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simulator(tmp_path):
+def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simulator(tmp_path, monkeypatch):
     """export-cases, the program of docs/scoring.md, score: as a user types them."""
-    (tmp_path / "small.yaml").write_text(SMALL.format(root=ROOT))
-    environment = os.environ | {"NSBENCH_WORKSPACE": str(tmp_path / "w"), "COLUMNS": "200"}
+    from nsbench.cli import main
 
-    def do(*command):
-        return subprocess.run(
-            [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
+    (tmp_path / "small.yaml").write_text(SMALL.format(root=ROOT))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NSBENCH_WORKSPACE", str(tmp_path / "w"))
 
     def nsbench(*arguments):
-        code = (
-            f"import sys\nfrom nsbench.cli import main\ntry: main({list(arguments)!r})\n"
-            "except SystemExit as end: code = end.code\n"
-            "print(' '.join(sys.modules), file=open('modules', 'w'))\nsys.exit(code)"
-        )
-        return do("-c", code), set((tmp_path / "modules").read_text().split())
+        return CliRunner().invoke(main, arguments, catch_exceptions=False)
 
-    done = do("-m", "nsbench.cli", "run", "small.yaml", "--no-tracking")
-    assert done.returncode == 0, done.stderr
-    done, modules = nsbench("export-cases", "small.yaml", "--truth", "truth.h5")
-    assert done.returncode == 0, done.stderr
+    def last_row():
+        return json.loads((tmp_path / "w" / "runs" / "small" / "results.jsonl").read_text().splitlines()[-1])
+
+    assert nsbench("run", "small.yaml", "--no-tracking").exit_code == 0
+    done = nsbench("export-cases", "small.yaml", "--truth", "truth.h5")
     assert done.stdout.startswith("snow16-cases.h5: 12 cases of snow16, 2 rollouts of each wanted, at most 12 frames")
-    assert "torch" not in modules
     (tmp_path / "example.py").write_text(example())
-    done = do("-c", "import sys; sys.modules['nsbench'] = None; exec(open('example.py').read())")
-    assert done.returncode == 0, done.stderr
-    done, modules = nsbench("score", "rollouts.h5", "--suite", "small.yaml", "--as", "frontier", "--no-tracking")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "| frontier † |" in done.stdout
-    assert not modules & {"torch", "mlflow", "nsbench_cgne", "nsbench_pns", "nsbench_lca.simulator", "nsbench.neural"}
-    row = json.loads((tmp_path / "w" / "runs" / "small" / "results.jsonl").read_text().splitlines()[-1])
-    ewd = next(score for score in row["scores"] if score["metric"] == "ewd")
-    assert (row["trial"], row["outside"], row["status"]) == ("snow16/frontier/r0", True, "ok")
-    assert ewd["value"] > ewd["floor"]
-    done, _ = nsbench("export-cases", "small.yaml")
-    assert (done.returncode, done.stderr) == (2, "snow16-cases.h5: is there already; nothing is overwritten\n")
-    done, _ = nsbench("score", "truth.h5", "--suite", "small.yaml", "--as", "seer", "--no-tracking")
-    assert (done.returncode, done.stderr) == (2, "truth.h5: /lengths: must be int32[24], is [12]\n")
-    done, _ = nsbench(
-        "score", "truth.h5", "--suite", "small.yaml", "--as", "seer", "--no-tracking", "--set", "protocol.members=1"
+    without = "import sys; sys.modules['nsbench'] = None; exec(open('example.py').read())"
+    subprocess.run([sys.executable, "-c", without], check=True)
+
+    command = ["score", "rollouts.h5", "--suite", "small.yaml", "--as", "frontier", "--no-tracking"]
+    code = (
+        f"import sys\nfrom nsbench.cli import main\ntry: main({command})\n"
+        "except SystemExit as end: code = end.code\n"
+        "print('\\n' + ' '.join(sys.modules))\nsys.exit(code)"
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    row = json.loads((tmp_path / "w" / "runs" / "small" / "results.jsonl").read_text().splitlines()[-1])
-    assert row["scores"][0]["value"] == 0  # the truth is at no distance from itself
+    wide = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=wide)
+    assert "| frontier † |" in done.stdout
+    modules = done.stdout.splitlines()[-1].split()
+    banned = {"mlflow", "nsbench_lca.simulator", "nsbench_cgne.simulator", "nsbench_pns.simulator"}
+    assert [name for name in modules if name in banned or name.startswith("nsbench.neural")] == []
+    ewd = next(score for score in last_row()["scores"] if score["metric"] == "ewd")
+    assert [last_row()[key] for key in ("trial", "outside", "status")] == ["snow16/frontier/r0", True, "ok"]
+    assert ewd["value"] > ewd["floor"]
+
+    done = nsbench("export-cases", "small.yaml")
+    assert (done.exit_code, done.stderr) == (2, "snow16-cases.h5: is there already; nothing is overwritten\n")
+    seer = ["score", "truth.h5", "--suite", "small.yaml", "--as", "seer", "--no-tracking"]
+    done = nsbench(*seer)
+    assert (done.exit_code, done.stderr) == (2, "truth.h5: /lengths: must be int32[24], is [12]\n")
+    assert nsbench(*seer, "--set", "protocol.members=1").exit_code == 0
+    assert last_row()["scores"][0]["value"] == 0  # the truth is at no distance from itself
 
 
 def test_scoring_announces_what_it_makes(desk, tmp_path):
@@ -301,7 +307,6 @@ def test_scoring_announces_what_it_makes(desk, tmp_path):
     from nsbench.outside import keep, outside
     from nsbench.rollouts import read_rollouts
 
-    desk.run()
     plan, events = desk.plan(), []
     bench = make_bench(plan, desk.registry, desk.workspace, events.append)
     path = write(tmp_path / "a.h5", desk.evidence("line/truth/r0"), desk)
