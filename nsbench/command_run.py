@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 
 from nsbench.events import Event, Notice, RunFinished, TrialFinished
 from nsbench.files import write_whole
-from nsbench.outside import rescored
+from nsbench.outside import placed, rescored
 from nsbench.plan import Plan
 from nsbench.progress import progress_display
 from nsbench.records import outside_record, trial_record
@@ -57,7 +57,8 @@ def run_suite(plan: Plan, registry: Registry, root: Path, *, tracked: bool, cons
 def track_suite(plan: Plan, registry: Registry, root: Path, *, uri: str | None, console: Console) -> int:
     """Log the results that are there, once; returns 1 if MLflow could not be reached."""
     workspace, trials = Workspace(root), {trial.id for trial in plan.trials}
-    rows = [row for row in load(workspace.results(plan.suite.name)) if row.trial in trials or row.outside]
+    known = load(workspace.results(plan.suite.name))
+    rows = [row for row in known if (placed(plan, row) is not None if row.outside else row.trial in trials)]
     faults: list[Event] = []
     tracker = make_tracker(plan, registry, workspace, new_invocation(), faults.append, uri)
     for event in [*map(TrialFinished, rows), RunFinished(plan.suite.name, "", 0.0, False)]:

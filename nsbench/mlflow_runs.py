@@ -51,6 +51,13 @@ OUTCOME = "nsbench.outcome"
 
 _TABLE = "tables/scores.json"
 
+_NOTE = """\
+One run a trial of an nsbench suite: a simulator on a dataset, once. `score/<metric>` is the value; beside it stand
+`_low` and `_high` (95 %), `_floor` (the ground truth against itself, redrawn) and `_skill` (1 at the floor, 0 at the
+metric's own zero). `nsbench ui` prints the address of the leaderboard.
+"""
+"""The description of a new experiment."""
+
 IMAGES = "rollouts/frames"
 """Under which name pictures of rollouts are logged by step."""
 
@@ -246,6 +253,7 @@ def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
     if found is None:
         location = None if artifacts is None else artifacts.as_uri()
         tags = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for models, not for LLMs
+        tags["mlflow.note.content"] = _NOTE
         try:
             return str(client.create_experiment(name, artifact_location=location, tags=tags))
         except MlflowException:

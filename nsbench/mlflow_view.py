@@ -77,7 +77,7 @@ def _charts(score: str) -> dict[str, Any]:
     overview: list[dict[str, Any]] = [
         {"type": "BAR", "metricKey": score},
         {"type": "SCATTER", "xaxis": _axis(_COST), "yaxis": _axis(score)},
-        {"type": "IMAGE", "imageKeys": [IMAGES], "step": 0},
+        {"type": "IMAGE", "imageKeys": [IMAGES], "step": 0, "showRunParams": False},
     ]
     common = {"metricSectionId": _id("overview"), "deleted": False, "isGenerated": False}
     charts = [chart | common | {"uuid": _id(f"chart-{k}")} for k, chart in enumerate(overview)]

@@ -111,18 +111,24 @@ def score_outside(bench: Bench, which: Outside, anchors: AnchorScores, workspace
     return replace(row, scores=tuple(scores), seconds=time.perf_counter() - before)
 
 
+def placed(plan: Plan, row: TrialResult) -> Outside | None:
+    """What a row from outside is in the plan; None where its rollouts answer another question than the plan's."""
+    if row.dataset not in plan.data or row.replicate >= plan.suite.replicates:
+        return None
+    which = outside(plan, plan.data[row.dataset], row.simulator, row.replicate, row.keys["rollouts"])
+    return which if which.evidence.digest == row.keys["evidence"] else None
+
+
 def rescored(plan: Plan, bench: Bench, workspace: Workspace) -> tuple[list[TrialResult], list[str]]:
     """Every row from outside among the suite's results, with the scores that the suite asks for now.
 
-    And what must be said of those that have no place in it any more: their rollouts answer another question.
+    And what must be said of those that have no place in it any more.
     """
     anchors, path = AnchorScores(plan, bench), workspace.results(plan.suite.name)
     rows, notes = [], []
-    for row in results.load(path):
-        if not row.outside or row.dataset not in plan.data or row.replicate >= plan.suite.replicates:
-            continue
-        which = outside(plan, plan.data[row.dataset], row.simulator, row.replicate, row.keys["rollouts"])
-        if which.evidence.digest != row.keys["evidence"]:
+    for row in (row for row in results.load(path) if row.outside):
+        which = placed(plan, row)
+        if which is None:
             notes.append(
                 f"{row.trial}: these rollouts, made elsewhere, are of other test cases or another protocol than the "
                 "suite's now, and are not shown; score new ones"

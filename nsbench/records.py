@@ -10,7 +10,7 @@ from typing import Any
 
 from nsbench.components import Evidence, Split
 from nsbench.mlflow_runs import IMAGES, DataSplit, Point, TrialRecord, flatten, image_artifacts
-from nsbench.outside import outside
+from nsbench.outside import placed
 from nsbench.pictures import animate, by_frame, spread, still
 from nsbench.plan import SPLITS, DataPlan, Plan, ScorePlan, Trial
 from nsbench.registry import Registry
@@ -43,19 +43,20 @@ def trial_record(bench: Bench, plan: Plan, result: TrialResult, invocation: str)
 
 def outside_record(bench: Bench, plan: Plan, result: TrialResult, invocation: str) -> TrialRecord:
     """The record of rollouts that were made elsewhere."""
-    data, now = plan.data[result.dataset], time.time()
-    which = outside(plan, data, result.simulator, result.replicate, result.keys["rollouts"])
+    which, now = placed(plan, result), time.time()
+    if which is None:
+        raise ValueError(f"{result.trial} has no place in the plan")
     artifact = bench.store.find(which.evidence)
-    truth = prepare(bench, which.id, data, "test") if artifact else None
+    truth = prepare(bench, which.id, which.data, "test") if artifact else None
     evidence = read_evidence(artifact, truth.domain) if artifact and truth else None
     facts = artifact.facts if artifact else {}
     return TrialRecord(
         result=result,
         started=now - result.seconds,
         finished=now,
-        params={"sim.rollouts": which.rollouts} | flatten("data", data.part.params),
+        params={"sim.rollouts": which.rollouts} | flatten("data", which.data.part.params),
         tags=_common_tags(plan, invocation) | ({"nsbench.machine": facts["machine"]} if facts.get("machine") else {}),
-        data=(_split(data, "test"),),
+        data=(_split(which.data, "test"),),
         cost=evidence.cost if evidence and facts["declared"] else None,
         artifacts={"suite.yaml": plan.suite.to_yaml().encode()}
         | _figures(bench, which.scores)

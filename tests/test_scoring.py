@@ -25,7 +25,7 @@ from nsbench.command_score import Entry, score_file
 from nsbench.components import UnreadableData
 from nsbench.events import StageFinished
 from nsbench.mlflow_runs import metrics_of, tags_of
-from nsbench.outside import CannotScore
+from nsbench.outside import CannotScore, placed
 from nsbench.plan import make_plan
 from nsbench.run import make_bench
 from nsbench.stages import prepare
@@ -157,6 +157,7 @@ def test_rollouts_for_another_protocol_are_not_shown_and_that_is_said(desk, tmp_
     desk.run("protocol.horizon=4")
     assert "mine †" not in desk.output
     assert "line/mine/r0: these rollouts, made elsewhere, are of other test cases or another protocol" in desk.output
+    assert placed(desk.plan("protocol.horizon=4"), desk.rows()["line/mine/r0"]) is None
     desk.run()
     assert "mine †" in desk.output
 
@@ -247,6 +248,7 @@ name: small
 datasets:
   - {{use: lca, as: snow16, params: {{size: 16, sigma: 0.01, train: 24, val: 8, test: {{parameters: 6, repeats: 2}}}}}}
 simulators: [{{use: lca, as: floor}}]
+metrics: [ewd]
 protocol: {{horizon: 12, members: 2}}
 """
 
@@ -297,7 +299,7 @@ def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simul
     assert (done.exit_code, done.stderr) == (2, "snow16-cases.h5: is there already; nothing is overwritten\n")
     seer = ["score", "truth.h5", "--suite", "small.yaml", "--as", "seer", "--no-tracking"]
     done = nsbench(*seer)
-    assert (done.exit_code, done.stderr) == (2, "truth.h5: /lengths: must be int32[24], is [12]\n")
+    assert (done.exit_code, done.stderr) == (2, "truth.h5: /params: must be float64[24, 8], is [12, 8]\n")
     assert nsbench(*seer, "--set", "protocol.members=1").exit_code == 0
     assert last_row()["scores"][0]["value"] == 0  # the truth is at no distance from itself
 
