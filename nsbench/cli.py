@@ -251,6 +251,61 @@ def plugins() -> None:
     _print_table(["plugin", "from", "provides", "state"], rows)
 
 
+@main.command("export-cases")
+@_suite
+@_overrides
+@_workspace
+@click.option("--dataset", metavar="NAME", help="Which of the suite's datasets, where there are several.")
+@click.option("--to", type=click.Path(path_type=Path), help="A new file; DATASET-cases.h5 if not given.")
+@click.option("--truth", type=click.Path(path_type=Path), help="A new file for what really happened, to judge by.")
+def export_cases(
+    suite: Path, overrides: tuple[str, ...], workspace: Path, dataset: str | None, to: Path | None, truth: Path | None
+) -> None:
+    """Write the test cases' start states and parameters, for simulators that run elsewhere."""
+    from nsbench import command_cases
+    from nsbench.outside import CannotScore
+
+    planned, registry = _plan(suite, overrides)
+    root, console = workspace.resolve(), _console()
+    try:
+        command_cases.export_cases(planned, registry, root, dataset=dataset, to=to, truth=truth, console=console)
+    except CannotScore as error:
+        _fail(str(error))
+
+
+@main.command()
+@click.argument("rollouts", type=click.Path(path_type=Path))
+@click.option("--suite", required=True, type=click.Path(path_type=Path), help="The suite whose test cases these are.")
+@click.option("--as", "name", required=True, metavar="NAME", help="What the rollouts' simulator is called in tables.")
+@click.option("--dataset", metavar="NAME", help="Which of the suite's datasets, where there are several.")
+@click.option("--replicate", default=0, show_default=True, help="Which fit of the simulator these rollouts are of.")
+@_overrides
+@_workspace
+@click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
+def score(
+    rollouts: Path,
+    suite: Path,
+    name: str,
+    dataset: str | None,
+    replicate: int,
+    overrides: tuple[str, ...],
+    workspace: Path,
+    no_tracking: bool,
+) -> None:
+    """Score ROLLOUTS that were made elsewhere, beside a suite's simulators."""
+    from nsbench.command_score import Entry, score_file
+    from nsbench.components import UnreadableData
+    from nsbench.outside import CannotScore
+    from nsbench.results import UnreadableResults
+
+    planned, registry = _plan(suite, overrides)
+    root, tracked, at = workspace.resolve(), not no_tracking, Entry(name, dataset, replicate)
+    try:
+        sys.exit(score_file(planned, registry, root, rollouts, at, tracked=tracked, console=_console()))
+    except (CannotScore, UnreadableData, UnreadableResults) as error:
+        _fail(str(error))
+
+
 @main.command()
 @_suite
 @_overrides

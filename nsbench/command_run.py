@@ -16,10 +16,11 @@ from nsbench.executors.base import Executor, Setting
 from nsbench.executors.inline import Inline
 from nsbench.executors.local import Local
 from nsbench.files import write_whole
+from nsbench.outside import placed, rescored
 from nsbench.plan import Plan
 from nsbench.progress import progress_display
 from nsbench.readonly import borrowed, refusal
-from nsbench.records import trial_record
+from nsbench.records import outside_record, trial_record
 from nsbench.registry import Registry
 from nsbench.results import TrialResult, load
 from nsbench.run import Listener, make_bench, new_invocation, run
@@ -53,13 +54,20 @@ def run_suite(
             tracker = make_tracker(plan, registry, workspace, invocation, display)
             listeners.append(tracker)
         outcome = run(plan, registry, workspace, listeners, invocation, executor)
+        misplaced: list[str] = []
+        if not outcome.interrupted and not only_part:
+            beside, misplaced = rescored(plan, make_bench(plan, registry, workspace, display), workspace)
+            outcome.rows.extend(beside)
+            if tracker is not None and beside:
+                for event in (*map(TrialFinished, beside), RunFinished(plan.suite.name, invocation, 0.0, False)):
+                    tracker(event)
     show(outcome.rows, console)
     if not only_part:
         report = "\n\n".join(map(plain, results_tables(outcome.rows))) + "\n"
         write_whole(workspace.run(plan.suite.name) / "report.md", report)
-    closing = [f"results: {workspace.results(plan.suite.name)}"]
+    closing = [*misplaced, f"results: {workspace.results(plan.suite.name)}"]
     if tracker is not None:
-        closing.append(f"compare in MLflow: {_where(tracker, workspace)}")
+        closing.append(f"compare in MLflow: {where(tracker, workspace)}")
     if outcome.interrupted:
         closing.append("interrupted: the same command goes on from here")
     for line in closing:
@@ -97,7 +105,8 @@ def _show_stored(plan: Plan, registry: Registry, workspace: Workspace, reason: s
 def track_suite(plan: Plan, registry: Registry, root: Path, *, uri: str | None, console: Console) -> int:
     """Log the results that are there, once; returns 1 if MLflow could not be reached."""
     workspace, trials = Workspace(root), {trial.id for trial in plan.trials}
-    rows = [row for row in load(workspace.results(plan.suite.name)) if row.trial in trials]
+    known = load(workspace.results(plan.suite.name))
+    rows = [row for row in known if (placed(plan, row) is not None if row.outside else row.trial in trials)]
     faults: list[Event] = []
     tracker = make_tracker(plan, registry, workspace, new_invocation(), faults.append, uri)
     for event in [*map(TrialFinished, rows), RunFinished(plan.suite.name, "", 0.0, False)]:
@@ -106,7 +115,7 @@ def track_suite(plan: Plan, registry: Registry, root: Path, *, uri: str | None, 
         assert isinstance(fault, Notice)
         console.print(fault.message, highlight=False, markup=False, soft_wrap=True)
     if not faults:
-        text = f"{len(rows)} results are in MLflow: {_where(tracker, workspace)}"
+        text = f"{len(rows)} results are in MLflow: {where(tracker, workspace)}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     return 1 if faults else 0
 
@@ -125,14 +134,15 @@ def make_tracker(
     return Tracker(
         workspace.root,
         suite.name,
-        lambda result: trial_record(bench, plan, result, invocation),
+        lambda result: (outside_record if result.outside else trial_record)(bench, plan, result, invocation),
         ledger=workspace.run(suite.name) / "tracked.json",
         uri=uri or suite.tracking.uri,
         notify=lambda message: display(Notice(message)),
     )
 
 
-def _where(tracker: Tracker, workspace: Workspace) -> str:
+def where(tracker: Tracker, workspace: Workspace) -> str:
+    """Where to look at what was tracked."""
     if tracker.destination.database is None:
         return tracker.destination.label
     return f"nsbench ui --workspace {workspace.root}"

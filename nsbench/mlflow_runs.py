@@ -6,8 +6,11 @@ What a run holds, by name:
     metrics  score/<metric> and its _low, _high, _floor, _noise_free, _climatology, _persistence, _skill, and
              the extras that it wants in tables, score/<metric>.<extra>; its other extras,
              extra/<metric>.<extra>; cost/*; training curves by step under the names that they were logged with
+             what the makers of rollouts from outside declare of their costs: declared/*
     tags     nsbench.trial, nsbench.status, nsbench.error, nsbench.<metric>.unit, .label and .absent, and
-             what the record brings; nsbench.superseded on the run of an earlier outcome of its trial
+             what the record brings; nsbench.outcome, the digest of the result; nsbench.outside on rollouts made
+             elsewhere; nsbench.superseded on the run of an earlier outcome of its trial
+    files    tables/scores.json, images/* by step, and what the record brings
 
 Every trial can be logged from its record alone, at any time. MLflow, slow to import, is imported when there
 is something to log.
@@ -24,10 +27,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 from nsbench.components import Cost
 from nsbench.files import locked
-from nsbench.results import ANCHORS, ScoreRow, Status, TrialResult
+from nsbench.results import ANCHORS, DECLARED, ScoreRow, Status, TrialResult
 
 Point = tuple[str, float, int]
 """(name, value, step) of a training curve."""
@@ -46,9 +50,22 @@ _RUN_STATUS: dict[Status, str] = {
 CURRENT_RUNS = "tags.`nsbench.superseded` IS NULL"
 """MLflow's filter for the runs that show the latest outcomes of their trials."""
 
-VIEW = "nsbench"
-VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
-"""Tag of an experiment by which MLflow's interface finds the columns to show; internal to MLflow 3."""
+OUTCOME = "nsbench.outcome"
+"""Tag with the digest of the result that a run shows, set when all of it is there."""
+
+_TABLE = "tables/scores.json"
+
+_NOTE = """\
+One run a trial of an nsbench suite: a simulator on a dataset, once. `score/<metric>` is the value; beside it stand
+`_low` and `_high` (95 %), `_floor` (the ground truth against itself, redrawn) and `_skill` (1 at the floor, 0 at the
+metric's own zero). `nsbench ui` prints the address of the leaderboard.
+"""
+"""The description of a new experiment."""
+
+IMAGES = "rollouts/frames"
+"""Under which name pictures of rollouts are logged by step."""
+
+OUTSIDE = "rollouts made elsewhere, checked and scored here"
 
 _BATCH = 100  # MLflow takes 1000 metrics, but only 100 params or tags at once
 
@@ -134,26 +151,33 @@ def metrics_of(result: TrialResult, cost: Cost | None = None) -> dict[str, float
     """Every number of a result under its name in MLflow; what is unknown is left out."""
     found: dict[str, float | None] = {}
     for row in result.scores:
-        name, (low, high) = f"score/{row.metric}", row.interval or (None, None)
+        name, (low, high) = score_name(row), row.interval or (None, None)
         found |= {name: row.value, f"{name}_low": low, f"{name}_high": high}
         found |= {f"{name}_{anchor}": getattr(row, anchor) for anchor in ANCHORS}
         found[f"{name}_skill"] = row.skill
         found |= {extra_name(row, extra): value for extra, value in row.extras.items()}
     for name, value in asdict(cost).items() if cost else ():
         if not isinstance(value, str):
-            found[f"cost/{name.replace('_seconds', '_s')}"] = value
+            found[f"{DECLARED if result.outside else 'cost'}/{name.replace('_seconds', '_s')}"] = value
     return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def score_name(row: ScoreRow) -> str:
+    """What its maker declares stands apart, so that no column ranks it with what was measured here."""
+    return f"{DECLARED if row.label == DECLARED else 'score'}/{row.metric}"
 
 
 def extra_name(row: ScoreRow, extra: str) -> str:
     """Extras that a metric wants in tables stand beside its score, where MLflow's alphabet puts them."""
-    section = "score" if extra in [name for name, _ in row.columns] else "extra"
-    return f"{section}/{row.metric}.{extra}"
+    shown = extra in [name for name, _ in row.columns]
+    return f"{score_name(row)}.{extra}" if shown or row.label == DECLARED else f"extra/{row.metric}.{extra}"
 
 
 def tags_of(result: TrialResult) -> dict[str, str]:
     """What a result says in words."""
     tags = {"nsbench.trial": result.trial, "nsbench.status": result.status}
+    if result.outside:
+        tags["nsbench.outside"] = OUTSIDE
     if result.error:
         tags["nsbench.error"] = result.error.strip().splitlines()[-1]
     for row in result.scores:
@@ -161,6 +185,27 @@ def tags_of(result: TrialResult) -> dict[str, str]:
         tags |= {f"nsbench.{row.metric}.{name}": word for name, word in words.items() if word}
     tags["mlflow.note.content"] = describe(result)  # the run page's description
     return tags
+
+
+def image_artifacts(name: str, step: int, png: bytes, thumbnail: bytes) -> dict[str, bytes]:
+    """An image by step, named as MLflow's log_image names it, so that the interface shows it on a slider.
+
+    That function makes the names up by chance and by the clock; here the content names them, and what is logged
+    twice is there once. Internal to MLflow 3.
+    """
+    stem = f"images/{name.replace('/', '~')}+step+{step}+timestamp+0+{UUID(bytes=sha256(png).digest()[:16])}"
+    return {f"{stem}.png": png, f"{stem}+compressed.webp": thumbnail}
+
+
+def scores_table(result: TrialResult) -> dict[str, Any]:
+    """All scores as one table to read, in the layout that MLflow's interface shows: columns, and data row by row."""
+    plain = ("metric", "value", *ANCHORS, "skill", "unit", "direction", "label", "absent")
+    rows = []
+    for row in result.scores:
+        metric, value, *others = (getattr(row, name) for name in plain)
+        cells = [metric, value, *(row.interval or (None, None)), *others]
+        rows.append([float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in cells])
+    return {"columns": [*plain[:2], "low", "high", *plain[2:]], "data": rows}
 
 
 def describe(result: TrialResult) -> str:
@@ -178,20 +223,6 @@ def _sentence(row: ScoreRow) -> str:
     anchors = {anchor.replace("_", "-"): getattr(row, anchor) for anchor in ANCHORS}
     beside = "".join(f"; {anchor} {value:.4g}" for anchor, value in anchors.items() if value is not None)
     return f"{name}: {row.value:.4g}{interval} {row.unit}{beside}"
-
-
-def leaderboard(results: Iterable[TrialResult]) -> dict[str, Any]:
-    """What MLflow's table of runs shows: the scores and what stands beside them, by the first metric."""
-    rows = {row.metric: row for result in results for row in result.scores}
-    names: list[str] = []
-    for row in rows.values():
-        anchors = [f"score/{row.metric}_floor"] if row.floor is not None else []
-        names += [f"score/{row.metric}", *anchors, *(extra_name(row, extra) for extra, _ in row.columns)]
-    view: dict[str, Any] = {"searchFilter": CURRENT_RUNS, "startTime": "ALL", "lifecycleFilter": "Active"}
-    view["selectedColumns"] = [f"metrics.`{name}`" for name in names]
-    for row in list(rows.values())[:1]:
-        view |= {"orderByKey": f"metrics.`score/{row.metric}`", "orderByAsc": row.direction == "min"}
-    return view
 
 
 def outcome_digest(result: TrialResult) -> str:
@@ -226,6 +257,7 @@ def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
     if found is None:
         location = None if artifacts is None else artifacts.as_uri()
         tags = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for models, not for LLMs
+        tags["mlflow.note.content"] = _NOTE
         try:
             return str(client.create_experiment(name, artifact_location=location, tags=tags))
         except MlflowException:
@@ -282,10 +314,30 @@ def log_trial(
     for tags in _batches((dict(record.tags) | tags_of(result)).items()):
         client.log_batch(run, tags=[RunTag(name, value) for name, value in tags], synchronous=True)
     _log_data(client, run, record.data)
-    error = {"error.txt": result.error.encode()} if result.error else {}
-    _log_artifacts(client, run, dict(record.artifacts) | error)
+    extra = {"error.txt": result.error.encode()} if result.error else {}
+    if result.scores:
+        extra[_TABLE] = json.dumps(scores_table(result)).encode()
+    _log_artifacts(client, run, dict(record.artifacts) | extra)
+    for name, value in _shown(record).items():
+        client.set_tag(run, name, value)
+    client.set_tag(run, OUTCOME, outcome_digest(result))  # the last word: all before it is there
     client.set_terminated(run, _RUN_STATUS[result.status], at)
     return run
+
+
+def _shown(record: TrialRecord) -> dict[str, str]:
+    """Tags by which MLflow's interface knows which artifacts are tables, and that there are images by step."""
+    tables = [{"path": _TABLE, "type": "table"}] if record.result.scores else []
+    tags = {"mlflow.loggedArtifacts": json.dumps(tables)} if tables else {}
+    images = any(name.startswith("images/") for name in record.artifacts)
+    return tags | ({"mlflow.loggedImages": "true"} if images else {})
+
+
+def find_run(client: Any, experiment_id: str, trial: str, outcome: str) -> str | None:
+    """The run that shows this outcome of a trial already, whoever logged it; None where there is none."""
+    wanted = f"tags.`nsbench.trial` = '{trial}' AND tags.`{OUTCOME}` = '{outcome}' AND {CURRENT_RUNS}"
+    found = client.search_runs([experiment_id], filter_string=wanted, max_results=1)
+    return str(found[0].info.run_id) if found else None
 
 
 def log_points(client: Any, run_id: str, points: Iterable[Point], at: int) -> None:

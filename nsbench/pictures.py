@@ -25,6 +25,15 @@ _BACKGROUND, _EMPTY, _TEXT, _SITES = 0, 1, 2, 18  # first entry of each part of 
 _GREYS, _LEVELS = _SITES - _TEXT, 32
 _ICE = np.array([(24, 58, 122), (38, 120, 190), (102, 200, 232), (255, 255, 255)])
 _FONT_SIZE, _GAP = 14, 8
+_THUMBNAIL = 512
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG, and a WebP of it of at most 512 × 512 pixels."""
+
+    png: bytes
+    thumbnail: bytes
 
 
 def animate(
@@ -82,6 +91,36 @@ def still(
     file = BytesIO()
     _image(sheet.draw(last, "final states"), Image).save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def by_frame(
+    truth: Trajectories,
+    rollouts: Trajectories,
+    *,
+    cases: Sequence[int],
+    labels: Labels = ("truth", "simulator"),
+    members: int = 1,
+    panel: int = 180,
+    count: int = 8,
+) -> dict[int, Picture]:
+    """`count` frames of what ``animate`` shows, evenly over the length of the truth, each by its number.
+
+    The numbers depend on the truth alone: pictures of several simulators can be compared frame by frame.
+    """
+    from PIL import Image
+
+    sheet = _sheet(truth, rollouts, cases, labels, members, panel)
+    last = int(truth.lengths.max()) - 1
+    times = np.unique(np.linspace(0, last, min(last + 1, count)).round().astype(int)).tolist()
+    return {t: _picture(_image(sheet.draw(t, f"frame {t} of {last}"), Image)) for t in times}
+
+
+def _picture(image: Any) -> Picture:
+    whole, small, thumbnail = BytesIO(), BytesIO(), image.convert("RGB")
+    image.save(whole, "PNG", optimize=True)
+    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    thumbnail.save(small, "WEBP")
+    return Picture(whole.getvalue(), small.getvalue())
 
 
 def spread(trajectories: Trajectories, count: int = 4) -> tuple[int, ...]:

@@ -16,6 +16,9 @@ Status = Literal["ok", "failed", "diverged", "timeout", "oom", "killed", "skippe
 ANCHORS = ("floor", "noise_free", "climatology", "persistence")
 """What stands beside a score, by its name in ScoreRow."""
 
+DECLARED = "declared"
+"""The label of a score that rests on what its maker says of it, not on what was measured here."""
+
 
 @dataclass(frozen=True)
 class ScoreRow:
@@ -65,7 +68,8 @@ class TrialResult:
     trial is its identity in the suite, "dataset/simulator/r0"; keys maps a stage to the key of its
     artifact, and "score/<metric>" to those of the scores. hardware: what its costs were measured on, "" if
     not known. peak_bytes: the largest resident memory of the trial's processes, where they were its own; None
-    for a row that was read from the store.
+    for a row that was read from the store. outside: its rollouts were made elsewhere; keys then has "rollouts",
+    the digest of their content, and no model.
     """
 
     trial: str
@@ -79,6 +83,7 @@ class TrialResult:
     error: str = ""
     hardware: str = ""
     peak_bytes: int | None = None
+    outside: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False)

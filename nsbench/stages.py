@@ -293,7 +293,6 @@ def _simulate(
     bench: Bench, trial: Trial, simulator: Simulator, fit_seconds: float | None, test: Trajectories, draft: Draft
 ) -> None:
     from nsbench.evidence import collect
-    from nsbench.hdf5 import write_trajectories
 
     evidence = collect(
         simulator,
@@ -307,6 +306,13 @@ def _simulate(
         jobs=bench.jobs,
         progress=bench.progress(trial.id, trial.evidence, "trajectories"),
     )
+    write_evidence(draft, evidence)
+
+
+def write_evidence(draft: Draft, evidence: Evidence) -> None:
+    """What ``read_evidence`` reads."""
+    from nsbench.hdf5 import write_trajectories
+
     write_trajectories(draft.folder / "rollouts.h5", evidence.rollouts)
     (draft.folder / "cost.json").write_text(json.dumps(asdict(evidence.cost)), encoding="utf-8")
     if evidence.likelihood is not None:
@@ -315,7 +321,7 @@ def _simulate(
             arrays["latents"] = evidence.likelihood.latents
         np.savez(draft.folder / "likelihood.npz", nats=evidence.likelihood.nats, **arrays)
         draft.facts["likelihood"] = evidence.likelihood.kind
-    if evidence.latent_use is not None:
+    if isinstance(evidence, ProbedEvidence) and evidence.latent_use is not None:
         np.savez(draft.folder / "latents.npz", **vars(evidence.latent_use))
 
 
@@ -383,17 +389,22 @@ def score_null(bench: Bench, trial: str, null: NullPlan, metric: ScorePlan) -> S
 def _score(bench: Bench, plan: ScorePlan, evidence: Evidence | None, reference: Trajectories, draft: Draft) -> None:
     """Score evidence; a null model that means nothing here has none."""
     metric: Metric = bench.component(plan.part)
+    keep_score(draft, plan.name, metric, lambda: _scored(metric, evidence, reference, plan))
+
+
+def keep_score(draft: Draft, name: str, metric: Metric, ask: Callable[[], Score]) -> None:
+    """Write what the metric, named so in the suite, answers when it is asked; or why it declines."""
     names = ("unit", "direction", "columns", "anchored", "zero")
     about = {name: getattr(metric, name) for name in names}
     about |= {"rollouts_only": metric.needs <= {"rollouts"}, "costs": "cost" in metric.needs}
     about["items_by"] = getattr(metric, "items_by", None)
     try:
-        result = _scored(metric, evidence, reference, plan)
+        result = ask()
     except NotApplicable as reason:
         _write_score(draft, about | {"absent": str(reason)})
         return
     about["unit"] = result.unit or about["unit"]
-    _require_finite(plan.name, result)
+    _require_finite(name, result)
     _write_score(
         draft,
         about

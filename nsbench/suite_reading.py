@@ -15,7 +15,7 @@ from nsbench.registry import BrokenComponent, Registry, UnknownComponent, did_yo
 from nsbench.suite import SECTIONS, Suite, Use
 from nsbench.suite_yaml import At, Document, Fault, SuiteError, parse_value, read_document
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Safe as the name of a folder and as a word of a shell; matched in full."""
 
 MAX_TRIALS = 10_000
@@ -187,8 +187,8 @@ def _check_components(
 def _check_names(suite: Suite, document: Document) -> list[Fault]:
     """Names are unique, safe as folder names, and those referred to exist."""
     faults = []
-    if not _NAME.fullmatch(suite.name):
-        faults.append(document.fault(("name",), _bad_name(suite.name)))
+    if not NAME.fullmatch(suite.name):
+        faults.append(document.fault(("name",), bad_name(suite.name)))
     trials = len(suite.datasets) * len(suite.simulators) * suite.replicates
     if trials > MAX_TRIALS:
         faults.append(document.fault(("replicates",), f"{trials:,} trials; a suite has at most {MAX_TRIALS:,}"))
@@ -196,8 +196,8 @@ def _check_names(suite: Suite, document: Document) -> list[Fault]:
     for section in SECTIONS:
         names: dict[str, int] = {}
         for i, use in enumerate(getattr(suite, section)):
-            if not _NAME.fullmatch(use.name):
-                faults.append(document.fault((section, i, "as"), _bad_name(use.name)))
+            if not NAME.fullmatch(use.name):
+                faults.append(document.fault((section, i, "as"), bad_name(use.name)))
             if use.name in names:
                 first = document.place((section, names[use.name])).rpartition(":")[2]
                 faults.append(
@@ -222,7 +222,7 @@ def _check_names(suite: Suite, document: Document) -> list[Fault]:
     return faults
 
 
-def _bad_name(name: str) -> str:
+def bad_name(name: str) -> str:
     return f"names are letters, digits, '.', '_' and '-', at most 64, got {name!r:.80}"
 
 

@@ -100,7 +100,7 @@ def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
     many_data = len({r.dataset for r in results}) > 1
     many_replicates = len({r.replicate for r in results}) > 1
     odd = odd_hardware(results)
-    columns = [("simulator", [f"{r.simulator} {MARK}" if r.trial in odd else r.simulator for r in results])]
+    columns = [("simulator", [r.simulator + " †" * r.outside + f" {MARK}" * (r.trial in odd) for r in results])]
     if many_data:
         columns.append(("dataset", [r.dataset for r in results]))
     if many_replicates:
@@ -181,6 +181,8 @@ def notes(results: Sequence[TrialResult]) -> list[str]:
     """What must be said below the tables."""
     lines = [f"{r.trial}: {r.status}: {r.error}" for r in results if r.error]
     lines += sorted({f"{s.metric}: {s.absent}" for r in results for s in r.scores if s.absent})
+    if any(r.outside for r in results):
+        lines.append("†: rollouts made elsewhere, checked and scored here; costs are as their maker declares them.")
     zeros: dict[str, list[str]] = {}
     for score in (s for r in results for s in r.scores if s.skill is not None):
         zeros.setdefault(score.zero, []).append(score.metric)

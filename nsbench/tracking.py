@@ -12,18 +12,18 @@ from typing import Any
 from nsbench.events import CurvePoint, Event, RunFinished, RunStarted, StageProgress, StageStarted, TrialFinished
 from nsbench.files import locked, write_whole
 from nsbench.mlflow_runs import (
-    VIEW_TAG,
     Point,
     TrialRecord,
     connect,
     destination,
-    leaderboard,
+    find_run,
     log_points,
     log_trial,
     open_run,
     outcome_digest,
     supersede,
 )
+from nsbench.mlflow_view import VIEW_TAG, leaderboard
 from nsbench.results import TrialResult
 
 
@@ -182,10 +182,11 @@ class Tracker:
         outcome = outcome_digest(result)
         if live is not None or not self._is_tracked(trial, outcome):
             self._flush(trial, now=True)
-            record = self._record(result)
             client, experiment = self._client()
-            run_id, logged = (live.run, live.sent) if live else (None, set())
-            run = log_trial(client, experiment, record, run_id=run_id, logged=logged)
+            run = None if live else find_run(client, experiment, trial, outcome)
+            if run is None:
+                run_id, logged = (live.run, live.sent) if live else (None, set())
+                run = log_trial(client, experiment, self._record(result), run_id=run_id, logged=logged)
             for earlier in self._earlier(trial, run):
                 supersede(client, earlier)
             self._ledger.put(self.destination.label, trial, Tracked(run, outcome))
@@ -206,9 +207,10 @@ class Tracker:
 
     def _arrange(self) -> None:
         """Choose what the experiment's table shows, if anything was logged."""
-        if self._connection is not None:
+        view = leaderboard(self._finished.values())
+        if self._connection is not None and view:
             client, experiment = self._connection
-            client.set_experiment_tag(experiment, VIEW_TAG, json.dumps(leaderboard(self._finished.values())))
+            client.set_experiment_tag(experiment, VIEW_TAG, json.dumps(view))
 
 
 def _first_line(error: Exception) -> str:

@@ -16,7 +16,8 @@ from urllib.error import URLError
 from urllib.parse import quote, urlencode
 from urllib.request import ProxyHandler, build_opener
 
-from nsbench.mlflow_runs import CURRENT_RUNS, VIEW, VIEW_TAG
+from nsbench.mlflow_runs import CURRENT_RUNS
+from nsbench.mlflow_view import VIEW, VIEW_TAG
 
 
 class UIError(Exception):

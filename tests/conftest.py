@@ -63,6 +63,16 @@ def crystals():
     return train, dataset.prepare("val", np.random.default_rng(2)).framed(3, 32)
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """MLflow's database without an experiment; making one takes MLflow seconds, copying it none."""
+    from mlflow import MlflowClient
+
+    database = tmp_path_factory.mktemp("template") / "mlflow.db"
+    MlflowClient(f"sqlite:///{database}").search_experiments()
+    return database
+
+
 @pytest.fixture
 def write_suite(tmp_path):
     """Writes a suite file: the toy's, with lines replaced."""

@@ -69,6 +69,8 @@ def test_the_commands_are_there():
         "plan",
         "prepare",
         "export",
+        "export-cases",
+        "score",
         "list",
         "info",
         "plugins",

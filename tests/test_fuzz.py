@@ -20,10 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import SUITE, TOY
+from nsbench.board import stage_keys
 from nsbench.cli import main
 from nsbench.plan import make_plan
 from nsbench.registry import Registry, installed
-from nsbench.run import run, stage_keys
+from nsbench.run import run
 from nsbench.store import _digest
 from nsbench.suite_reading import read_suite
 from nsbench.workspace import Workspace

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import laboratory
+from nsbench.board import stage_keys
 from nsbench.plan import differences, make_plan
-from nsbench.run import stage_keys
 from nsbench.seeds import generator
 from nsbench.source import SourceNotFound, source_digest
 from nsbench.suite_reading import read_suite

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nsbench.pictures import animate, draw_sites, fold, site_map, spread, still
+from nsbench.pictures import animate, by_frame, draw_sites, fold, site_map, spread, still
 from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
 from nsbench_lca.kernel import grow
 
@@ -162,3 +162,17 @@ def test_an_animation_of_four_crystals_is_small():
     place = domain(shape=(size, size))
     crystal = GrowthTrajectories(np.full((4, 1), 0.4), np.full(4, frames, np.int32), place, np.stack([arrival] * 4))
     assert len(animate(crystal, crystal, cases=[0, 1, 2, 3])) < 300_000
+
+
+def test_pictures_by_frame_are_those_of_the_animation_and_numbered_by_the_truth():
+    truth = growth(frames=7)
+    longer = replace(growth(frames=12), params=truth.params)
+    pictures = by_frame(truth, longer, cases=(0, 2), count=4)
+    assert list(pictures) == [0, 2, 4, 6]
+    assert list(by_frame(truth, truth, cases=(0,), count=4)) == [0, 2, 4, 6]
+    gif = Image.open(BytesIO(animate(truth, truth, cases=(0, 2))))
+    gif.seek(4)
+    own = Image.open(BytesIO(by_frame(truth, truth, cases=(0, 2), count=7)[4].png))
+    np.testing.assert_array_equal(np.asarray(own.convert("RGB")), np.asarray(gif.convert("RGB")))
+    small = Image.open(BytesIO(pictures[6].thumbnail))
+    assert max(small.size) <= 512

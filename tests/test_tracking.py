@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,7 +21,18 @@ import pytest
 
 from nsbench.components import Cost
 from nsbench.events import CurvePoint, RunFinished, RunStarted, StageStarted, TrialFinished
-from nsbench.mlflow_runs import DataSplit, TrialRecord, destination, flatten, metrics_of, outcome_digest
+from nsbench.mlflow_runs import (
+    DataSplit,
+    TrialRecord,
+    _shown,
+    destination,
+    flatten,
+    image_artifacts,
+    metrics_of,
+    outcome_digest,
+    scores_table,
+)
+from nsbench.mlflow_view import leaderboard
 from nsbench.results import ScoreRow, TrialResult
 from nsbench.tracking import Tracker
 from nsbench.ui import UIError, find_tables, serve
@@ -87,14 +99,6 @@ def _no_server_named(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory):
-    """MLflow's database without an experiment; making one takes MLflow seconds, copying it none."""
-    folder = tmp_path_factory.mktemp("template")
-    client_of(folder).search_experiments()
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def workspace(tmp_path, empty_database):
     shutil.copy(empty_database, tmp_path)
@@ -126,6 +130,7 @@ def test_what_was_logged_reads_back(finished):
         "nsbench.ewd.unit": "sites",
         "nsbench.elbo.unit": "nats/transition",
         "nsbench.elbo.absent": "it declares no likelihood",
+        "nsbench.outcome": outcome_digest(RESULT),
     }
 
 
@@ -133,7 +138,11 @@ def test_artifacts_read_back(finished):
     (run,) = runs(finished)
     folder = Path(client_of(finished).download_artifacts(run.info.run_id, ""))
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    table = json.loads(found.pop("tables/scores.json"))
     assert found == RECORD.artifacts
+    ewd, elbo = (dict(zip(table["columns"], row, strict=True)) for row in table["data"])
+    assert (ewd["metric"], ewd["value"], ewd["low"], ewd["floor"], ewd["direction"]) == ("ewd", 12.6, 11.0, 6.2, "min")
+    assert (elbo["value"], elbo["absent"]) == (None, "it declares no likelihood")
     assert folder.is_relative_to(finished / "mlartifacts")
 
 
@@ -150,11 +159,58 @@ def test_experiment_opens_on_its_scores(finished):
     """The columns of the table of runs, sorted by the first metric in its own direction."""
     experiment = client_of(finished).get_experiment_by_name("snow")
     view = json.loads(experiment.tags["mlflow.sharedViewState.nsbench"])
-    columns = ["score/ewd", "score/ewd_floor", "score/ewd.bins", "score/elbo"]
+    columns = ["score/ewd", "score/ewd_floor", "score/ewd_skill", "score/ewd.bins", "score/elbo"]
     assert view["selectedColumns"] == [f"metrics.`{name}`" for name in columns]
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`score/ewd`", True)
+    assert view["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "simulator"}]
     path = f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=nsbench"
     assert find_tables(finished) == {"snow": path}
+
+
+def test_images_by_step_are_named_as_mlflow_names_them(workspace):
+    """Its own log_image is the reference; two of ours with one content are one file."""
+    from PIL import Image
+
+    client = client_of(workspace)
+    run = client.create_run(client.create_experiment("images")).info.run_id
+    client.log_image(run, Image.new("RGB", (4, 4)), key="rollouts/frames", step=7)
+    theirs = [file.path for file in client.list_artifacts(run, "images")]
+    ours = image_artifacts("rollouts/frames", 7, b"png", b"webp")
+    digits = r"\d+\+[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # the time and a UUID
+    assert sorted(re.sub(digits, "*", name) for name in ours) == sorted(re.sub(digits, "*", name) for name in theirs)
+    assert ours == image_artifacts("rollouts/frames", 7, b"png", b"webp")
+    shown = set(client.get_run(run).data.tags)
+    assert (
+        shown & {"mlflow.loggedImages"}
+        == set(_shown(replace(RECORD, artifacts=ours))) & {"mlflow.loggedImages"}
+        != set()
+    )
+
+
+def test_tables_are_announced_as_mlflow_announces_them(workspace):
+    client = client_of(workspace)
+    run = client.create_run(client.create_experiment("tables")).info.run_id
+    client.log_table(run, {"metric": ["ewd"], "value": [1.0]}, "tables/scores.json")
+    theirs = json.loads(Path(client.download_artifacts(run, "tables/scores.json")).read_text())
+    assert theirs.keys() == scores_table(RESULT).keys()
+    assert client.get_run(run).data.tags["mlflow.loggedArtifacts"] == _shown(RECORD)["mlflow.loggedArtifacts"]
+
+
+def test_an_outcome_that_somebody_has_logged_is_not_logged_again(workspace):
+    """A ledger that was lost, or a copy of the workspace: the server is asked first."""
+    play(tracker(workspace), TrialFinished(RESULT))
+    (workspace / "tracked.json").unlink()
+    read = []
+    play(tracker(workspace, record=lambda result: read.append(result)), TrialFinished(RESULT))
+    assert (len(runs(workspace)), read) == (1, [])
+    assert json.loads((workspace / "tracked.json").read_text())["mlflow.db"][TRIAL]["outcome"] == outcome_digest(RESULT)
+
+
+def test_several_datasets_are_groups_of_their_own_and_no_scores_change_no_view(workspace):
+    other = replace(RESULT, trial="snow64/cgne/r0", dataset="snow64")
+    keys = leaderboard([RESULT, other])["groupBy"]["groupByKeys"]
+    assert [key["groupByData"] for key in keys] == ["dataset", "simulator"]
+    assert leaderboard([replace(RESULT, scores=())]) == {}
 
 
 def test_buffered_curves_are_complete_and_logged_once(workspace):
