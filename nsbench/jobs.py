@@ -118,6 +118,8 @@ def _work(bench: Bench, job: Job) -> None:
 def _each(
     bench: Bench, name: str, scores: Sequence[ScorePlan], make: Callable[[ScorePlan], ScoreRow], *, lenient: bool
 ) -> None:
+    """Make scores one by one. lenient: one that fails is told of and raised when the others have been tried."""
+    first: Exception | None = None
     for metric in scores:
         try:
             make(metric)
@@ -125,3 +127,6 @@ def _each(
             if not lenient:
                 raise
             bench.emit(Notice(f"no {metric.name} from {name}: {type(error).__name__}: {error}"))
+            first = first or error
+    if first is not None:
+        raise first

@@ -29,17 +29,18 @@ STOPPING = "stopping: what runs goes on to its next checkpoint; Ctrl-C once more
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: a row for each trial that was begun."""
+    """How a run ended: a row for each trial that was begun. gaps: what should stand beside scores and does not."""
 
     rows: list[TrialResult]
     interrupted: bool
+    gaps: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0 fine, 1 some trials failed, 130 interrupted."""
+        """0 fine, 1 some trials failed, or anchors that their rows want, 130 interrupted."""
         if self.interrupted:
             return 130
-        return 0 if all(row.status == "ok" for row in self.rows) else 1
+        return 0 if all(row.status == "ok" for row in self.rows) and not self.gaps else 1
 
 
 def make_bench(plan: Plan, registry: Registry, workspace: Workspace, emit: Emit) -> Bench:
@@ -88,7 +89,7 @@ def run(
     rows = sorted(conduct.rows, key=lambda row: order[row.trial])
     interrupted = stop.asked()
     emit(RunFinished(suite, invocation, time.perf_counter() - before, interrupted))
-    return Outcome(rows, interrupted)
+    return Outcome(rows, interrupted, tuple(conduct.gaps))
 
 
 def new_invocation() -> str:
@@ -105,6 +106,7 @@ class Conduct:
     rows: list[TrialResult] = field(default_factory=list)
     running: dict[str, Job] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
+    gaps: list[str] = field(default_factory=list)
 
     def carry_out(self, executor: Callable[[Setting], Executor]) -> None:
         """Until nothing is left to do, or the run is to end."""
@@ -135,7 +137,7 @@ class Conduct:
         if job is None:
             return False
         self.running[job.name] = job
-        if isinstance(job.work, TrialWork) and not job.work.anchor:
+        if _is_trial(job):
             self._begin(job.name)
         crew.start(job)
         return True
@@ -150,6 +152,8 @@ class Conduct:
         job = self.running.pop(end.job)
         if self.board.ended(end):
             self.board.again(job)
+        elif end.status != "ok" and not _is_trial(job):
+            self.gaps.append(end.job)
 
     def _log(self, log: Path, end: End) -> None:
         """The traceback, and how it ended, below what the job itself had to say."""
@@ -178,6 +182,11 @@ class Conduct:
             self.setting.emit(TrialFinished(row))
             count += 1
         return count
+
+
+def _is_trial(job: Job) -> bool:
+    """Whether a row is made of it."""
+    return isinstance(job.work, TrialWork) and not job.work.anchor
 
 
 def prepare_all(plan: Plan, registry: Registry, workspace: Workspace, listeners: Sequence[Listener]) -> int:

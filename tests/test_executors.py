@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from conftest import SUITE, TOY
+from nsbench import command_run
 from nsbench.events import Notice, StageFinished
 from nsbench.executors import local, watch
 from nsbench.executors.local import Local, cause, surroundings
@@ -187,6 +188,12 @@ def test_jobs_run_at_once_and_change_no_key(isolated):
     again, events = isolated(trials, jobs=1)
     assert [e for e in events if isinstance(e, StageFinished) and not e.hit] == []
     assert [row.keys for row in again.rows] == [row.keys for row in outcome.rows]
+
+
+def test_ray_that_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setattr(command_run, "find_spec", lambda name: None)
+    with pytest.raises(command_run.NoExecutor, match=r"pip install 'nsbench\[ray\]'"):
+        command_run.choose_executor("ray", 1, None)
 
 
 def test_threads_are_divided_and_gpus_given_out_in_turn(monkeypatch):

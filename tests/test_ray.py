@@ -105,7 +105,7 @@ def test_two_nodes_make_the_table_of_one_machine(tmp_path, undisturbed, workspac
     place = Place(tmp_path / "w", suite_in(tmp_path))
     said = on_a_cluster(place, workspace, fate)
     assert said["code"] == 0, said
-    assert said["curves"] >= 60
+    assert said["curves"] >= 50  # what a lost node had not yet sent is not told again
     assert place.table() == undisturbed.table()
     assert any("lost with node" in notice for notice in said["notices"]) == (fate == "doomed")
     log = place.root / "runs" / "chaos" / "logs" / "line.one.r0.txt"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-_LISTING_SECONDS = 0.5
+_LISTING_SECONDS = 1.0
 """How often descendants are looked for anew; known ones are read every time."""
 
 

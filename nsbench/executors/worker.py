@@ -31,6 +31,9 @@ from nsbench.workspace import Workspace
 PROGRESS_SECONDS = 0.1
 """How often a stage's progress is told."""
 
+COLLECT_SECONDS = 1.0
+"""After a job that took longer, what it left in memory is collected before the next."""
+
 
 class CodeChanged(RuntimeError):
     """A component's code is not what it was when the run was planned: its artifacts would have the wrong key."""
@@ -87,7 +90,8 @@ class Worker:
         self._lines.send({"begun": job.name})
         end = self._carry_out(job)
         self._lines.send(end_message(replace(end, peak_bytes=peak())))
-        gc.collect()
+        if end.seconds > COLLECT_SECONDS:
+            gc.collect()
 
     def _carry_out(self, job: Job) -> End:
         tell = Teller(self._lines.send)
