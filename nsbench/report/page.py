@@ -148,7 +148,7 @@ def _keys(styles: dict[str, str]) -> str:
     buttons = [
         f'<button type="button" aria-pressed="true" data-series="{style}">'
         f'<i class="{style}"></i>{escape(name)}</button>'
-        for name, style in {"truth": "truth", **styles}.items()
+        for name, style in [("truth", "truth"), *styles.items()]  # a simulator may be called truth
     ]
     return f'<div class="keys">{"".join(buttons)}</div>'
 
