@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nsbench.components import Split
     from nsbench.events import Event
     from nsbench.plan import Plan
-    from nsbench.registry import Registry
+    from nsbench.registry import Kind, Registry
 
 _suite = click.argument("suite", type=click.Path(path_type=Path))
 _overrides = click.option(
@@ -30,6 +30,24 @@ _workspace = click.option(
     default=Path("nsbench-out"),
     show_default=True,
     help="Where data, models, results and tracking lie.",
+)
+
+
+def _name_plugins(ctx: click.Context, option: click.Parameter, files: tuple[Path, ...]) -> None:
+    from nsbench.plugin_files import name_files
+
+    if files:
+        name_files(files)
+
+
+_plugins = click.option(
+    "--plugin",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.py",
+    expose_value=False,
+    callback=_name_plugins,
+    help="A plugin that is not installed; also NSBENCH_PLUGINS.",
 )
 
 
@@ -57,6 +75,7 @@ def main() -> None:
 @main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 @click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
 def run(suite: Path, overrides: tuple[str, ...], workspace: Path, no_tracking: bool) -> None:
@@ -74,6 +93,7 @@ def run(suite: Path, overrides: tuple[str, ...], workspace: Path, no_tracking: b
 @main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 def plan(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
     """Say which artifacts a run would make, and why those in the store do not serve."""
@@ -88,6 +108,7 @@ def plan(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
 @main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 def prepare(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
     """Make a suite's data, and nothing else."""
@@ -109,6 +130,7 @@ def prepare(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
 @click.option("--suite", type=click.Path(path_type=Path), help="Take DATASET of this suite, from the store.")
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="All if not given.")
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="A parameter, or an entry of the suite.")
+@_plugins
 @_workspace
 def export(
     dataset: str,
@@ -149,6 +171,7 @@ def export(
 
 @main.command("list")
 @click.argument("kind", type=click.Choice(["datasets", "simulators", "metrics", "formats"]), required=False)
+@_plugins
 def list_components(kind: str | None) -> None:
     """List what is installed: datasets, simulators, metrics, formats."""
     from nsbench.registry import KINDS
@@ -166,6 +189,7 @@ def list_components(kind: str | None) -> None:
 
 @main.command()
 @click.argument("name")
+@_plugins
 def info(name: str) -> None:
     """Say what a component is, and which parameters it takes."""
     from nsbench.describe import describe
@@ -183,6 +207,7 @@ def info(name: str) -> None:
 
 
 @main.command()
+@_plugins
 def plugins() -> None:
     """List the plugins, what each provides, and what is wrong with it."""
     registry = _registry()
@@ -199,8 +224,38 @@ def plugins() -> None:
 
 
 @main.command()
+@click.argument("name")
+@click.option(
+    "--kind", type=click.Choice(["dataset", "simulator", "metric", "format"]), help="Where a name is several."
+)
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A parameter of NAME.")
+@click.option("--on", metavar="DATASET", help="Check a simulator or format on that dataset.")
+@click.option("--on-set", "on_settings", multiple=True, metavar="PATH=VALUE", help="A parameter of that dataset.")
+@click.option("--transitions", default=1024, show_default=True, help="Budget of a short fit.")
+@_plugins
+def check(
+    name: str,
+    kind: Kind | None,
+    settings: tuple[str, ...],
+    on: str | None,
+    on_settings: tuple[str, ...],
+    transitions: int,
+) -> None:
+    """Check that a component keeps its contract; each finding says what is wrong, where, and what would be right."""
+    from nsbench.command_check import check_component
+    from nsbench.suite_yaml import SuiteError
+    from nsbench.testing import CannotCheck
+
+    try:
+        sys.exit(check_component(_registry(), name, kind, settings, on, on_settings, transitions, click.echo))
+    except (CannotCheck, SuiteError) as error:
+        _fail(str(error))
+
+
+@main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 @click.option("--uri", help="MLflow server; the suite's own, MLFLOW_TRACKING_URI or the workspace's if not given.")
 def track(suite: Path, overrides: tuple[str, ...], workspace: Path, uri: str | None) -> None:
@@ -231,6 +286,7 @@ def ui(suite: str | None, workspace: Path, host: str, port: int) -> None:
 
 
 @main.command()
+@_plugins
 def schema() -> None:
     """Print the JSON schema of a suite, made from what is installed."""
     import json
@@ -248,9 +304,14 @@ def _say_notices(event: Event) -> None:
 
 
 def _registry() -> Registry:
+    """What is installed, and the files that the user named; one that is broken is said, and the exit code is 2."""
     from nsbench.registry import installed
 
-    return installed()
+    registry = installed()
+    broken = [f"{plugin.file}: {plugin.error}" for plugin in registry.plugins if plugin.file and plugin.error]
+    if broken:
+        _fail("\n".join(broken))
+    return registry
 
 
 def _plan(suite: Path, overrides: tuple[str, ...]) -> tuple[Plan, Registry]:
