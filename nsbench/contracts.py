@@ -18,17 +18,12 @@ from nsbench.trajectories import Domain, FieldTrajectories, Trajectories
 
 
 class BrokenContract(Exception):
-    """A component returned what its base class does not allow."""
+    """A component did what its base class does not allow: in which method, what, and what would be right."""
 
-
-def method_name(component: Component, method: str) -> str:
-    """ "my_package.simulator:Mine.rollout"."""
-    cls = type(component)
-    return f"{cls.__module__}:{cls.__qualname__}.{method}"
-
-
-def breach(component: Component, method: str, got: str, right: str) -> BrokenContract:
-    return BrokenContract(f"{method_name(component, method)}: {got}; {right}")
+    def __init__(self, component: Component, method: str, got: str, right: str) -> None:
+        cls = type(component)
+        super().__init__(f"{cls.__module__}:{cls.__qualname__}.{method}: {got}; {right}")
+        self.component, self.method, self.got, self.right = component, method, got, right
 
 
 def require_rollout(simulator: Simulator, rollout: object, start: Trajectories, steps: int) -> Trajectories:
@@ -36,10 +31,10 @@ def require_rollout(simulator: Simulator, rollout: object, start: Trajectories, 
 
     def require(holds: bool, right: str, got: str) -> None:
         if not holds:
-            raise breach(simulator, "rollout", f"returned {got}", f"it must {right}")
+            raise BrokenContract(simulator, "rollout", f"returned {got}", f"it must {right}")
 
     if not isinstance(rollout, Trajectories):
-        raise breach(
+        raise BrokenContract(
             simulator, "rollout", f"returned {_kind(rollout)}", f"it must return Trajectories, got {_kind(rollout)}"
         )
     differing = [name for name, fact in start.domain.describe().items() if rollout.domain.describe()[name] != fact]
@@ -79,10 +74,10 @@ def require_nats(simulator: Simulator, nats: object, count: int) -> NDArray[np.f
     """Log-likelihoods of so many transitions, float64[count]. Raises BrokenContract."""
     right = f"it must return {count} finite numbers, float64[{count}], nats a transition"
     if not isinstance(nats, np.ndarray) or nats.shape != (count,) or nats.dtype.kind != "f":
-        raise breach(simulator, "log_likelihood", f"returned {_kind(nats)}", right)
+        raise BrokenContract(simulator, "log_likelihood", f"returned {_kind(nats)}", right)
     if not np.isfinite(nats).all():
         bad = np.flatnonzero(~np.isfinite(nats))
-        raise breach(simulator, "log_likelihood", f"{len(bad)} of {count} values are NaN or infinite", right)
+        raise BrokenContract(simulator, "log_likelihood", f"{len(bad)} of {count} values are NaN or infinite", right)
     return nats.astype(np.float64)
 
 
@@ -90,14 +85,14 @@ def require_size(simulator: Simulator, size: object) -> int | None:
     """How many numbers were learned. Raises BrokenContract."""
     if size is None or (isinstance(size, int | np.integer) and size >= 0):
         return None if size is None else int(size)
-    raise breach(simulator, "size", f"returned {size!r:.60}", "it must return a whole number, or None")
+    raise BrokenContract(simulator, "size", f"returned {size!r:.60}", "it must return a whole number, or None")
 
 
 def require_flops(simulator: Simulator, flops: object) -> float | None:
     """Operations a trajectory. Raises BrokenContract."""
-    if flops is None or (isinstance(flops, Real) and math.isfinite(flops) and flops >= 0):
+    if flops is None or (isinstance(flops, Real) and math.isfinite(flops) and float(flops) >= 0):
         return None if flops is None else float(flops)
-    raise breach(simulator, "flops", f"returned {flops!r:.60}", "it must return a finite number, or None")
+    raise BrokenContract(simulator, "flops", f"returned {flops!r:.60}", "it must return a finite number, or None")
 
 
 def require_saved(simulator: Simulator, learned: Mapping[str, Any], before: Mapping[str, Any]) -> None:
@@ -107,7 +102,7 @@ def require_saved(simulator: Simulator, learned: Mapping[str, Any], before: Mapp
     """
     new = sorted(name for name in learned if name not in before or learned[name] is not before[name])
     if new and type(simulator).save is Simulator.save:
-        raise breach(
+        raise BrokenContract(
             simulator,
             "fit",
             f"learned {', '.join(new)}, which nothing saves",
@@ -118,19 +113,19 @@ def require_saved(simulator: Simulator, learned: Mapping[str, Any], before: Mapp
 def require_recorded(dataset: Dataset, made: object, domain: object, method: str, split: Split) -> Trajectories:
     """What a dataset made of a split, if it can be used. Raises BrokenContract."""
     if not isinstance(domain, Domain):
-        raise breach(dataset, "domain", f"is {_kind(domain)}", "it must be a nsbench.trajectories.Domain")
+        raise BrokenContract(dataset, "domain", f"is {_kind(domain)}", "it must be a nsbench.trajectories.Domain")
     if not isinstance(made, Trajectories):
-        raise breach(dataset, method, f"returned {_kind(made)} for {split}", "it must return Trajectories")
+        raise BrokenContract(dataset, method, f"returned {_kind(made)} for {split}", "it must return Trajectories")
     if made.domain.describe() != domain.describe():
         differing = [name for name, fact in domain.describe().items() if made.domain.describe()[name] != fact]
-        raise breach(
+        raise BrokenContract(
             dataset,
             method,
             f"returned trajectories of another domain for {split} ({', '.join(differing)} differ)",
             "they must be of the dataset's own domain, unframed (stride=None)",
         )
     if not len(made):
-        raise breach(dataset, method, f"returned no trajectory for {split}", "a split holds at least one")
+        raise BrokenContract(dataset, method, f"returned no trajectory for {split}", "a split holds at least one")
     return made
 
 
@@ -138,7 +133,7 @@ def require_parts(dataset: Dataset, parts: object) -> int:
     """In how many parts a split is made. Raises BrokenContract."""
     if isinstance(parts, int | np.integer) and parts >= 1:
         return int(parts)
-    raise breach(dataset, "parts", f"returned {parts!r:.60}", "it must return a whole number >= 1")
+    raise BrokenContract(dataset, "parts", f"returned {parts!r:.60}", "it must return a whole number >= 1")
 
 
 def require_score(metric: Metric, score: object) -> Score:
@@ -147,18 +142,24 @@ def require_score(metric: Metric, score: object) -> Score:
     def number(value: object, what: str) -> float:
         if not isinstance(value, Real) or not math.isfinite(value):
             got = f"returned {value!r:.60} for {what}"
-            raise breach(metric, "score", got, "it must be a finite number; raise NotApplicable where there is none")
+            raise BrokenContract(
+                metric, "score", got, "it must be a finite number; raise NotApplicable where there is none"
+            )
         return float(value)
 
     if not isinstance(score, Score):
-        raise breach(metric, "score", f"returned {_kind(score)}", "it must return a nsbench.components.Score")
+        raise BrokenContract(metric, "score", f"returned {_kind(score)}", "it must return a nsbench.components.Score")
     interval = score.interval
     if interval is not None and (not isinstance(interval, tuple | list) or len(interval) != 2):
-        raise breach(metric, "score", f"returned {interval!r:.60} for its interval", "it must be (low, high), or None")
+        raise BrokenContract(
+            metric, "score", f"returned {interval!r:.60} for its interval", "it must be (low, high), or None"
+        )
     if not isinstance(score.items, np.ndarray) or score.items.dtype.kind not in "fiub":
-        raise breach(metric, "score", f"returned {_kind(score.items)} for its items", "they must be float64[k]")
+        raise BrokenContract(metric, "score", f"returned {_kind(score.items)} for its items", "they must be float64[k]")
     if score.figure is not None and not isinstance(score.figure, bytes):
-        raise breach(metric, "score", f"returned {_kind(score.figure)} for its figure", "it must be a PNG's bytes")
+        raise BrokenContract(
+            metric, "score", f"returned {_kind(score.figure)} for its figure", "it must be a PNG's bytes"
+        )
     return Score(
         value=number(score.value, "its value"),
         interval=None

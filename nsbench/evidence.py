@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from nsbench.components import Conditions, Cost, Evidence, Likelihood, Simulator
-from nsbench.contracts import breach, require_flops, require_nats, require_rollout, require_size
+from nsbench.contracts import BrokenContract, require_flops, require_nats, require_rollout, require_size
 from nsbench.protocol import Bounds, Protocol
 from nsbench.trajectories import Trajectories
 
@@ -99,7 +99,9 @@ def _rollouts(
         done += len(batch)
         progress(done, len(start))
     if len(kinds := {type(rollout).__name__ for rollout in rollouts}) > 1:
-        raise breach(simulator, "rollout", f"returned {' and '.join(sorted(kinds))}", "all batches must be of one kind")
+        raise BrokenContract(
+            simulator, "rollout", f"returned {' and '.join(sorted(kinds))}", "all batches must be of one kind"
+        )
     return type(rollouts[0]).joined(rollouts), seconds, truth_seconds
 
 

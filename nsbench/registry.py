@@ -295,8 +295,9 @@ def _faults_of(spec: ComponentSpec) -> list[str]:
         text = getattr(spec, field_name, None)
         if (field_name == "target" or text is not None) and (not isinstance(text, str) or text.count(":") != 1):
             faults.append(f'{field_name} of {spec.name!r} is {text!r:.80}, which is not "module:name"')
-    if not isinstance(spec.summary, str):
-        faults.append(f"summary of {spec.name!r} must be a line of text, got {spec.summary!r:.80}")
+    summary: object = spec.summary
+    if not isinstance(summary, str):
+        faults.append(f"summary of {spec.name!r} must be a line of text, got {summary!r:.80}")
     for field_name in ("floor", "noise_free"):
         reference = getattr(spec, field_name, None)
         if reference is not None and not isinstance(reference, SimulatorReference):

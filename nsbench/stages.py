@@ -31,7 +31,7 @@ from nsbench.components import (
     Simulator,
     Split,
 )
-from nsbench.contracts import breach, require_parts, require_recorded, require_saved, require_score
+from nsbench.contracts import BrokenContract, require_parts, require_recorded, require_saved, require_score
 from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
@@ -161,7 +161,7 @@ def _load(simulator: Simulator, weights: Path) -> None:
     except Exception as error:
         saved = ", ".join(sorted(p.name for p in weights.rglob("*") if p.is_file())) or "nothing"
         got = f"raised {type(error).__name__}: {error} (save wrote {saved})"
-        raise breach(simulator, "load", got, "it must read what save wrote, and nothing else") from error
+        raise BrokenContract(simulator, "load", got, "it must read what save wrote, and nothing else") from error
 
 
 def _fit(bench: Bench, trial: Trial, train: Trajectories, val: Trajectories, draft: Draft) -> None:

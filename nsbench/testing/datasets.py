@@ -19,7 +19,7 @@ from nsbench.plan import SPLITS, data_seed
 from nsbench.registry import BrokenComponent, Registry, UnknownComponent, build
 from nsbench.seeds import generator
 from nsbench.testing.elsewhere import data_job, elsewhere
-from nsbench.testing.findings import Blocked, Check, Finding, Raised, calling, place_of
+from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
 from nsbench.testing.sources import Data, Source, bits
 from nsbench.trajectories import Domain, Trajectories
@@ -63,12 +63,18 @@ class DatasetSubject:
             raise Blocked
         return self._splits
 
+    def repeatable(self) -> dict[Split, Trajectories]:
+        """Every split. Raises Blocked where another call makes other data, which `repeats` has said."""
+        if bits(self.prepare("test")) != bits(self.splits["test"]):
+            raise Blocked("no two calls make the same")
+        return self.splits
+
 
 def can_be_made(subject: DatasetSubject) -> Iterator[Finding]:
     """Trajectories of its own domain, for every split."""
     dataset = subject.dataset
     with calling(dataset, "domain", "return a nsbench.trajectories.Domain"):
-        domain = dataset.domain
+        domain: object = dataset.domain
     if not isinstance(domain, Domain):
         yield Finding(place_of(dataset, "domain"), f"is {type(domain).__name__}", "a nsbench.trajectories.Domain")
         raise Blocked
@@ -192,7 +198,9 @@ def _some_frames(made: Trajectories) -> list[int]:
 def parts_join(subject: DatasetSubject) -> Iterator[Finding]:
     """The parts of a split, joined, are the split."""
     dataset = subject.dataset
-    for split, whole in subject.splits.items():
+    if type(dataset).part is Dataset.part and type(dataset).parts is Dataset.parts:
+        raise LeftOut("it is made in one")
+    for split, whole in subject.repeatable().items():
         with calling(dataset, "part", "return part k of the split"):
             count = require_parts(dataset, dataset.parts(split))
             seed = data_seed(0, split, subject.spec.name)
@@ -204,6 +212,7 @@ def parts_join(subject: DatasetSubject) -> Iterator[Finding]:
                 f"the {count} parts of {split}, joined, differ from what prepare makes of the same generator state",
                 "every part starts from that state and skips what the parts before it draw",
             )
+            return
 
 
 def can_be_stored(subject: DatasetSubject) -> Iterator[Finding]:
@@ -252,7 +261,7 @@ def anchors_run(subject: DatasetSubject) -> Iterator[Finding]:
 
 def works_elsewhere(subject: DatasetSubject) -> Iterator[Finding]:
     """A process that knows only names and parameters makes the same bits."""
-    expected = bits(subject.splits["test"])
+    expected = bits(subject.repeatable()["test"])
     said = elsewhere(data_job(subject.spec, subject.params, subject.module))
     if said.heavy:
         yield Finding(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from nsbench.components import Component
 from nsbench.contracts import BrokenContract
@@ -113,7 +113,8 @@ def run_checks(about: str, subject: Subject, checks: Iterable[Check[Subject]]) -
     """Make the checks, in their order; what one of them finds stops no other."""
     done = []
     for check in checks:
-        before, found, left_out = time.perf_counter(), [], ""
+        found: list[Finding] = []
+        before, left_out = time.perf_counter(), ""
         try:
             found.extend(check.run(subject))
         except Raised as raised:
@@ -132,8 +133,7 @@ def calling(component: Component, method: str, right: str) -> Iterator[None]:
     except (Raised, LeftOut):
         raise
     except BrokenContract as error:
-        wrong, _, rule = str(error).partition(": ")[2].rpartition("; ")
-        raise Raised(Finding(place_of(component, method), wrong, rule)) from error
+        raise Raised(Finding(place_of(error.component, error.method), error.got, error.right)) from error
     except Exception as error:
         text = f"{method} raised {type(error).__name__}: {' '.join(str(error).split())}"
         raise Raised(Finding(_raised_at(error, component, method), text, right)) from error
@@ -144,8 +144,8 @@ def place_of(component: Component, method: str) -> str:
     cls = type(component)
     name = f"{cls.__qualname__}.{method}"
     try:
-        member = inspect.getattr_static(cls, method)
-        function = member.fget if isinstance(member, property) else member
+        member: Any = inspect.getattr_static(cls, method)
+        function: Any = member.fget if isinstance(member, property) else member
         if function.__module__ in ("nsbench.components", "nsbench.formats"):
             function = cls
         file, line = inspect.getsourcefile(function), inspect.getsourcelines(function)[1]

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from nsbench.formats import Format, FormatSpec, Origin, Writer
+from nsbench.components import UnreadableData
+from nsbench.formats import Format, FormatSpec, Header, Origin, Writer
 from nsbench.plan import data_seed
 from nsbench.registry import Registry, build, import_object
 from nsbench.seeds import generator
@@ -50,13 +51,23 @@ def comes_back(subject: FormatSubject) -> Iterator[Finding]:
             )
             return
         made = cast(Format, build("format", subject.spec, subject.params | options))
-        (path,) = sorted(directory.iterdir())
-        yield from _the_same(made, path, written)
+        yield from _the_same(made, directory, written)
 
 
-def _the_same(made: Format, path: Path, written: Trajectories) -> Iterator[Finding]:
+def _header(made: Format, path: Path) -> tuple[Path, Header]:
+    """Where the split lies, the folder that was written to or the only thing in it, and what is there."""
+    try:
+        return path, made.header(path)
+    except UnreadableData:
+        inner = sorted(path.iterdir()) if path.is_dir() else []
+        if len(inner) != 1:
+            raise
+        return _header(made, inner[0])
+
+
+def _the_same(made: Format, directory: Path, written: Trajectories) -> Iterator[Finding]:
     with calling(made, "header", "say what lies there"):
-        header = made.header(path)
+        path, header = _header(made, directory)
     with calling(made, "read", "read the trajectories that the index names"):
         read = made.read(path, np.arange(len(header.params)))
         some = made.read(path, np.arange(0, len(header.params), 2))

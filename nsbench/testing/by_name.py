@@ -113,11 +113,11 @@ def _check(
 
         return run_checks(about, FormatSubject(registry, cast(FormatSpec, spec), params, data), FORMAT_CHECKS)
     from nsbench.testing.likelihoods import LIKELIHOOD_CHECKS
-    from nsbench.testing.simulators import SIMULATOR_CHECKS, SimulatorSubject
+    from nsbench.testing.simulators import COST_CHECKS, SIMULATOR_CHECKS, SimulatorSubject
 
     with tempfile.TemporaryDirectory(prefix="nsbench-check-") as folder:
         subject = SimulatorSubject(registry, cast(SimulatorSpec, spec), params, data, Path(folder), module, transitions)
-        return run_checks(about, subject, (*SIMULATOR_CHECKS, *LIKELIHOOD_CHECKS))
+        return run_checks(about, subject, (*SIMULATOR_CHECKS, *LIKELIHOOD_CHECKS, *COST_CHECKS))
 
 
 def _source(registry: Registry, simulator: str, on: str | None, on_params: Mapping[str, Any] | None) -> Source:
