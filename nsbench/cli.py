@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nsbench.command_new import NewKind
     from nsbench.components import Split
     from nsbench.events import Event
     from nsbench.plan import Plan
@@ -221,6 +222,23 @@ def plugins() -> None:
         for plugin in registry.plugins
     ]
     _print_table(["plugin", "from", "provides", "state"], rows)
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["simulator", "dataset", "metric"]))
+@click.argument("name")
+@click.option("--to", "parent", type=click.Path(path_type=Path), default=Path(), help="Where the folder NAME goes.")
+def new(kind: NewKind, name: str, parent: Path) -> None:
+    """Write a package of your own that already runs: module, test, suite, README."""
+    from nsbench.command_new import CannotMake, new_package, next_steps
+
+    try:
+        folder = new_package(kind, name, parent, _registry())
+    except CannotMake as error:
+        _fail(str(error))
+    click.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}\nnext:")
+    for command in next_steps(folder, name):
+        click.echo(f"  {command}")
 
 
 @main.command()
