@@ -64,7 +64,20 @@ def test_help_imports_hardly_anything():
 
 def test_the_commands_are_there():
     text = nsbench("--help").stdout
-    for command in ("run", "plan", "prepare", "export", "list", "info", "plugins", "schema", "track", "ui"):
+    for command in (
+        "run",
+        "plan",
+        "prepare",
+        "export",
+        "list",
+        "info",
+        "plugins",
+        "new",
+        "check",
+        "schema",
+        "track",
+        "ui",
+    ):
         assert f"  {command} " in text
 
 

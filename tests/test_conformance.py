@@ -15,6 +15,7 @@ from nsbench.testing import CannotCheck, check, conformance
 from nsbench.testing.findings import place_of
 from nsbench.testing.growth import Growth, GrowthParams, GrowthTruth, beside
 from nsbench.testing.likelihoods import log_total
+from test_cli import nsbench
 
 GLOBAL = "changes the global random state of"
 OTHER_SEEDS = "when Python's, NumPy's and torch's global generators are seeded differently"
@@ -222,3 +223,28 @@ def test_where_a_finding_is_points_at_the_method_or_else_the_class():
     line = 1 + lines.index("class Melts(Fine):")
     assert place_of(broken.Melts(), "rollout") == f"broken.py:{line + 1} Melts.rollout"
     assert place_of(broken.Melts(), "size") == f"broken.py:{line} Melts.size"
+
+
+def test_the_command_says_what_it_found_and_exits_by_it():
+    file = ["--plugin", broken.__file__]
+    fine = nsbench("check", "Fine", *file)
+    assert (fine.returncode, fine.stdout.splitlines()[-1].split(" in ")[0]) == (0, "0 findings, 0 notes")
+    found = nsbench("check", "IgnoresBudget", *file)
+    assert found.returncode == 1
+    assert "  FINDING  the budget counts\n" in found.stdout
+    assert "           right: train on at most ctx.transitions pairs of frames" in found.stdout
+
+
+def test_a_call_that_is_wrong_exits_2(tmp_path):
+    for arguments, message in (
+        (["cgn"], "no component 'cgn'; did you mean 'cgne'?\n"),
+        (["cgne", "--kind", "metric"], "no metric 'cgne'; known: "),
+        (["pns", "--set", "width=no"], "simulator 'pns' does not take these parameters: width: "),
+        (["pns", "--set", "width"], "--set width: must be path=value"),
+        (["pns", "--on", "snow"], "no dataset 'snow'; known: lca, trajectories"),
+        (["fid"], "metric 'fid' does not take these parameters: weights: Field required"),
+        (["npz", "--on", "lca", "--on-set", "size=3"], "format 'npz' does not take"),
+    ):
+        done = nsbench("check", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(message), done.stderr
