@@ -36,10 +36,8 @@ def check_component(
     conform = True
     for each in kinds:
         report = check(
-            each, name, params=params, on=on, on_params=on_params, transitions=transitions, registry=registry
+            each, name, params=params, on=on, on_params=on_params, transitions=transitions, registry=registry, tell=say
         )
-        for line in report.lines():
-            say(line)
         conform = conform and report.conforms
     return 0 if conform else 1
 

@@ -20,7 +20,7 @@ from nsbench.registry import (
     import_object,
     installed,
 )
-from nsbench.testing.findings import Report, run_checks
+from nsbench.testing.findings import Report, Tell, run_checks
 from nsbench.testing.sources import Data, Source
 
 
@@ -61,6 +61,7 @@ def check(
     on_params: Mapping[str, Any] | None = None,
     transitions: int = 1024,
     registry: Registry | None = None,
+    tell: Tell = lambda line: None,
 ) -> Report:
     """Check a component.
 
@@ -69,12 +70,13 @@ def check(
                  is, else the growth of nsbench.testing. on_params: that dataset's parameters.
     transitions  the budget of a short fit.
     registry     where names are looked up; what is installed if None.
+    tell         hears the report's lines as they come.
 
     Raises CannotCheck.
     """
     registry = registry or installed()
     try:
-        return _check(registry, kind, name, dict(params or {}), on, on_params, transitions)
+        return _check(registry, kind, name, dict(params or {}), on, on_params, transitions, tell)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
         raise CannotCheck(f"{kind} {name!r} does not take these parameters: {'; '.join(faults)}") from error
@@ -90,6 +92,7 @@ def _check(
     on: str | None,
     on_params: Mapping[str, Any] | None,
     transitions: int,
+    tell: Tell,
 ) -> Report:
     spec = registry.spec(kind, name)
     module = registry.plugin_of(kind, name).module.partition(":")[0]
@@ -99,25 +102,25 @@ def _check(
 
         assert isinstance(spec, DatasetSpec)
         dataset = DatasetSubject(registry, spec, full_params(spec, spec.small | params), module)
-        return run_checks(f"dataset {name} ({spec.target})", dataset, DATASET_CHECKS)
+        return run_checks(f"dataset {name} ({spec.target})", dataset, DATASET_CHECKS, tell)
     params = full_params(spec, params)
     if kind == "metric":
         from nsbench.testing.metrics import METRIC_CHECKS, MetricSubject
 
         metric = MetricSubject(registry, cast(MetricSpec, spec), params)
-        return run_checks(f"metric {name} ({spec.target})", metric, METRIC_CHECKS)
+        return run_checks(f"metric {name} ({spec.target})", metric, METRIC_CHECKS, tell)
     data = Data(_source(registry, name if kind == "simulator" else "", on, on_params))
     about = f"{kind} {name} ({spec.target}), on {data.source}"
     if kind == "format":
         from nsbench.testing.formats import FORMAT_CHECKS, FormatSubject
 
-        return run_checks(about, FormatSubject(registry, cast(FormatSpec, spec), params, data), FORMAT_CHECKS)
+        return run_checks(about, FormatSubject(registry, cast(FormatSpec, spec), params, data), FORMAT_CHECKS, tell)
     from nsbench.testing.likelihoods import LIKELIHOOD_CHECKS
     from nsbench.testing.simulators import COST_CHECKS, SIMULATOR_CHECKS, SimulatorSubject
 
     with tempfile.TemporaryDirectory(prefix="nsbench-check-") as folder:
         subject = SimulatorSubject(registry, cast(SimulatorSpec, spec), params, data, Path(folder), module, transitions)
-        return run_checks(about, subject, (*SIMULATOR_CHECKS, *LIKELIHOOD_CHECKS, *COST_CHECKS))
+        return run_checks(about, subject, (*SIMULATOR_CHECKS, *LIKELIHOOD_CHECKS, *COST_CHECKS), tell)
 
 
 def _source(registry: Registry, simulator: str, on: str | None, on_params: Mapping[str, Any] | None) -> Source:

@@ -48,6 +48,16 @@ class Checked:
     left_out: str
     seconds: float
 
+    def lines(self) -> Iterator[str]:
+        """The check in plain text: how it went, and its findings."""
+        levels = {finding.level for finding in self.findings}
+        word = "–" if self.left_out else "ok"
+        word = "FINDING" if "finding" in levels else "note" if levels else word
+        yield f"  {word:<8} {self.title}" + (f" ({self.left_out})" if self.left_out else "")
+        for finding in self.findings:
+            yield f"           {finding.where}: {finding.wrong}"
+            yield f"           right: {finding.right}"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -74,16 +84,14 @@ class Report:
         """The report in plain text."""
         yield self.about
         for check in self.checks:
-            levels = {finding.level for finding in check.findings}
-            word = "–" if check.left_out else "ok"
-            word = "FINDING" if "finding" in levels else "note" if levels else word
-            yield f"  {word:<8} {check.title}" + (f" ({check.left_out})" if check.left_out else "")
-            for finding in check.findings:
-                yield f"           {finding.where}: {finding.wrong}"
-                yield f"           right: {finding.right}"
+            yield from check.lines()
+        yield self.summary()
+
+    def summary(self) -> str:
+        """ "2 findings, 1 note in 3 s"."""
         seconds = sum(check.seconds for check in self.checks)
         counts = [_counted(len(self.findings), "finding"), _counted(len(self.notes), "note")]
-        yield f"{', '.join(counts)} in {seconds:.0f} s"
+        return f"{', '.join(counts)} in {seconds:.0f} s"
 
 
 def _counted(count: int, what: str) -> str:
@@ -109,9 +117,14 @@ class Blocked(LeftOut):
         super().__init__(reason)
 
 
-def run_checks(about: str, subject: Subject, checks: Iterable[Check[Subject]]) -> Report:
+Tell = Callable[[str], None]
+"""Hears a report's lines as they come."""
+
+
+def run_checks(about: str, subject: Subject, checks: Iterable[Check[Subject]], tell: Tell) -> Report:
     """Make the checks, in their order; what one of them finds stops no other."""
     done = []
+    tell(about)
     for check in checks:
         found: list[Finding] = []
         before, left_out = time.perf_counter(), ""
@@ -122,7 +135,11 @@ def run_checks(about: str, subject: Subject, checks: Iterable[Check[Subject]]) -
         except LeftOut as reason:
             left_out = str(reason)
         done.append(Checked(check.title, tuple(found), left_out, time.perf_counter() - before))
-    return Report(about, tuple(done))
+        for line in done[-1].lines():
+            tell(line)
+    report = Report(about, tuple(done))
+    tell(report.summary())
+    return report
 
 
 @contextmanager
