@@ -121,7 +121,7 @@ def prepare(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
     console = _console()
     with progress_display(console) as display:
         count = prepare_all(planned, registry, Workspace(workspace.resolve()), [display])
-    console.print(f"{count:,} trajectories are in {workspace / 'store' / 'data'}", highlight=False)
+    console.print(f"{count:,} trajectories are in {workspace / 'store' / 'data'}", highlight=False, markup=False)
 
 
 @main.command()
@@ -358,11 +358,12 @@ def _console() -> Console:
 
 def _print_table(headings: list[str], rows: list[Any]) -> None:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # a plugin's words are not markup
     _console().print(table)
 
 

@@ -247,6 +247,20 @@ def test_a_third_partys_simulator_takes_part(smoke, tmp_path):
     assert "frontier 0.1" in nsbench("plugins", path=[tmp_path]).stdout
 
 
+def test_what_plugins_say_of_themselves_is_printed_as_it_is(tmp_path):
+    (tmp_path / "odd_plugin.py").write_text("raise ValueError('[/bold] is no [red]markup')\n")
+    info = tmp_path / "odd-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[nsbench]\nodd = odd_plugin\n")
+    done = nsbench("plugins", path=[tmp_path])
+    assert done.returncode == 0
+    assert "ValueError: [/bold] is no [red]markup" in done.stdout
+    assert nsbench("run", "suites/smoke.yaml", "--set", "simulators[0].use=od", path=[tmp_path]).stderr.endswith(
+        "plugins with errors: odd (ValueError: [/bold] is no [red]markup)\n"
+    )
+
+
 def test_ctrl_c_keeps_the_fit_and_says_how_to_go_on(tmp_path):
     long = ["run", "suites/smoke.yaml", *SMALL, "--set", "budget.transitions=500000", "--no-tracking"]
     run = subprocess.Popen([*COMMAND, *long], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=surroundings(tmp_path))

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import broken
+from nsbench.command_check import check_component
 from nsbench.registry import Registry, params_model
+from nsbench.suite_yaml import SuiteError
 from nsbench.testing import CannotCheck, check, conformance
 from nsbench.testing.findings import place_of
 from nsbench.testing.growth import Growth, GrowthParams, GrowthTruth, beside
@@ -235,16 +237,24 @@ def test_the_command_says_what_it_found_and_exits_by_it():
     assert "           right: train on at most ctx.transitions pairs of frames" in found.stdout
 
 
-def test_a_call_that_is_wrong_exits_2(tmp_path):
-    for arguments, message in (
-        (["cgn"], "no component 'cgn'; did you mean 'cgne'?\n"),
-        (["cgne", "--kind", "metric"], "no metric 'cgne'; known: "),
-        (["pns", "--set", "width=no"], "simulator 'pns' does not take these parameters: width: "),
-        (["pns", "--set", "width"], "--set width: must be path=value"),
-        (["pns", "--on", "snow"], "no dataset 'snow'; known: lca, trajectories"),
-        (["fid"], "metric 'fid' does not take these parameters: weights: Field required"),
-        (["npz", "--on", "lca", "--on-set", "size=3"], "format 'npz' does not take"),
-    ):
-        done = nsbench("check", *arguments)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(message), done.stderr
+@pytest.mark.parametrize(
+    ("name", "kind", "settings", "on", "on_settings", "message"),
+    [
+        ("cgn", None, [], None, [], "no component 'cgn'; did you mean 'cgne'?"),
+        ("cgne", "metric", [], None, [], "no metric 'cgne'; known: "),
+        ("pns", None, ["width=no"], None, [], "simulator 'pns' does not take these parameters: width: "),
+        ("pns", None, ["width"], None, [], "--set width: must be path=value"),
+        ("pns", None, [], "snow", [], "no dataset 'snow'; known: "),
+        ("fid", None, [], None, [], "metric 'fid' does not take these parameters: weights: Field required"),
+        ("npz", None, [], "lca", ["size=3"], "format 'npz' does not take these parameters: size: "),
+    ],
+)
+def test_a_call_that_is_wrong_is_explained(registry, name, kind, settings, on, on_settings, message):
+    with pytest.raises((CannotCheck, SuiteError)) as error:
+        check_component(registry, name, kind, settings, on, on_settings, 32, print)
+    assert str(error.value).startswith(message)
+
+
+def test_a_call_that_is_wrong_exits_2():
+    done = nsbench("check", "cgn")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "no component 'cgn'; did you mean 'cgne'?\n")

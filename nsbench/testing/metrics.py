@@ -38,11 +38,12 @@ SEEDS = 6
 
 @dataclass
 class MetricSubject:
-    """A metric under check."""
+    """A metric under check. declined: why it has not scored what it was asked to."""
 
     registry: Registry
     spec: MetricSpec
     params: dict[str, Any]
+    declined: str = ""
 
     @cached_property
     def metric(self) -> Metric:
@@ -100,8 +101,6 @@ class MetricSubject:
                 self.declined = str(reason)
                 raise Blocked from reason
             return require_score(self.metric, made)
-
-    declined: str = ""
 
     @cached_property
     def _known(self) -> dict[str, Score] | None:
