@@ -32,6 +32,7 @@ from nsbench.components import (
     Simulator,
     SimulatorReference,
     SimulatorSpec,
+    UnreadableData,
 )
 from nsbench.events import Event
 from nsbench.formats import Format, FormatSpec
@@ -234,8 +235,10 @@ def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Compone
         raise BrokenComponent(f'{spec.target} must say its direction, "min" or "max", and its unit, a text')
     try:
         return cls(model)
-    except TypeError as error:
-        raise BrokenComponent(f"{spec.target}: {error}") from error
+    except UnreadableData:
+        raise
+    except Exception as error:
+        raise BrokenComponent(f"{spec.target} cannot be made: {_in_a_line(error)}") from error
 
 
 def load(kind: Kind, name: str, **params: Any) -> Any:

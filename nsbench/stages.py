@@ -31,7 +31,7 @@ from nsbench.components import (
     Simulator,
     Split,
 )
-from nsbench.contracts import BrokenContract, require_parts, require_recorded, require_saved, require_score
+from nsbench.contracts import BrokenContract
 from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
@@ -41,6 +41,7 @@ from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
 from nsbench.results import ScoreRow
 from nsbench.seeds import generator
+from nsbench.stage_contracts import require_parts, require_recorded, require_saved, require_score
 from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
 from nsbench.trajectories import Domain, Trajectories

@@ -13,7 +13,7 @@ import numpy as np
 from nsbench import hookimpl
 from nsbench.components import Dataset, DatasetSpec, Metric, MetricSpec, Score, Simulator, SimulatorSpec
 from nsbench.testing.growth import Growth, GrowthParams, beside
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
+from nsbench.trajectories import FieldTrajectories, GrowthTrajectories, Observable
 
 nsbench_api = 1
 
@@ -195,6 +195,11 @@ class FailsToFit(Fine):
         raise RuntimeError("the loss is on fire")
 
 
+class CannotBeMade(Fine):
+    def __init__(self, params=None):
+        raise RuntimeError("no such device")
+
+
 LEARNED = {}
 
 
@@ -269,12 +274,21 @@ class OtherParts(Growth):
         return self.prepare(split, rng).select(slice(0, 3))
 
 
+class Unobservable(Growth):
+    """An observable that takes a single state."""
+
+    @property
+    def domain(self):
+        area = Observable("area", "sites", lambda state: float(state[0, 0].sum()) / state[0, 0, 99, 99])
+        return replace(super().domain, observables=(area,))
+
+
 class NotTrajectories(Growth):
     def prepare(self, split, rng):
         return super().prepare(split, rng).arrival
 
 
-DATASETS = [SharesCases, SharesParameters, LiesAboutRange, GoesOn, Restless, OtherParts, NotTrajectories]
+DATASETS = [SharesCases, SharesParameters, LiesAboutRange, GoesOn, Restless, OtherParts, Unobservable, NotTrajectories]
 
 
 class AreaError(Metric):

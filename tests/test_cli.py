@@ -230,23 +230,6 @@ def test_another_workspace_gives_the_same_scores_to_the_last_bit(smoke, tmp_path
                 assert one == other
 
 
-def test_a_third_partys_simulator_takes_part(smoke, tmp_path):
-    """The example in the README, word for word, installed as a distribution of its own."""
-    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    assert len(code.strip().splitlines()) <= 25
-    (tmp_path / "frontier.py").write_text(code)
-    info = tmp_path / "frontier-0.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: frontier\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[nsbench]\nfrontier = frontier\n")
-    suite = tmp_path / "mine.yaml"
-    suite.write_text(f"extends: {ROOT / 'suites' / 'smoke.yaml'}\nname: mine\nsimulators: [{{use: frontier}}]\n")
-    done = nsbench("run", suite, *SMALL, "--no-tracking", workspace=tmp_path, path=[tmp_path])
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "| frontier |" in done.stdout
-    assert "frontier 0.1" in nsbench("plugins", path=[tmp_path]).stdout
-
-
 def test_what_plugins_say_of_themselves_is_printed_as_it_is(tmp_path):
     (tmp_path / "odd_plugin.py").write_text("raise ValueError('[/bold] is no [red]markup')\n")
     info = tmp_path / "odd-0.1.dist-info"

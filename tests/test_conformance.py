@@ -94,6 +94,7 @@ def test_running_past_the_stop_rule_and_being_deterministic_are_said_and_allowed
         ("GoesOn", "has stop_margin=6, and"),
         ("Restless", "changes the global random state of numpy.random"),
         ("OtherParts", "the 2 parts of train, joined, differ from what prepare makes"),
+        ("Unobservable", "domain raised IndexError: index 99 is out of bounds"),
         ("NotTrajectories", "returned ndarray int32[64, 16, 16] for train"),
     ],
 )
@@ -132,6 +133,10 @@ def test_conformance_is_a_test_that_fails_with_the_findings(registry, monkeypatc
 def test_what_cannot_be_checked_is_said(registry):
     with pytest.raises(CannotCheck, match="did you mean 'Fine'"):
         check("simulator", "Fin", registry=registry)
+    with pytest.raises(CannotCheck, match="broken:CannotBeMade cannot be made: RuntimeError: no such device"):
+        check("simulator", "CannotBeMade", registry=registry)
+    with pytest.raises(CannotCheck, match="dataset NotTrajectories cannot be made to check on: AttributeError"):
+        check("simulator", "Fine", on="NotTrajectories", registry=registry)
     with pytest.raises(CannotCheck, match="width: Extra inputs"):
         check("simulator", "Fine", params={"width": 3}, registry=registry)
 
@@ -193,7 +198,8 @@ def features(tmp_path_factory):
 @pytest.mark.parametrize("name", Registry().names("metric"))
 def test_the_metrics_that_come_with_nsbench_conform(registry, name, request):
     fields = params_model(registry.spec("metric", name)).model_fields
-    params = {"resamples": 20} if "resamples" in fields else {}
+    quick = {"resamples": 10, "permutations": 9, "cases": 16}
+    params = {field: value for field, value in quick.items() if field in fields}
     params |= request.getfixturevalue("features") if name == "fid" else {}
     report = check("metric", name, params=params, registry=registry)
     assert report.conforms, "\n".join(report.lines())

@@ -169,7 +169,8 @@ def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harn
     from nsbench.source import _closure
 
     modules, _ = _closure("nsbench.evidence", frozenset(registry.packages()))
-    assert modules.keys() == {f"nsbench.{name}" for name in ("evidence", "protocol", "components", "trajectories")}
+    names = ("evidence", "protocol", "contracts", "components", "trajectories")
+    assert modules.keys() == {f"nsbench.{name}" for name in names}
 
 
 def test_seeds_make_the_same_numbers_again_and_other_words_others():

@@ -102,7 +102,8 @@ def test_the_authors_quick_start(desk):
         assert long in text
         text = text.replace(long, short)
     suite.write_text(text + "tracking: {enabled: false}\n")
-    _, checked, ran = run(lines, desk)
+    _, checked, ran, plugins = run([*lines, "COLUMNS=200 nsbench plugins"], desk)
+    assert re.search(r"mine +nsbench-mine 0\.1\.0 +simulator mine +ok", plugins)
     assert written.startswith("mine: README.md, mine.py, pyproject.toml, suite.yaml, test_mine.py")
     assert "0 findings, 0 notes" in checked
     for simulator in ("floor", "noise-free", "cgne", "pns", "mine"):

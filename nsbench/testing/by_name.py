@@ -110,6 +110,7 @@ def _check(
         metric = MetricSubject(registry, cast(MetricSpec, spec), params)
         return run_checks(f"metric {name} ({spec.target})", metric, METRIC_CHECKS, tell)
     data = Data(_source(registry, name if kind == "simulator" else "", on, on_params))
+    _require_usable(data)
     about = f"{kind} {name} ({spec.target}), on {data.source}"
     if kind == "format":
         from nsbench.testing.formats import FORMAT_CHECKS, FormatSubject
@@ -121,6 +122,16 @@ def _check(
     with tempfile.TemporaryDirectory(prefix="nsbench-check-") as folder:
         subject = SimulatorSubject(registry, cast(SimulatorSpec, spec), params, data, Path(folder), module, transitions)
         return run_checks(about, subject, (*SIMULATOR_CHECKS, *LIKELIHOOD_CHECKS, *COST_CHECKS), tell)
+
+
+def _require_usable(data: Data) -> None:
+    """Make the data that is checked on. Raises CannotCheck, or UnreadableData."""
+    try:
+        _ = data.train, data.val, data.test, data.horizon
+    except (UnreadableData, BrokenComponent, ValidationError):
+        raise
+    except Exception as error:
+        raise CannotCheck(f"{data.source} cannot be made to check on: {type(error).__name__}: {error}") from error
 
 
 def _source(registry: Registry, simulator: str, on: str | None, on_params: Mapping[str, Any] | None) -> Source:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from nsbench.components import Dataset, DatasetSpec, Split
-from nsbench.contracts import require_parts, require_recorded, require_rollout
+from nsbench.contracts import require_rollout
 from nsbench.hdf5 import read_trajectories, write_trajectories
 from nsbench.plan import SPLITS, data_seed
 from nsbench.registry import BrokenComponent, Registry, UnknownComponent, build
 from nsbench.seeds import generator
+from nsbench.stage_contracts import require_parts, require_recorded
 from nsbench.testing.elsewhere import data_job, elsewhere
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
@@ -148,7 +149,9 @@ def facts_are_true(subject: DatasetSubject) -> Iterator[Finding]:
     """What the domain says of the data is so: ranges, growth, the stop rule, observables."""
     where = place_of(subject.dataset, "domain")
     for split, made in subject.splits.items():
-        yield from (Finding(where, f"{wrong} ({split})", right) for wrong, right in _untrue(made))
+        with calling(subject.dataset, "domain", "state facts and observables that can be read off every state"):
+            untrue = list(_untrue(made))
+        yield from (Finding(where, f"{wrong} ({split})", right) for wrong, right in untrue)
 
 
 def _untrue(made: Trajectories) -> Iterator[tuple[str, str]]:

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.components import Cost, Evidence, Likelihood, Metric, MetricSpec, NotApplicable, Score
-from nsbench.contracts import require_score
 from nsbench.registry import Registry, build
 from nsbench.seeds import generator
+from nsbench.stage_contracts import require_score
 from nsbench.testing.findings import Blocked, Check, Finding, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
 from nsbench.testing.growth import Growth, GrowthParams, GrowthTruth
