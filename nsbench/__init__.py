@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from nsbench.hookspecs import hookimpl
     from nsbench.registry import load
 
-__all__ = ["hookimpl", "load"]
+__all__ = ["API_VERSION", "hookimpl", "load"]
 __version__ = "0.1.0"
+
+API_VERSION = 1
+"""The version of the plugin API: hooks, base classes and specs. A plugin may ask for it: ``nsbench_api = 1``."""
 
 
 def __getattr__(name: str) -> Any:

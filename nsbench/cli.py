@@ -14,10 +14,11 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nsbench.command_new import NewKind
     from nsbench.components import Split
     from nsbench.events import Event
     from nsbench.plan import Plan
-    from nsbench.registry import Registry
+    from nsbench.registry import Kind, Registry
 
 _suite = click.argument("suite", type=click.Path(path_type=Path))
 _overrides = click.option(
@@ -30,6 +31,24 @@ _workspace = click.option(
     default=Path("nsbench-out"),
     show_default=True,
     help="Where data, models, results and tracking lie.",
+)
+
+
+def _name_plugins(ctx: click.Context, option: click.Parameter, files: tuple[Path, ...]) -> None:
+    from nsbench.plugin_files import name_files
+
+    if files:
+        name_files(files)
+
+
+_plugins = click.option(
+    "--plugin",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.py",
+    expose_value=False,
+    callback=_name_plugins,
+    help="A plugin that is not installed; also NSBENCH_PLUGINS.",
 )
 
 
@@ -57,6 +76,7 @@ def main() -> None:
 @main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 @click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
 @click.option(
@@ -116,6 +136,7 @@ def run(
 @main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 def plan(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
     """Say which artifacts a run would make, and why those in the store do not serve."""
@@ -130,6 +151,7 @@ def plan(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
 @main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 def prepare(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
     """Make a suite's data, and nothing else."""
@@ -141,7 +163,7 @@ def prepare(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
     console = _console()
     with progress_display(console) as display:
         count = prepare_all(planned, registry, Workspace(workspace.resolve()), [display])
-    console.print(f"{count:,} trajectories are in {workspace / 'store' / 'data'}", highlight=False)
+    console.print(f"{count:,} trajectories are in {workspace / 'store' / 'data'}", highlight=False, markup=False)
 
 
 @main.command()
@@ -151,6 +173,7 @@ def prepare(suite: Path, overrides: tuple[str, ...], workspace: Path) -> None:
 @click.option("--suite", type=click.Path(path_type=Path), help="Take DATASET of this suite, from the store.")
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="All if not given.")
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="A parameter, or an entry of the suite.")
+@_plugins
 @_workspace
 def export(
     dataset: str,
@@ -191,6 +214,7 @@ def export(
 
 @main.command("list")
 @click.argument("kind", type=click.Choice(["datasets", "simulators", "metrics", "formats"]), required=False)
+@_plugins
 def list_components(kind: str | None) -> None:
     """List what is installed: datasets, simulators, metrics, formats."""
     from nsbench.registry import KINDS
@@ -208,6 +232,7 @@ def list_components(kind: str | None) -> None:
 
 @main.command()
 @click.argument("name")
+@_plugins
 @click.argument("trial", required=False)
 @click.option(
     "--suite", type=click.Path(path_type=Path), help="Of a trial: its suite; found in the workspace if not given."
@@ -236,6 +261,7 @@ def info(name: str, trial: str | None, suite: Path | None, overrides: tuple[str,
 
 
 @main.command()
+@_plugins
 def plugins() -> None:
     """List the plugins, what each provides, and what is wrong with it."""
     registry = _registry()
@@ -254,6 +280,7 @@ def plugins() -> None:
 @main.command("export-cases")
 @_suite
 @_overrides
+@_plugins
 @_workspace
 @click.option("--dataset", metavar="NAME", help="Which of the suite's datasets, where there are several.")
 @click.option("--to", type=click.Path(path_type=Path), help="A new file; DATASET-cases.h5 if not given.")
@@ -280,6 +307,7 @@ def export_cases(
 @click.option("--dataset", metavar="NAME", help="Which of the suite's datasets, where there are several.")
 @click.option("--replicate", default=0, show_default=True, help="Which fit of the simulator these rollouts are of.")
 @_overrides
+@_plugins
 @_workspace
 @click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
 def score(
@@ -307,8 +335,55 @@ def score(
 
 
 @main.command()
+@click.argument("kind", type=click.Choice(["simulator", "dataset", "metric"]))
+@click.argument("name")
+@click.option("--to", "parent", type=click.Path(path_type=Path), default=Path(), help="Where the folder NAME goes.")
+def new(kind: NewKind, name: str, parent: Path) -> None:
+    """Write a package of your own that already runs: module, test, suite, README."""
+    from nsbench.command_new import CannotMake, new_package, next_steps
+
+    try:
+        folder = new_package(kind, name, parent, _registry())
+    except CannotMake as error:
+        _fail(str(error))
+    click.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}\nnext:")
+    for command in next_steps(folder, name):
+        click.echo(f"  {command}")
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--kind", type=click.Choice(["dataset", "simulator", "metric", "format"]), help="Where a name is several."
+)
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A parameter of NAME.")
+@click.option("--on", metavar="DATASET", help="Check a simulator or format on that dataset.")
+@click.option("--on-set", "on_settings", multiple=True, metavar="PATH=VALUE", help="A parameter of that dataset.")
+@click.option("--transitions", default=1024, show_default=True, help="Budget of a short fit.")
+@_plugins
+def check(
+    name: str,
+    kind: Kind | None,
+    settings: tuple[str, ...],
+    on: str | None,
+    on_settings: tuple[str, ...],
+    transitions: int,
+) -> None:
+    """Check that a component keeps its contract; each finding says what is wrong, where, and what would be right."""
+    from nsbench.command_check import check_component
+    from nsbench.suite_yaml import SuiteError
+    from nsbench.testing import CannotCheck
+
+    try:
+        sys.exit(check_component(_registry(), name, kind, settings, on, on_settings, transitions, click.echo))
+    except (CannotCheck, SuiteError) as error:
+        _fail(str(error))
+
+
+@main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 @click.option("--uri", help="MLflow server; the suite's own, MLFLOW_TRACKING_URI or the workspace's if not given.")
 def track(suite: Path, overrides: tuple[str, ...], workspace: Path, uri: str | None) -> None:
@@ -328,6 +403,7 @@ def track(suite: Path, overrides: tuple[str, ...], workspace: Path, uri: str | N
 @click.argument("a")
 @click.argument("b")
 @_overrides
+@_plugins
 @_workspace
 @click.option("--format", "format_name", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True)
 def compare(
@@ -353,6 +429,7 @@ def compare(
 @main.command()
 @_suite
 @_overrides
+@_plugins
 @_workspace
 @click.option(
     "--format", "format_name", type=click.Choice(["html", "md", "latex", "csv"]), default="html", show_default=True
@@ -454,6 +531,7 @@ def cache_prune(workspace: Path, older_than: str | None, keep: tuple[Path, ...],
 
 
 @main.command()
+@_plugins
 def schema() -> None:
     """Print the JSON schema of a suite, made from what is installed."""
     import json
@@ -471,9 +549,14 @@ def _say_notices(event: Event) -> None:
 
 
 def _registry() -> Registry:
+    """What is installed, and the files that the user named; one that is broken is said, and the exit code is 2."""
     from nsbench.registry import installed
 
-    return installed()
+    registry = installed()
+    broken = [f"{plugin.file}: {plugin.error}" for plugin in registry.plugins if plugin.file and plugin.error]
+    if broken:
+        _fail("\n".join(broken))
+    return registry
 
 
 def _plan(suite: Path, overrides: tuple[str, ...]) -> tuple[Plan, Registry]:
@@ -536,11 +619,12 @@ def _console() -> Console:
 
 def _print_table(headings: list[str], rows: list[Any]) -> None:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # a plugin's words are not markup
     _console().print(table)
 
 

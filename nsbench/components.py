@@ -66,6 +66,8 @@ class DatasetSpec(ComponentSpec):
 
     Both give every table its scale; None where a dataset has no such simulator.
 
+    small: parameters with which it is made in about a second, for `nsbench check`.
+
     reading: "module:function", (params) -> Reading, of a dataset that reads files: called while planning,
     so keep it in a module that imports quickly. None for a dataset that is made from its parameters alone.
     """
@@ -73,6 +75,7 @@ class DatasetSpec(ComponentSpec):
     floor: SimulatorReference | None = None
     noise_free: SimulatorReference | None = None
     reading: str | None = None
+    small: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic.errors import PydanticUserError
+
 from nsbench.components import ComponentSpec
 from nsbench.registry import BrokenComponent, Kind, Registry, params_model
 
@@ -23,7 +25,11 @@ def describe(kind: Kind, spec: ComponentSpec, registry: Registry) -> Iterator[st
     if model.__doc__:
         yield ""
         yield from (f"  {line}".rstrip() for line in inspect.cleandoc(model.__doc__).splitlines())
-    schema = model.model_json_schema()
+    try:
+        schema = model.model_json_schema()
+    except PydanticUserError as error:
+        yield f"  its parameters cannot be described: {error.message}"
+        return
     yield ""
     yield "  parameters:" if schema.get("properties") else "  no parameters"
     for name, body in schema.get("properties", {}).items():

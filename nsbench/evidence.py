@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 
 from nsbench.components import Conditions, Cost, Likelihood, Simulator
+from nsbench.contracts import BrokenContract, require_flops, require_nats, require_rollout, require_size
 from nsbench.latents import ProbedEvidence
 from nsbench.probing import latent_use
 from nsbench.protocol import Bounds, Protocol
@@ -28,10 +29,6 @@ FLOP_CASES = 2
 
 LIKELIHOOD_BATCH = 256
 """Transitions a call of log_likelihood, over all samples together at most 64 times as many decodes."""
-
-
-class BrokenContract(Exception):
-    """A simulator returned what its base class does not allow."""
 
 
 def collect(
@@ -68,8 +65,10 @@ def collect(
         threads=threads,
         device=conditions.device,
         truth_ms_per_trajectory=None if truth is None else 1e3 * truth_seconds / len(start),
-        parameters=simulator.size(),
-        flops_per_trajectory=simulator.flops(start.select(slice(FLOP_CASES)), protocol.horizon, flop_rng),
+        parameters=require_size(simulator, simulator.size()),
+        flops_per_trajectory=require_flops(
+            simulator, simulator.flops(start.select(slice(FLOP_CASES)), protocol.horizon, flop_rng)
+        ),
         peak_bytes=memory.peak,
         jobs=jobs,
     )
@@ -96,29 +95,18 @@ def _rollouts(
         before = time.perf_counter()
         rollout = simulator.rollout(batch, protocol.horizon, own)
         seconds += time.perf_counter() - before
-        rollouts.append(checked(rollout, batch, protocol.horizon).stopped())
+        rollouts.append(require_rollout(simulator, rollout, batch, protocol.horizon).stopped())
         if truth is not None:
             before = time.perf_counter()
             truth.rollout(batch, protocol.horizon, others)
             truth_seconds += time.perf_counter() - before
         done += len(batch)
         progress(done, len(start))
+    if len(kinds := {type(rollout).__name__ for rollout in rollouts}) > 1:
+        raise BrokenContract(
+            simulator, "rollout", f"returned {' and '.join(sorted(kinds))}", "all batches must be of one kind"
+        )
     return type(rollouts[0]).joined(rollouts), seconds, truth_seconds
-
-
-def checked(rollout: Trajectories, start: Trajectories, steps: int) -> Trajectories:
-    """The rollout, if it is one of these cases. Raises BrokenContract with what is wrong."""
-    if not isinstance(rollout, Trajectories):
-        raise BrokenContract(f"rollout must return Trajectories, got {type(rollout).__name__}")
-    if rollout.domain != start.domain:
-        raise BrokenContract("rollout must keep the domain of its start (shape, clock and stride included)")
-    if len(rollout) != len(start) or not np.array_equal(rollout.params, start.params):
-        raise BrokenContract("rollout must return the trajectories of its start, in order, with their parameters")
-    if len(rollout) and rollout.lengths.max() > steps + 1:
-        raise BrokenContract(f"rollout must simulate at most {steps} frames, got {rollout.lengths.max() - 1}")
-    if not np.array_equal(rollout.frame(0), start.frame(0)):
-        raise BrokenContract("rollout must begin with the start's own state")
-    return rollout
 
 
 def _alone(simulator: Simulator, start: Trajectories, horizon: int, rng: np.random.Generator) -> float:
@@ -167,9 +155,7 @@ def _nats(
         nats = simulator.log_likelihood(
             test.at(which, when), test.at(which, when + 1), test.params[which], samples, rng
         )
-        if nats.shape != (len(which),) or not np.isfinite(nats).all():
-            raise BrokenContract(f"log_likelihood must return {len(which)} finite numbers, got {nats.shape}")
-        parts.append(nats.astype(np.float64))
+        parts.append(require_nats(simulator, nats, len(which)))
     return np.concatenate(parts) if parts else np.empty(0)
 
 

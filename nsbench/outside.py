@@ -21,6 +21,7 @@ from nsbench.results import DECLARED, ScoreRow, TrialResult
 from nsbench.results_file import ResultsFile
 from nsbench.rollouts import Submission
 from nsbench.seeds import generator
+from nsbench.stage_contracts import require_score
 from nsbench.stages import Bench, keep_score, prepare, read_evidence, read_score, write_evidence
 from nsbench.store import Artifact, Draft, Key
 from nsbench.suite_reading import NAME, bad_name
@@ -177,5 +178,5 @@ def _judged(metric: Metric, evidence: Evidence, reference: Trajectories, plan: S
         raise NotApplicable("no likelihood came with the rollouts")
     if "cost" in metric.needs and not declared:
         raise NotApplicable("no costs were declared with the rollouts")
-    score = metric.score(evidence, reference, generator(plan.seed))
+    score = require_score(metric, metric.score(evidence, reference, generator(plan.seed)))
     return replace(score, label=DECLARED) if "cost" in metric.needs else score

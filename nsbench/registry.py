@@ -9,16 +9,18 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pluggy
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from nsbench import hookspecs
+from nsbench import API_VERSION, __version__, hookspecs
 from nsbench.components import (
     Component,
     ComponentSpec,
@@ -28,10 +30,13 @@ from nsbench.components import (
     MetricSpec,
     Params,
     Simulator,
+    SimulatorReference,
     SimulatorSpec,
+    UnreadableData,
 )
 from nsbench.events import Event
 from nsbench.formats import Format, FormatSpec
+from nsbench.plugin_files import UnusablePluginFile, load_file, modules_beside, named_files, place_of
 
 Kind = Literal["dataset", "simulator", "metric", "format"]
 
@@ -45,6 +50,8 @@ _HOOKS: dict[Kind, tuple[str, type[ComponentSpec], type[Component]]] = {
 }
 
 Loaded = TypeVar("Loaded")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class UnknownComponent(LookupError):
@@ -61,20 +68,27 @@ class NoParams(Params):
 
 @dataclass
 class Plugin:
-    """A plugin as it was found. error: why nothing, or not all, of it can be used; "" if fine."""
+    """A plugin as it was found. error: why nothing, or not all, of it can be used; "" if fine.
+
+    file: where it lies, of a plugin that was named by its file and is not installed.
+    """
 
     name: str
     origin: str
     module: str
     error: str = ""
+    file: Path | None = None
     specs: dict[Kind, list[ComponentSpec]] = field(default_factory=dict)
 
 
 class Registry:
     """The plugins, and what they provide, by kind and name."""
 
-    def __init__(self, points: Iterable[EntryPoint] | None = None) -> None:
-        """points: the entry points to load; those of the group "nsbench" that are installed, if None."""
+    def __init__(self, points: Iterable[EntryPoint] | None = None, files: Iterable[Path] = ()) -> None:
+        """points: the entry points to load; those of the group "nsbench" that are installed, if None.
+
+        files: plugins that are not installed, each a Python file.
+        """
         self._manager = pluggy.PluginManager("nsbench")
         self._manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
@@ -82,6 +96,8 @@ class Registry:
         found = entry_points(group="nsbench") if points is None else points
         for point in sorted(found, key=lambda p: (p.name, p.value)):
             self._add(point)
+        for file in files:
+            self._add_file(file)
 
     def _add(self, point: EntryPoint) -> None:
         origin = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
@@ -89,27 +105,44 @@ class Registry:
         self.plugins.append(plugin)
         try:
             self.register(plugin, point.load())
-        except Exception as error:
-            plugin.error = f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # a script in place of a module ends the program
+            plugin.error = _in_a_line(error)
+
+    def _add_file(self, file: Path) -> None:
+        plugin = Plugin(file.stem, str(file), file.stem, file=file)
+        self.plugins.append(plugin)
+        try:
+            self.register(plugin, load_file(file))
+        except UnusablePluginFile as error:
+            plugin.error = str(error)
+        except (Exception, SystemExit) as error:
+            plugin.error = f"{place_of(error, file)}{_in_a_line(error)}"
 
     def register(self, plugin: Plugin, implementation: object) -> None:
         """Take in a plugin's module or object. What is wrong with its hooks lands in plugin.error."""
-        faults = self._misnamed(implementation)
+        faults = _other_version(implementation) or self._misnamed(implementation)
         unique = f"{plugin.name} ({plugin.module})"
         if not faults:
             self._manager.register(implementation, name=unique)
-        for kind, (hook, spec_type, _) in _HOOKS.items():
-            if faults or not hasattr(implementation, hook):
-                continue
-            specs = getattr(implementation, hook)()
-            bad = _nonsense(hook, specs, spec_type)
-            if bad:
-                faults.append(bad)
-                continue
-            plugin.specs[kind] = list(specs)
-            for spec in specs:
-                self._providers[kind].setdefault(spec.name, []).append((plugin, spec))
+            for kind in _HOOKS:
+                faults += self._ask(plugin, implementation, kind)
         plugin.error = "; ".join(faults)
+
+    def _ask(self, plugin: Plugin, implementation: object, kind: Kind) -> list[str]:
+        """Take in what a plugin's hook returns; returns what is wrong with it."""
+        hook, spec_type, _ = _HOOKS[kind]
+        if not hasattr(implementation, hook):
+            return []
+        try:
+            specs = getattr(implementation, hook)()
+        except Exception as error:
+            return [f"{hook} raised {_in_a_line(error)}"]
+        if bad := _nonsense(hook, specs, spec_type):
+            return [bad]
+        plugin.specs[kind] = list(specs)
+        for spec in specs:
+            self._providers[kind].setdefault(spec.name, []).append((plugin, spec))
+        return []
 
     def _misnamed(self, implementation: object) -> list[str]:
         known = [name for name, _ in inspect.getmembers(hookspecs) if name.startswith("nsbench_")]
@@ -150,14 +183,15 @@ class Registry:
         """Top-level packages of nsbench and its plugins: code whose changes must change keys."""
         modules = [spec.target for kind in _HOOKS for claims in self._providers[kind].values() for _, spec in claims]
         modules += [plugin.module for plugin in self.plugins]
-        return {"nsbench"} | {module.partition(":")[0].partition(".")[0] for module in modules}
+        beside = {name for plugin in self.plugins if plugin.file for name in modules_beside(plugin.file)}
+        return {"nsbench"} | beside | {module.partition(":")[0].partition(".")[0] for module in modules}
 
     def notify(self, event: Event) -> list[str]:
         """Tell the plugins. Returns what went wrong, one line a plugin."""
         faults = []
         for implementation in self._manager.hook.nsbench_event.get_hookimpls():
             try:
-                implementation.function(event)
+                implementation.function(*([event] if implementation.argnames else []))
             except Exception as error:
                 faults.append(f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}")
         return faults
@@ -165,8 +199,8 @@ class Registry:
 
 @cache
 def installed() -> Registry:
-    """The registry of what is installed, made once."""
-    return Registry()
+    """The registry of what is installed, and of the files that the environment names; made once."""
+    return Registry(files=named_files())
 
 
 def params_model(spec: ComponentSpec) -> type[BaseModel]:
@@ -179,6 +213,17 @@ def params_model(spec: ComponentSpec) -> type[BaseModel]:
     return model
 
 
+def full_params(spec: ComponentSpec, params: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a component, as plain data. Raises BrokenComponent, or pydantic's ValidationError."""
+    model = params_model(spec)
+    try:
+        return model.model_validate(dict(params)).model_dump(mode="json")
+    except ValidationError:
+        raise
+    except Exception as error:  # a validator or a type that breaks pydantic's own rules
+        raise BrokenComponent(f"{spec.params} of {spec.name!r} fails on {dict(params)}: {_in_a_line(error)}") from error
+
+
 def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Component:
     """An instance of the component. Raises BrokenComponent, or pydantic's ValidationError."""
     model = params_model(spec).model_validate(dict(params))
@@ -186,10 +231,14 @@ def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Compone
     base = _HOOKS[kind][2]
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise BrokenComponent(f"{spec.target} of {spec.name!r} is not a subclass of nsbench's {base.__name__}")
+    if kind == "metric" and (getattr(cls, "direction", None) not in ("min", "max") or not hasattr(cls, "unit")):
+        raise BrokenComponent(f'{spec.target} must say its direction, "min" or "max", and its unit, a text')
     try:
         return cls(model)
-    except TypeError as error:
-        raise BrokenComponent(f"{spec.target}: {error}") from error
+    except UnreadableData:
+        raise
+    except Exception as error:
+        raise BrokenComponent(f"{spec.target} cannot be made: {_in_a_line(error)}") from error
 
 
 def load(kind: Kind, name: str, **params: Any) -> Any:
@@ -207,7 +256,7 @@ def import_object(target: str) -> Any:
         raise BrokenComponent(f'{target!r} must be "module:name"')
     try:
         return getattr(importlib.import_module(module), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenComponent(f"{target} cannot be imported: {type(error).__name__}: {error}") from error
 
 
@@ -220,11 +269,44 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(known)}" if known else ""
 
 
+def _other_version(implementation: object) -> list[str]:
+    """What is wrong where a plugin asks for a plugin API that this nsbench does not speak."""
+    wanted = getattr(implementation, "nsbench_api", API_VERSION)
+    if wanted == API_VERSION and type(wanted) is int:
+        return []
+    if type(wanted) is not int:
+        return [f"nsbench_api must be a whole number, the plugin API's version ({API_VERSION}); it is {wanted!r:.80}"]
+    remedy = "install a newer nsbench" if wanted > API_VERSION else "the plugin must be brought up to date"
+    return [f"asks for version {wanted} of the plugin API; nsbench {__version__} speaks {API_VERSION}: {remedy}"]
+
+
 def _nonsense(hook: str, specs: object, spec_type: type[ComponentSpec]) -> str:
+    """What is wrong with what a hook returned, "" if nothing."""
     if not isinstance(specs, list | tuple) or not all(isinstance(s, spec_type) for s in specs):
         return f"{hook} must return a list of {spec_type.__name__}, got {specs!r:.80}"
-    for spec in specs:
-        for text in (spec.target, *(getattr(spec, name, None) for name in ("params", "reading", "writer"))):
-            if text is not None and text.count(":") != 1:
-                return f'{hook}: {spec.name!r} names {text!r}, which is not "module:name"'
-    return ""
+    faults = [fault for spec in specs for fault in _faults_of(spec)]
+    names = [spec.name for spec in specs if isinstance(spec.name, str)]
+    faults += [f"lists {name!r} twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    return f"{hook}: {'; '.join(faults)}" if faults else ""
+
+
+def _faults_of(spec: ComponentSpec) -> list[str]:
+    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
+        return [f"a name is letters, digits, '.', '_' and '-', at most 64, got {spec.name!r:.80}"]
+    faults = []
+    for field_name in ("target", "params", "reading", "writer"):
+        text = getattr(spec, field_name, None)
+        if (field_name == "target" or text is not None) and (not isinstance(text, str) or text.count(":") != 1):
+            faults.append(f'{field_name} of {spec.name!r} is {text!r:.80}, which is not "module:name"')
+    summary: object = spec.summary
+    if not isinstance(summary, str):
+        faults.append(f"summary of {spec.name!r} must be a line of text, got {summary!r:.80}")
+    for field_name in ("floor", "noise_free"):
+        reference = getattr(spec, field_name, None)
+        if reference is not None and not isinstance(reference, SimulatorReference):
+            faults.append(f"{field_name} of {spec.name!r} must be a SimulatorReference, got {reference!r:.80}")
+    return faults
+
+
+def _in_a_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

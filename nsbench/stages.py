@@ -7,7 +7,6 @@ it and asks for nothing else: a cached score imports no simulator and touches no
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
 import time
@@ -33,6 +32,7 @@ from nsbench.components import (
     Simulator,
     Split,
 )
+from nsbench.contracts import BrokenContract
 from nsbench.environment import default_threads
 from nsbench.events import CurvePoint, Emit, Notice, Stage, StageFinished, StageProgress, StageStarted
 from nsbench.files import whole
@@ -44,6 +44,7 @@ from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
 from nsbench.registry import Registry, build
 from nsbench.results import ScoreRow
 from nsbench.seeds import generator
+from nsbench.stage_contracts import require_parts, require_recorded, require_saved, require_score
 from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.suite import Suite
 from nsbench.trajectories import Domain, Trajectories
@@ -213,14 +214,15 @@ def _made_in_parts(bench: Bench, trial: str, data: DataPlan, split: Split, datas
     """A split, part by part; parts that an earlier sitting finished are read, not made again."""
     from nsbench.hdf5 import read_trajectories, write_trajectories
 
-    key, count, parts = data.keys[split], dataset.parts(split), []
+    key, count, parts = data.keys[split], require_parts(dataset, dataset.parts(split)), []
     progress = bench.progress(trial, key, "parts")
     for k in range(count):
         path = bench.work / key.digest / f"part-{k:05d}.h5"
         if path.exists():
             parts.append(read_trajectories(path, dataset.domain))
         else:
-            parts.append(dataset.part(split, generator(data.seeds[split]), k))
+            made = dataset.part(split, generator(data.seeds[split]), k)
+            parts.append(require_recorded(dataset, made, dataset.domain, "part" if count > 1 else "prepare", split))
             if count > 1:
                 with whole(path) as draft:
                     write_trajectories(draft, parts[-1])
@@ -239,8 +241,18 @@ def fit(bench: Bench, trial: Trial) -> tuple[Simulator, float | None]:
         shutil.rmtree(bench.work / key.digest, ignore_errors=True)
     simulator: Simulator = bench.component(trial.part)
     simulator.conditions = bench.conditions
-    simulator.load(artifact.folder / "weights")
+    _load(simulator, artifact.folder / "weights")
     return simulator, artifact.facts["fit_seconds"]
+
+
+def _load(simulator: Simulator, weights: Path) -> None:
+    """Have a simulator read what it saved; where it cannot, say what there was to read."""
+    try:
+        simulator.load(weights)
+    except Exception as error:
+        saved = ", ".join(sorted(p.name for p in weights.rglob("*") if p.is_file())) or "nothing"
+        got = f"raised {type(error).__name__}: {error} (save wrote {saved})"
+        raise BrokenContract(simulator, "load", got, "it must read what save wrote, and nothing else") from error
 
 
 def _fit(bench: Bench, trial: Trial, train: Trajectories, val: Trajectories, draft: Draft) -> None:
@@ -249,7 +261,9 @@ def _fit(bench: Bench, trial: Trial, train: Trajectories, val: Trajectories, dra
     curves: list[tuple[str, float, int]] = []
     draft.facts["fit_seconds"] = None
     if type(simulator).fit is not Simulator.fit:  # ground truths have nothing to learn
+        before = dict(vars(simulator))
         journal = _learn(bench, trial, simulator, train, val)
+        require_saved(simulator, vars(simulator), before)
         curves, draft.facts["fit_seconds"] = journal.curves(), journal.seconds
     weights = draft.folder / "weights"
     weights.mkdir()
@@ -404,7 +418,6 @@ def keep_score(draft: Draft, name: str, metric: Metric, ask: Callable[[], Score]
         _write_score(draft, about | {"absent": str(reason)})
         return
     about["unit"] = result.unit or about["unit"]
-    _require_finite(name, result)
     _write_score(
         draft,
         about
@@ -425,19 +438,11 @@ def _scored(metric: Metric, evidence: Evidence | None, reference: Trajectories, 
         raise NotApplicable("this null model needs more than one ensemble")
     if "likelihood" in metric.needs and evidence.likelihood is None:
         raise NotApplicable("the simulator has no likelihood")
-    return metric.score(evidence, reference, generator(plan.seed))
+    return require_score(metric, metric.score(evidence, reference, generator(plan.seed)))
 
 
 def _write_score(draft: Draft, content: dict[str, Any]) -> None:
     (draft.folder / "score.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-
-
-def _require_finite(name: str, score: Score) -> None:
-    numbers = {"its value": score.value} | score.extras
-    numbers |= dict(zip(("its interval's start", "its interval's end"), score.interval or (), strict=False))
-    for what, number in numbers.items():
-        if not math.isfinite(number):
-            raise ValueError(f"metric {name!r} returned {number} for {what}")
 
 
 def read_score(folder: Path, name: str) -> ScoreRow:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from nsbench.registry import BrokenComponent, Registry, UnknownComponent, did_you_mean, params_model
+from nsbench.registry import BrokenComponent, Registry, UnknownComponent, did_you_mean, full_params, params_model
 from nsbench.suite import SECTIONS, Suite, Use
 from nsbench.suite_yaml import At, Document, Fault, SuiteError, parse_value, read_document
 
@@ -170,7 +170,8 @@ def _check_components(
                 continue  # reported by the suite's own schema
             at: At = (section, i)
             try:
-                model = params_model(registry.spec(kind, entry["use"]))
+                spec = registry.spec(kind, entry["use"])
+                model = params_model(spec)
             except (UnknownComponent, BrokenComponent) as error:
                 faults.append(document.fault((*at, "use"), str(error)))
                 continue
@@ -178,9 +179,11 @@ def _check_components(
             if not isinstance(params, dict):
                 continue
             try:
-                full[section, i] = model.model_validate(params).model_dump(mode="json")
+                full[section, i] = full_params(spec, params)
             except ValidationError as error:
                 faults += explained(error, model, document, (*at, "params"))
+            except BrokenComponent as error:
+                faults.append(document.fault((*at, "params"), str(error)))
     return full
 
 

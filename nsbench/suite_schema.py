@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic.errors import PydanticUserError
+
 from nsbench.registry import BrokenComponent, Registry, UnknownComponent, params_model
 from nsbench.suite import SECTIONS, Suite
 
@@ -20,8 +22,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         for name in registry.names(kind):
             try:
                 params = params_model(registry.spec(kind, name)).model_json_schema(mode="validation")
-            except (UnknownComponent, BrokenComponent):
-                continue
+            except (UnknownComponent, BrokenComponent, PydanticUserError):
+                continue  # `nsbench plugins` says what is wrong; the others are described
             definition = f"{kind}.{name}"
             for inner, body in params.pop("$defs", {}).items():
                 schema["$defs"][f"{definition}.{inner}"] = _renamed(body, definition)

@@ -74,6 +74,8 @@ def test_the_commands_are_there():
         "list",
         "info",
         "plugins",
+        "new",
+        "check",
         "schema",
         "track",
         "ui",
@@ -232,21 +234,18 @@ def test_another_workspace_gives_the_same_scores_to_the_last_bit(smoke, tmp_path
                 assert one == other
 
 
-def test_a_third_partys_simulator_takes_part(smoke, tmp_path):
-    """The example in the README, word for word, installed as a distribution of its own."""
-    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    assert len(code.strip().splitlines()) <= 25
-    (tmp_path / "frontier.py").write_text(code)
-    info = tmp_path / "frontier-0.1.dist-info"
+def test_what_plugins_say_of_themselves_is_printed_as_it_is(tmp_path):
+    (tmp_path / "odd_plugin.py").write_text("raise ValueError('[/bold] is no [red]markup')\n")
+    info = tmp_path / "odd-0.1.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: frontier\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[nsbench]\nfrontier = frontier\n")
-    suite = tmp_path / "mine.yaml"
-    suite.write_text(f"extends: {ROOT / 'suites' / 'smoke.yaml'}\nname: mine\nsimulators: [{{use: frontier}}]\n")
-    done = nsbench("run", suite, *SMALL, "--no-tracking", workspace=tmp_path, path=[tmp_path])
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "| frontier |" in done.stdout
-    assert "frontier 0.1" in nsbench("plugins", path=[tmp_path]).stdout
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[nsbench]\nodd = odd_plugin\n")
+    done = nsbench("plugins", path=[tmp_path])
+    assert done.returncode == 0
+    assert "ValueError: [/bold] is no [red]markup" in done.stdout
+    assert nsbench("run", "suites/smoke.yaml", "--set", "simulators[0].use=od", path=[tmp_path]).stderr.endswith(
+        "plugins with errors: odd (ValueError: [/bold] is no [red]markup)\n"
+    )
 
 
 def test_ctrl_c_keeps_the_fit_and_says_how_to_go_on(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 
 import toy
 from nsbench.components import Conditions
-from nsbench.evidence import BrokenContract, collect
+from nsbench.contracts import BrokenContract
+from nsbench.evidence import collect
 from nsbench.protocol import Bounds, Protocol
 
 PROTOCOL = Protocol(stride=1, horizon=6, batch=7)

@@ -429,7 +429,7 @@ def test_a_format_whose_writer_is_no_target_is_named(registry):
 
     plugin = Plugin("wrong", "wrong 1.0", "wrong")
     type(registry)([]).register(plugin, Wrong())
-    assert plugin.error == "nsbench_formats: 'wrong' names 'toy.write', which is not \"module:name\""
+    assert plugin.error == "nsbench_formats: writer of 'wrong' is 'toy.write', which is not \"module:name\""
 
 
 def with_toy(registry):

@@ -174,7 +174,7 @@ def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harn
     from nsbench.source import closure
 
     modules, _ = closure("nsbench.evidence", frozenset(registry.packages()))
-    own = ("evidence", "protocol", "components", "trajectories", "latents", "probing")
+    own = ("evidence", "protocol", "contracts", "components", "trajectories", "latents", "probing")
     of_latents = ("probing", "model", "gaussian", "likelihood", "devices", "randomness")  # not how they are trained
     assert modules.keys() == {f"nsbench.{name}" for name in own} | {f"nsbench.neural.{name}" for name in of_latents}
 

@@ -71,6 +71,8 @@ for kind in KINDS:
         cls, _ = import_object(spec.target), params_model(spec)
         assert sys.modules[cls.__module__].__file__.startswith(sys.argv[1])
         print(kind, name)
+from nsbench.command_new import contents
+assert all(len(contents(kind, "mine")) == 5 for kind in ("simulator", "dataset", "metric"))
 """
 
 

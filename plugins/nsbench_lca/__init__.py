@@ -17,6 +17,7 @@ def nsbench_datasets() -> list[DatasetSpec]:
             "snow crystals grown by the local cellular automaton of Gravner & Griffeath",
             floor=SimulatorReference("lca"),
             noise_free=SimulatorReference("lca", {"sigma": 0.0}),
+            small={"size": 16, "train": 48, "val": 12, "test": {"parameters": 8, "repeats": 2}},
         )
     ]
 

@@ -76,4 +76,6 @@ class FID(Metric):
         truth, simulated = (
             image_features(t.final(), layers, self.params.batch) for t in (reference, evidence.rollouts)
         )
+        if min(len(truth), len(simulated)) < 2:
+            raise NotApplicable("a covariance needs two cases at least")
         return Score(frechet_distance(truth, simulated), extras={"features": float(truth.shape[1])})

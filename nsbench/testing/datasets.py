@@ -1,0 +1,290 @@
+"""What holds for every dataset: the same seed the same data, splits apart, and a domain that says what is true."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nsbench.components import Dataset, DatasetSpec, Split
+from nsbench.contracts import require_rollout
+from nsbench.hdf5 import read_trajectories, write_trajectories
+from nsbench.plan import SPLITS, data_seed
+from nsbench.registry import BrokenComponent, Registry, UnknownComponent, build
+from nsbench.seeds import generator
+from nsbench.stage_contracts import require_parts, require_recorded
+from nsbench.testing.elsewhere import data_job, elsewhere
+from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
+from nsbench.testing.global_randomness import watched
+from nsbench.testing.sources import Data, Source, bits
+from nsbench.trajectories import Domain, Trajectories
+
+GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"
+
+
+@dataclass
+class DatasetSubject:
+    """A dataset under check. params: with which it is made in seconds; module: of its plugin."""
+
+    registry: Registry
+    spec: DatasetSpec
+    params: dict[str, Any]
+    module: str = ""
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        made = build("dataset", self.spec, self.params)
+        assert isinstance(made, Dataset)
+        return made
+
+    def prepare(self, split: Split, seed: int = 0) -> Trajectories:
+        """A split with the seed that a suite of that seed gives it, or a finding."""
+        rng = generator(data_seed(seed, split, self.spec.name))
+        with calling(self.dataset, "prepare", "return the trajectories of the split"):
+            made = self.dataset.prepare(split, rng)
+            return require_recorded(self.dataset, made, self.dataset.domain, "prepare", split)
+
+    @cached_property
+    def _splits(self) -> dict[Split, Trajectories] | None:
+        try:
+            return {split: self.prepare(split) for split in SPLITS}
+        except Raised:
+            return None
+
+    @property
+    def splits(self) -> dict[Split, Trajectories]:
+        """Every split. Raises Blocked where one cannot be made, which `can_be_made` has said."""
+        if self._splits is None:
+            raise Blocked
+        return self._splits
+
+    def repeatable(self) -> dict[Split, Trajectories]:
+        """Every split. Raises Blocked where another call makes other data, which `repeats` has said."""
+        if bits(self.prepare("test")) != bits(self.splits["test"]):
+            raise Blocked("no two calls make the same")
+        return self.splits
+
+
+def can_be_made(subject: DatasetSubject) -> Iterator[Finding]:
+    """Trajectories of its own domain, for every split."""
+    dataset = subject.dataset
+    with calling(dataset, "domain", "return a nsbench.trajectories.Domain"):
+        domain: object = dataset.domain
+    if not isinstance(domain, Domain):
+        yield Finding(place_of(dataset, "domain"), f"is {type(domain).__name__}", "a nsbench.trajectories.Domain")
+        raise Blocked
+    if domain.stride is not None:
+        yield Finding(
+            place_of(dataset, "domain"), f"has stride {domain.stride}", "stride=None: frames are the protocol's"
+        )
+    if domain.condition not in [p.name for p in domain.parameters]:
+        names = ", ".join(p.name for p in domain.parameters) or "none"
+        yield Finding(
+            place_of(dataset, "domain"), f"condition is {domain.condition!r}", f"one of its parameters: {names}"
+        )
+    for split in SPLITS:
+        subject.prepare(split)
+
+
+def repeats(subject: DatasetSubject) -> Iterator[Finding]:
+    """The same generator, the same bits, whatever the global generators are; another one, other data."""
+    where, changed, results = place_of(subject.dataset, "prepare"), set[str](), []
+    first = bits(subject.splits["test"])
+    for seed, global_seed in ((0, 1), (0, 2), (1, 1)):
+        with watched(changed, global_seed):
+            results.append(bits(subject.prepare("test", seed)))
+    if changed:
+        yield Finding(where, f"changes the global random state of {' and '.join(sorted(changed))}", GENERATOR_RIGHT)
+    if len({first, *results[:2]}) > 1:
+        yield Finding(where, "two calls with generators in the same state give different data", GENERATOR_RIGHT)
+    elif results[2] == first and subject.spec.reading is None:
+        yield Finding(
+            where,
+            "gives the same data whatever the seed",
+            "nothing, if it reads files (then its spec names `reading`); else draw from the generator given",
+            "note",
+        )
+
+
+def splits_are_apart(subject: DatasetSubject) -> Iterator[Finding]:
+    """No trajectory stands in two splits, and no parameters that vary do."""
+    where, splits = place_of(subject.dataset, "prepare"), subject.splits
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        a, b = splits[one], splits[other]  # type: ignore[index]
+        shared = len(_digests(a) & _digests(b))
+        if shared:
+            yield Finding(
+                where,
+                f"{shared} trajectories of {other} are in {one} too",
+                "splits share no case: draw each from its generator, or cut files by their parameters",
+            )
+        elif a.domain.varying and (same := len(_parameters(a) & _parameters(b))):
+            yield Finding(
+                where,
+                f"{same} parameter sets of {other} are in {one} too, with other trajectories",
+                "better parameters of its own for each split: repeats of one tell much of each other",
+                "note",
+            )
+
+
+def _digests(trajectories: Trajectories) -> set[bytes]:
+    arrays = [array for _, array in sorted(trajectories.arrays().items())]
+    return {
+        blake2b(b"".join(np.ascontiguousarray(a[n]).tobytes() for a in arrays)).digest()
+        for n in range(len(trajectories))
+    }
+
+
+def _parameters(trajectories: Trajectories) -> set[bytes]:
+    return {row.tobytes() for row in trajectories.params}
+
+
+def facts_are_true(subject: DatasetSubject) -> Iterator[Finding]:
+    """What the domain says of the data is so: ranges, growth, the stop rule, observables."""
+    where = place_of(subject.dataset, "domain")
+    for split, made in subject.splits.items():
+        with calling(subject.dataset, "domain", "state facts and observables that can be read off every state"):
+            untrue = list(_untrue(made))
+        yield from (Finding(where, f"{wrong} ({split})", right) for wrong, right in untrue)
+
+
+def _untrue(made: Trajectories) -> Iterator[tuple[str, str]]:
+    """(what is wrong, what would be right) of a record."""
+    domain = made.domain
+    for column, parameter in enumerate(domain.parameters):
+        low, high = made.params[:, column].min(), made.params[:, column].max()
+        if not parameter.low <= low <= high <= parameter.high:
+            yield (
+                f"says {parameter.name} is in [{parameter.low:g}, {parameter.high:g}], data have [{low:g}, {high:g}]",
+                "a range that holds all values: networks are standardised and metrics binned by it",
+            )
+    states = np.stack([made.frame(t) for t in _some_frames(made)])  # [k, n, C, H, W]
+    if not np.isfinite(states).all():
+        yield "states are NaN or infinite", "finite numbers"
+    elif domain.irreversible:
+        if not np.isin(states, (0, 1)).all():
+            yield "says that growth is irreversible, states hold numbers other than 0 and 1", "attached, 1, or not, 0"
+        if (np.diff(states, axis=0) < 0).any():
+            yield "says that growth is irreversible, sites melt", "irreversible=False, or growth that is monotone"
+    beyond = made.lengths - made.stopped().lengths
+    if (beyond > 0).any():
+        yield (
+            f"has stop_margin={domain.stop_margin}, and {int((beyond > 0).sum())} trajectories go on after that",
+            "trajectories.stopped(), or no stop_margin",
+        )
+    yield from _unobservable(made)
+
+
+def _unobservable(made: Trajectories) -> Iterator[tuple[str, str]]:
+    final = made.final()
+    for observable in made.domain.observables:
+        values = observable.function(final)
+        if not isinstance(values, np.ndarray) or values.shape != (len(made),) or values.dtype != np.float64:
+            got = f"{getattr(values, 'dtype', type(values).__name__)}{list(getattr(values, 'shape', ()))}"
+            yield f"observable {observable.name} returns {got}", f"float64[n], here float64[{len(made)}]"
+        elif not np.isfinite(values).all():
+            yield f"observable {observable.name} is NaN or infinite", "a finite number for every state"
+    if not made.domain.observables:
+        yield "names no observable", "at least one number that is read off a state: metrics compare its distributions"
+
+
+def _some_frames(made: Trajectories) -> list[int]:
+    return sorted({int(t) for t in np.linspace(0, int(made.lengths.max()) - 1, 32)})
+
+
+def parts_join(subject: DatasetSubject) -> Iterator[Finding]:
+    """The parts of a split, joined, are the split."""
+    dataset = subject.dataset
+    if type(dataset).part is Dataset.part and type(dataset).parts is Dataset.parts:
+        raise LeftOut("it is made in one")
+    for split, whole in subject.repeatable().items():
+        with calling(dataset, "part", "return part k of the split"):
+            count = require_parts(dataset, dataset.parts(split))
+            seed = data_seed(0, split, subject.spec.name)
+            parts = [dataset.part(split, generator(seed), k) for k in range(count)]
+            joined = type(parts[0]).joined(parts)
+        if bits(joined) != bits(whole):
+            yield Finding(
+                place_of(dataset, "part"),
+                f"the {count} parts of {split}, joined, differ from what prepare makes of the same generator state",
+                "every part starts from that state and skips what the parts before it draw",
+            )
+            return
+
+
+def can_be_stored(subject: DatasetSubject) -> Iterator[Finding]:
+    """Written, read and framed, it is the same."""
+    dataset, made = subject.dataset, subject.splits["test"]
+    with tempfile.TemporaryDirectory() as folder, calling(dataset, "prepare", "return what the store can hold"):
+        write_trajectories(Path(folder) / "trajectories.h5", made)
+        again = read_trajectories(Path(folder) / "trajectories.h5", dataset.domain)
+    if bits(again) != bits(made):
+        yield Finding(place_of(dataset, "prepare"), "is not the same after it was stored", "plain NumPy arrays")
+    with calling(dataset, "prepare", "return a record that can be cut into frames"):
+        framed = made.framed(2, 8)
+    if not framed.lengths.max() > 1:
+        yield Finding(
+            place_of(dataset, "prepare"), "nothing happens: no trajectory has a second frame", "some dynamics"
+        )
+
+
+def anchors_run(subject: DatasetSubject) -> Iterator[Finding]:
+    """The simulators that the spec names as truth are there, and simulate its cases."""
+    dataset = subject.dataset
+    data = Data(Source.of(subject.spec, subject.params))
+    for role in ("floor", "noise_free"):
+        reference = getattr(subject.spec, role)
+        if reference is None:
+            continue
+        where = f"{role} of {subject.spec.name!r} in {subject.module or 'its spec'}"
+        try:
+            simulator: Any = build("simulator", subject.registry.spec("simulator", reference.name), reference.params)
+        except (UnknownComponent, BrokenComponent, ValueError) as error:
+            yield Finding(
+                where, f"cannot be made: {error}", "a simulator that is installed, with parameters that it takes"
+            )
+            continue
+        start = data.starts()
+        with calling(simulator, "rollout", "simulate the dataset's own cases"):
+            require_rollout(simulator, simulator.rollout(start, data.horizon, generator([0])), start, data.horizon)
+    if subject.spec.floor is None:
+        yield Finding(
+            place_of(dataset, "prepare"),
+            "has no floor: scores stand without the ground truth's own score beside them",
+            "DatasetSpec(floor=SimulatorReference(…)), if the process can be run as a simulator",
+            "note",
+        )
+
+
+def works_elsewhere(subject: DatasetSubject) -> Iterator[Finding]:
+    """A process that knows only names and parameters makes the same bits."""
+    expected = bits(subject.repeatable()["test"])
+    said = elsewhere(data_job(subject.spec, subject.params, subject.module))
+    if said.heavy:
+        yield Finding(
+            subject.module,
+            f"imports {', '.join(said.heavy)} as soon as it is listed",
+            "name the class as text and import such things in the class's own module",
+            "note",
+        )
+    if said.error or said.bits != expected:
+        wrong = f"fails in a process of its own: {said.error}" if said.error else "other bits in a process of its own"
+        yield Finding(place_of(subject.dataset, "prepare"), wrong, "depend on parameters and generator alone")
+
+
+DATASET_CHECKS: tuple[Check[DatasetSubject], ...] = (
+    Check("makes trajectories of its domain for every split", can_be_made),
+    Check("same seed, same bits; other seed, other data", repeats),
+    Check("splits are apart", splits_are_apart),
+    Check("the domain's facts are true of the data", facts_are_true),
+    Check("parts joined are the split", parts_join),
+    Check("can be stored and framed", can_be_stored),
+    Check("its ground truth simulates its cases", anchors_run),
+    Check("works in a process of its own", works_elsewhere),
+)

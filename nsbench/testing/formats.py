@@ -1,0 +1,99 @@
+"""What holds for every format that is written and read: what comes back is what went in."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from nsbench.components import UnreadableData
+from nsbench.formats import Format, FormatSpec, Header, Origin, Writer
+from nsbench.plan import data_seed
+from nsbench.registry import Registry, build, import_object
+from nsbench.seeds import generator
+from nsbench.testing.findings import Check, Finding, LeftOut, calling, place_of
+from nsbench.testing.sources import Data
+from nsbench.trajectories import Trajectories
+
+
+@dataclass
+class FormatSubject:
+    """A format under check, on small data that it should hold."""
+
+    registry: Registry
+    spec: FormatSpec
+    params: dict[str, Any]
+    data: Data
+
+
+def comes_back(subject: FormatSubject) -> Iterator[Finding]:
+    """Written and read, trajectories are the same; a part of them too; a foreign file is refused."""
+    if subject.spec.writer is None:
+        raise LeftOut("nothing writes it")
+    writer: Writer = import_object(subject.spec.writer)
+    written, source = subject.data.recorded("test"), subject.data.source
+    origin = Origin(source.name, subject.data.dataset, generator(data_seed(0, "test", source.name)))
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder) / "written"
+        directory.mkdir()
+        try:
+            options = writer(directory, "test", written, origin)
+        except ValueError as error:
+            yield Finding(
+                f"writer of {subject.spec.name!r} ({subject.spec.writer})",
+                f"does not hold {source}: {error}",
+                "nothing, if it is meant so; `--on DATASET` checks it on data that it holds",
+                "note",
+            )
+            return
+        made = cast(Format, build("format", subject.spec, subject.params | options))
+        yield from _the_same(made, directory, written)
+
+
+def _header(made: Format, path: Path) -> tuple[Path, Header]:
+    """Where the split lies, the folder that was written to or the only thing in it, and what is there."""
+    try:
+        return path, made.header(path)
+    except UnreadableData:
+        inner = sorted(path.iterdir()) if path.is_dir() else []
+        if len(inner) != 1:
+            raise
+        return _header(made, inner[0])
+
+
+def _the_same(made: Format, directory: Path, written: Trajectories) -> Iterator[Finding]:
+    with calling(made, "header", "say what lies there"):
+        path, header = _header(made, directory)
+    with calling(made, "read", "read the trajectories that the index names"):
+        read = made.read(path, np.arange(len(header.params)))
+        some = made.read(path, np.arange(0, len(header.params), 2))
+    where = place_of(made, "read")
+    if len(read) != len(written):
+        yield Finding(where, f"{len(read)} trajectories of {len(written)} come back", "all of them")
+        return
+    if not np.array_equal(header.params, read.params):
+        yield Finding(place_of(made, "header"), "its params differ from those that read returns", "the same, in order")
+    order, back = _sorted(written), _sorted(read)
+    for name, one, other in (
+        ("parameters", written.params[order], read.params[back]),
+        ("lengths", written.lengths[order], read.lengths[back]),
+        ("final states", written.final()[order], read.final()[back]),
+    ):
+        if not np.allclose(one, other, rtol=1e-6, atol=0):
+            yield Finding(where, f"{name} come back changed", "what was written, to single precision")
+    if not np.array_equal(some.params, read.params[::2]) or not np.array_equal(some.final(), read.final()[::2]):
+        yield Finding(where, "an index of every second trajectory gives others", "those that the index names, in order")
+
+
+def _sorted(trajectories: Trajectories) -> np.ndarray:
+    """An order that does not depend on the files': by parameters, then by final state."""
+    final = trajectories.final().reshape(len(trajectories), -1)
+    keys = [(tuple(p), tuple(f)) for p, f in zip(trajectories.params.tolist(), final.tolist(), strict=True)]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__))
+
+
+FORMAT_CHECKS: tuple[Check[FormatSubject], ...] = (Check("what is written is read again", comes_back),)

@@ -1,0 +1,63 @@
+"""The generators that belong to nobody: Python's, NumPy's and torch's. A component neither uses nor changes them."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+
+import numpy as np
+
+
+def states() -> dict[str, str]:
+    """A digest of each global generator's state, by the name of its module; torch's only where it is loaded."""
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 - the state that nobody should touch
+    found = {"random": repr(random.getstate()), "numpy.random": repr(numpy_state)}
+    if "torch" in sys.modules:
+        import torch
+
+        found["torch"] = torch.get_rng_state().numpy().tobytes().hex()
+    return {name: blake2b(text.encode()).hexdigest() for name, text in found.items()}
+
+
+def reseed(seed: int) -> None:
+    """Seed all of them."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    if "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(seed)
+
+
+@contextmanager
+def preserved() -> Iterator[None]:
+    """Whatever the block does to them, afterwards they are as they were."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    torch_state = None
+    if "torch" in sys.modules:
+        import torch
+
+        torch_state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        if torch_state is not None:
+            import torch
+
+            torch.set_rng_state(torch_state)
+
+
+@contextmanager
+def watched(changed: set[str], seed: int) -> Iterator[None]:
+    """Seed the global generators, run the block, and note in `changed` those whose state is another then."""
+    with preserved():
+        reseed(seed)
+        before = states()
+        yield
+        after = states()
+        changed.update(name for name in before if after[name] != before[name])

@@ -1,0 +1,469 @@
+"""What holds for every simulator, on small data: fits, rollouts, saving, costs, and a process of its own."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+
+from nsbench.components import Conditions, FitContext, Simulator, SimulatorSpec
+from nsbench.contracts import require_rollout
+from nsbench.evidence import collect
+from nsbench.protocol import Bounds, Protocol
+from nsbench.registry import Registry, build
+from nsbench.seeds import generator
+from nsbench.stages import hold_threads
+from nsbench.testing.elsewhere import elsewhere, rollout_job
+from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
+from nsbench.testing.global_randomness import watched
+from nsbench.testing.sources import Data, bits, truth_of
+from nsbench.trajectories import Trajectories
+
+FIT_SECONDS = 60
+"""What a short fit may take on a CPU."""
+
+FEW_TRANSITIONS = 32
+"""A budget beside which the other one is large."""
+
+GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"
+
+
+@dataclass
+class SimulatorSubject:
+    """A simulator under check. folder: for what it saves; module: of its plugin; transitions: of a short fit.
+
+    States are drawn ("sample"), so that what is random shows.
+    """
+
+    registry: Registry
+    spec: SimulatorSpec
+    params: dict[str, Any]
+    data: Data
+    folder: Path
+    module: str = ""
+    transitions: int = 1024
+    likelihood_fails: bool = False
+    _broken: bool = False
+    conditions: ClassVar[Conditions] = Conditions(decode="sample")
+
+    @cached_property
+    def bare(self) -> Simulator:
+        """An instance that has learned nothing."""
+        return self.fresh()
+
+    def fresh(self) -> Simulator:
+        made = cast(Simulator, build("simulator", self.spec, self.params))
+        made.conditions = self.conditions
+        hold_threads(1)
+        return made
+
+    @property
+    def learns(self) -> bool:
+        return type(self.bare).fit is not Simulator.fit
+
+    @cached_property
+    def _fits(self) -> dict[tuple[int, int], Fitted | Raised]:
+        return {}
+
+    def fit(self, transitions: int, global_seed: int) -> Fitted:
+        """A fit within so many transitions, always with the same generator, made once.
+
+        global_seed: of the generators that it must not use. Raises Raised.
+        """
+        key = (transitions, global_seed)
+        if key not in self._fits:
+            try:
+                self._fits[key] = self.fit_again(transitions, global_seed)
+            except Raised as raised:
+                self._fits[key] = raised
+        made = self._fits[key]
+        if isinstance(made, Raised):
+            raise made
+        return made
+
+    def fit_again(self, transitions: int, global_seed: int) -> Fitted:
+        """The same as `fit`, made anew."""
+        simulator, changed, told = self.fresh(), set[str](), [0]
+        place = Path(tempfile.mkdtemp(dir=self.folder))
+        (place / "weights").mkdir()
+        (place / "work").mkdir()
+        ctx = FitContext(
+            transitions=transitions,
+            workdir=place / "work",
+            rng=np.random.default_rng(1),
+            conditions=self.conditions,
+            progress=lambda done, total: told.append(done),
+        )
+        before = time.perf_counter()
+        with watched(changed, global_seed), calling(simulator, "fit", f"learn from {transitions} transitions"):
+            simulator.fit(self.data.train, self.data.val, ctx)
+        seconds = time.perf_counter() - before
+        with calling(simulator, "save", "write what fit learned to the directory given"):
+            simulator.save(place / "weights")
+        return Fitted(simulator, place / "weights", seconds, max(told), frozenset(changed))
+
+    @cached_property
+    def _ready(self) -> Simulator | None:
+        try:
+            return self.fit(self.transitions, 1).simulator if self.learns else self.bare
+        except Raised:
+            return None
+
+    @property
+    def fitted(self) -> Simulator:
+        """The simulator after a short fit. Raises Blocked where it cannot be fitted, which `fits` has said."""
+        if self._ready is None:
+            raise Blocked
+        return self._ready
+
+    @property
+    def weights(self) -> Path:
+        if not self.learns:
+            place = self.folder / "nothing-learned"
+            place.mkdir(exist_ok=True)
+            return place
+        return self.fit(self.transitions, 1).weights
+
+    def rollout(
+        self, seed: int, *, simulator: Simulator | None = None, start: Trajectories | None = None, steps: int = 0
+    ) -> Trajectories:
+        """A rollout of the starts that keeps its contract, or a finding; after a finding of `fitted`, Blocked."""
+        if self._broken:
+            raise Blocked
+        made, start = simulator or self.fitted, self.data.starts() if start is None else start
+        steps = steps or self.data.horizon
+        try:
+            with calling(made, "rollout", f"simulate {len(start)} cases for at most {steps} frames"):
+                return require_rollout(made, made.rollout(start, steps, generator([seed])), start, steps)
+        except Raised:
+            self._broken = made is self.fitted
+            raise
+
+    @cached_property
+    def expected(self) -> str:
+        """The bits of the rollout of seed 0. Raises Blocked where it has none, which `seeds_count` has said."""
+        results = []
+        for global_seed in (1, 2):
+            with watched(set(), global_seed):
+                results.append(bits(self.rollout(0)))
+        if results[0] != results[1]:
+            raise Blocked("no two rollouts are the same")
+        return results[0]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fit, and what it did. done: the most transitions that it reported; changed: global generators."""
+
+    simulator: Simulator
+    weights: Path
+    seconds: float
+    done: int
+    changed: frozenset[str]
+
+    def saved(self) -> dict[str, bytes]:
+        files = (p for p in sorted(self.weights.rglob("*")) if p.is_file())
+        return {str(p.relative_to(self.weights)): p.read_bytes() for p in files}
+
+
+def can_be_made(subject: SimulatorSubject) -> Iterator[Finding]:
+    """Made from its parameters; its likelihood is of a kind."""
+    simulator = subject.bare
+    if simulator.likelihood not in (None, "exact", "elbo", "vlb"):
+        yield Finding(
+            place_of(simulator, "log_likelihood"),
+            f"likelihood is {simulator.likelihood!r}",
+            'it is "exact", "elbo", "vlb" or None',
+        )
+    if simulator.likelihood and type(simulator).log_likelihood is Simulator.log_likelihood:
+        subject.likelihood_fails = True
+        yield Finding(
+            place_of(simulator, "log_likelihood"),
+            f"likelihood is {simulator.likelihood!r}, but there is no method log_likelihood",
+            "define log_likelihood, or leave `likelihood` at None",
+        )
+
+
+def fits(subject: SimulatorSubject) -> Iterator[Finding]:
+    """A short fit ends soon, within its budget, and leaves the data as it was."""
+    _require_learning(subject, fitted=False)
+    before = bits(subject.data.train)
+    fitted = subject.fit(subject.transitions, 1)
+    where = place_of(fitted.simulator, "fit")
+    if fitted.seconds > FIT_SECONDS:
+        yield Finding(
+            where,
+            f"a fit on {subject.transitions} transitions took {fitted.seconds:.0f} s",
+            f"it ends within {FIT_SECONDS} s on a CPU: do the work by transitions, not by epochs",
+        )
+    if fitted.done > subject.transitions:
+        yield Finding(
+            where,
+            f"trained on {fitted.done} transitions, by its own count, of a budget of {subject.transitions}",
+            "stop at ctx.transitions",
+        )
+    if bits(subject.data.train) != before:
+        yield Finding(where, "changed the training data", "copy what is to be changed: the data are shared")
+
+
+def _require_learning(subject: SimulatorSubject, fitted: bool = True) -> None:
+    if not subject.learns:
+        raise LeftOut("learns nothing")
+    if fitted:
+        _ = subject.fitted
+
+
+def budget_counts(subject: SimulatorSubject) -> Iterator[Finding]:
+    """More budget, another result."""
+    _require_learning(subject)
+    large, small = subject.fit(subject.transitions, 1), subject.fit(FEW_TRANSITIONS, 1)
+    if large.saved() and large.saved() == small.saved():
+        yield Finding(
+            place_of(large.simulator, "fit"),
+            f"learns the same from a budget of {FEW_TRANSITIONS} transitions as from {subject.transitions}: "
+            "it ignores ctx.transitions",
+            "train on at most ctx.transitions pairs of frames, repeats counted: the budget is the same for all",
+        )
+
+
+def fit_repeats(subject: SimulatorSubject) -> Iterator[Finding]:
+    """The same generator, the same fit, whatever the global generators are."""
+    _require_learning(subject)
+    one, other = subject.fit(subject.transitions, 1), subject.fit(subject.transitions, 2)
+    yield from _untouched(one.simulator, "fit", one.changed | other.changed)
+    if _same_fit(subject, one, other):
+        return
+    repeated = _same_fit(subject, one, subject.fit_again(subject.transitions, 1))
+    yield Finding(
+        place_of(one.simulator, "fit"),
+        "learns something else when Python's, NumPy's and torch's global generators are seeded differently"
+        if repeated
+        else "two fits of the same data, from generators in the same state, differ",
+        "draw every random number from ctx.rng, and nothing from the clock or the order of sets",
+    )
+
+
+def _same_fit(subject: SimulatorSubject, one: Fitted, other: Fitted) -> bool:
+    """Files may hold a date: then rollouts decide."""
+    if one.saved() == other.saved():
+        return True
+    return bits(subject.rollout(0, simulator=one.simulator)) == bits(subject.rollout(0, simulator=other.simulator))
+
+
+def rollouts_keep_their_contract(subject: SimulatorSubject) -> Iterator[Finding]:
+    """Whole batches, single cases and single frames; finite numbers; the start is left as it was."""
+    start = subject.data.starts()
+    before = bits(start)
+    rollout = subject.rollout(0, start=start)
+    if bits(start) != before:
+        yield Finding(place_of(subject.fitted, "rollout"), "changed its start", "copy what is to be changed")
+    subject.rollout(0, steps=1)
+    subject.rollout(0, start=start.select(slice(0, 1)))
+    if rollout.domain.irreversible:
+        yield from _grows(subject, rollout)
+
+
+def _grows(subject: SimulatorSubject, rollout: Trajectories) -> Iterator[Finding]:
+    """What irreversible growth promises: sites are attached or not, and stay so."""
+    where = place_of(subject.fitted, "rollout")
+    frames = np.stack([rollout.frame(t) for t in range(int(rollout.lengths.max()))])  # [T, n, 1, H, W]
+    if not np.isin(frames, (0, 1)).all():
+        yield Finding(
+            where, "states hold numbers other than 0 and 1", "a site of a growth map is attached, 1, or not, 0"
+        )
+    melted = (np.diff(frames, axis=0) < 0).any(axis=(2, 3, 4))  # [T − 1, n]
+    if melted.any():
+        frame, case = np.argwhere(melted)[0]
+        yield Finding(
+            where,
+            f"attached sites melt in {int(melted.any(axis=0).sum())} of {melted.shape[1]} trajectories, first in frame "
+            f"{frame + 1} of trajectory {case}",
+            "the domain is irreversible: keep what is attached, x_next = max(x, x_next), or return GrowthTrajectories",
+        )
+
+
+def stop_rule(subject: SimulatorSubject) -> Iterator[Finding]:
+    """Where the domain has a stop rule, rollouts end with it."""
+    if subject.data.dataset.domain.stop_margin is None:
+        raise LeftOut("the domain has none")
+    rollout = subject.rollout(0, steps=3 * subject.data.horizon)
+    beyond = rollout.lengths - rollout.stopped().lengths
+    if (beyond > 0).any():
+        yield Finding(
+            place_of(subject.fitted, "rollout"),
+            f"runs past the stop rule in {int((beyond > 0).sum())} of {len(beyond)} trajectories, "
+            f"by up to {beyond.max()} frames",
+            "the harness cuts them, but the time counts: end with the first frame in which a site of "
+            "domain.stop_sites() is attached, or return trajectories.stopped()",
+            "note",
+        )
+
+
+def seeds_count(subject: SimulatorSubject) -> Iterator[Finding]:
+    """The same generator, the same bits, whatever the global generators are; another one, other samples."""
+    simulator = subject.fitted
+    where, changed = place_of(simulator, "rollout"), set[str]()
+    subject.rollout(0)  # whatever is imported late is imported now
+    results = []
+    for seed, global_seed in ((0, 1), (0, 1), (0, 2), (1, 1), (2, 1)):
+        with watched(changed, global_seed):
+            results.append(subject.rollout(seed))
+    first, again, reseeded, *others = map(bits, results)
+    yield from _untouched(simulator, "rollout", frozenset(changed))
+    if first != again:
+        yield Finding(
+            where,
+            "two rollouts from generators in the same state differ",
+            f"{GENERATOR_RIGHT} from call to call",
+        )
+    elif first != reseeded:
+        yield Finding(
+            where,
+            "samples change when Python's, NumPy's and torch's global generators are seeded differently",
+            GENERATOR_RIGHT,
+        )
+    elif set(others) == {first}:
+        yield _without_chance(where, results[0])
+
+
+def _without_chance(where: str, rollout: Trajectories) -> Finding:
+    """Other seeds, the same samples: a deterministic simulator, or one that ignores its generator."""
+    twins = [bits(rollout.select(slice(k, None, 2))) for k in (0, 1)]
+    if twins[0] != twins[1]:
+        return Finding(
+            where,
+            "ignores its generator: equal cases of a batch differ, yet every seed gives the same samples",
+            GENERATOR_RIGHT,
+        )
+    return Finding(
+        where,
+        "is deterministic: every seed, and equal cases of a batch, give the same states",
+        "nothing, if it is meant to be (a truth without its noise); else draw from the generator given",
+        "note",
+    )
+
+
+def _untouched(simulator: Simulator, method: str, changed: frozenset[str]) -> Iterator[Finding]:
+    if changed:
+        yield Finding(
+            place_of(simulator, method),
+            f"changes the global random state of {' and '.join(sorted(changed))}",
+            GENERATOR_RIGHT,
+        )
+
+
+def survives_saving(subject: SimulatorSubject) -> Iterator[Finding]:
+    """What was saved and loaded simulates the same bits; nothing is pickled."""
+    fitted, weights, _ = subject.fitted, subject.weights, subject.expected
+    if subject.learns:
+        yield from _plain_files(subject.fit(subject.transitions, 1))
+    loaded = subject.fresh()
+    saved = ", ".join(sorted(p.name for p in weights.rglob("*") if p.is_file())) or "nothing"
+    with calling(loaded, "load", f"read what save wrote ({saved}) into a new instance"):
+        loaded.load(weights)
+    try:
+        same = bits(subject.rollout(0, simulator=loaded)) == subject.expected
+    except Raised as raised:
+        yield Finding(
+            place_of(loaded, "load"),
+            f"after save (which wrote {saved}) and load, {raised.finding.wrong}",
+            "save all that fit learned, and load it into a new instance",
+        )
+        return
+    if not same:
+        yield Finding(
+            place_of(fitted, "save"),
+            f"after save (which wrote {saved}) and load, the same seed gives other rollouts",
+            "save all that fit learned, to the last bit, and load it into a new instance",
+        )
+
+
+def _plain_files(fitted: Fitted) -> Iterator[Finding]:
+    for name, content in fitted.saved().items():
+        pickled = (
+            content[:1] == b"\x80" and content[-1:] == b"." and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+        )
+        if pickled or (content[:2] == b"PK" and b"/data.pkl" in content):
+            yield Finding(
+                place_of(fitted.simulator, "save"),
+                f"{name} is a pickle, which runs code when it is read",
+                "write arrays with numpy.save, weights with safetensors, text as JSON",
+            )
+
+
+def costs_are_measured(subject: SimulatorSubject) -> Iterator[Finding]:
+    """The harness can time it, and it says its size."""
+    simulator, data = subject.fitted, subject.data
+    protocol = Protocol(stride=data.stride, horizon=data.horizon, batch=4, bounds=Bounds(samples=[1, 4], transitions=8))
+    test = data.test.select(slice(0, 8))
+    truth = truth_of(subject.registry, data.source)
+    subject.rollout(0)
+    if subject.likelihood_fails:
+        raise Blocked("its likelihood is no number")
+    with calling(simulator, "rollout", "be timed by the harness, batch by batch and case by case"):
+        cost = collect(
+            simulator,
+            test,
+            protocol,
+            subject.conditions,
+            generator([0]),
+            truth=truth,
+            fit_seconds=None,
+            threads=1,
+        ).cost
+    if not math.isfinite(cost.ms_per_trajectory) or cost.ms_per_trajectory <= 0:
+        yield Finding(place_of(simulator, "rollout"), f"took {cost.ms_per_trajectory} ms", "time must pass")
+
+
+def works_elsewhere(subject: SimulatorSubject) -> Iterator[Finding]:
+    """A process that knows only names, parameters and the saved files simulates the same bits."""
+    _, simulator = subject.expected, subject.fresh()
+    with calling(simulator, "load", "read what save wrote"):
+        simulator.load(subject.weights)
+    try:
+        expected = bits(subject.rollout(0, simulator=simulator))
+    except Raised as raised:
+        raise Blocked("not even in this one") from raised
+    job = rollout_job(subject.spec, subject.params, subject.module, subject.data, subject.conditions, subject.weights)
+    said = elsewhere(job)
+    if said.heavy:
+        yield Finding(
+            subject.module,
+            f"imports {', '.join(said.heavy)} as soon as it is listed",
+            "name the class as text and import such things in the class's own module: `nsbench list` waits for it",
+            "note",
+        )
+    if said.error:
+        yield Finding(
+            place_of(simulator, "rollout"),
+            f"fails in a process of its own: {said.error}",
+            "everything that rollout needs must come from the module itself, the parameters, or load",
+        )
+    elif said.bits != expected:
+        yield Finding(
+            place_of(simulator, "rollout"),
+            "gives other bits in a process of its own, with the same seed",
+            "keep nothing in globals, and depend on no order of sets or files",
+        )
+
+
+SIMULATOR_CHECKS: tuple[Check[SimulatorSubject], ...] = (
+    Check("is made from its parameters", can_be_made),
+    Check("a short fit ends in time and leaves the data alone", fits),
+    Check("rollouts keep their contract", rollouts_keep_their_contract),
+    Check("rollouts end with the stop rule", stop_rule),
+    Check("same seed, same bits; other seed, other samples", seeds_count),
+    Check("the budget counts", budget_counts),
+    Check("a fit depends on its generator alone", fit_repeats),
+    Check("saving and loading lose nothing", survives_saving),
+    Check("works in a process of its own", works_elsewhere),
+)
+
+COST_CHECKS: tuple[Check[SimulatorSubject], ...] = (Check("costs are measured", costs_are_measured),)

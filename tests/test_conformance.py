@@ -1,0 +1,266 @@
+"""The conformance suite finds what is broken, one finding each, and nothing in what is sound."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import broken
+from nsbench.command_check import check_component
+from nsbench.registry import Registry, params_model
+from nsbench.suite_yaml import SuiteError
+from nsbench.testing import CannotCheck, check, conformance
+from nsbench.testing.findings import place_of
+from nsbench.testing.growth import Growth, GrowthParams, GrowthTruth, beside
+from nsbench.testing.likelihoods import log_total
+from test_cli import nsbench
+
+GLOBAL = "changes the global random state of"
+OTHER_SEEDS = "when Python's, NumPy's and torch's global generators are seeded differently"
+
+SIMULATORS = {
+    "NumpyGlobal": [f"{GLOBAL} numpy.random", f"samples change {OTHER_SEEDS}"],
+    "TorchGlobal": [f"{GLOBAL} torch", f"samples change {OTHER_SEEDS}"],
+    "PythonGlobalFit": [f"{GLOBAL} random", f"learns something else {OTHER_SEEDS}"],
+    "IgnoresSeed": ["ignores its generator: equal cases of a batch differ, yet every seed gives the same samples"],
+    "Unseeded": ["two rollouts from generators in the same state differ"],
+    "Melts": ["attached sites melt in 8 of 8 trajectories, first in frame 2 of trajectory 0"],
+    "ForgetsStart": ["returned another first frame, first for trajectory [0]"],
+    "WrongDtype": ["rollout raised ValueError: arrival must be int32[8, 16, 16], got int64[8, 16, 16]"],
+    "WrongShape": ["returned 7 trajectories"],
+    "PastTheHorizon": ["returned trajectories that are too long"],
+    "ChangesStart": ["changed its start"],
+    "LosesWeights": ["after save (which wrote nothing) and load, the same seed gives other rollouts"],
+    "Pickles": ["p.bin is a pickle, which runs code when it is read"],
+    "MeanOverSites": ["probabilities of 16 next states of a full lattice but for 4 sites sum to 15."],
+    "BoundAbove": ["probabilities of 16 next states of a full lattice but for 4 sites sum to 15."],
+    "LosesProbability": ["sum to 0.367879, and no attached site melts"],
+    "NotANumber": ["NaN for 64 of 64 transitions that did happen"],
+    "LikelihoodShape": ["returned ndarray of shape (64, 1)"],
+    "NoLikelihood": ["likelihood is 'elbo', but there is no method log_likelihood"],
+    "IgnoresBudget": ["learns the same from a budget of 32 transitions as from 1024: it ignores ctx.transitions"],
+    "SaysTooMuch": ["trained on 10240 transitions, by its own count, of a budget of 1024"],
+    "FailsToFit": ["fit raised RuntimeError: the loss is on fire"],
+    "OnlyHere": ["fails in a process of its own: KeyError: 'p'"],
+    "Lately": ["two fits of the same data, from generators in the same state, differ"],
+}
+"""Broken simulator -> a part of each of its findings, in order."""
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return Registry([EntryPoint("broken", "broken", "nsbench"), *entry_points(group="nsbench")])
+
+
+def wrongs(report):
+    return [finding.wrong for finding in report.findings]
+
+
+def test_a_simulator_that_keeps_its_contract_has_no_finding_and_no_note(registry):
+    report = check("simulator", "Fine", registry=registry)
+    assert (report.findings, report.notes) == ((), ())
+    assert [c.title for c in report.checks if c.left_out] == ["the bound rises with its samples"]
+
+
+@pytest.mark.parametrize("name", SIMULATORS)
+def test_what_breaks_a_contract_is_found(registry, name):
+    report = check("simulator", name, registry=registry)
+    assert len(report.findings) == len(SIMULATORS[name]), wrongs(report)
+    for finding, expected in zip(report.findings, SIMULATORS[name], strict=True):
+        assert expected in finding.wrong
+        assert re.match(rf"broken\.py:\d+ {name}\.\w+$", finding.where)
+        assert finding.right
+
+
+def test_running_past_the_stop_rule_and_being_deterministic_are_said_and_allowed(registry):
+    report = check("simulator", "PastTheStop", registry=registry)
+    assert report.conforms
+    assert "runs past the stop rule in 8 of 8 trajectories, by up to" in report.notes[0].wrong
+    report = check("simulator", "NoChance", registry=registry)
+    assert [note.wrong for note in report.notes] == [
+        "is deterministic: every seed, and equal cases of a batch, give the same states"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("SharesCases", "32 trajectories of val are in train too"),
+        ("LiesAboutRange", "says rho is in [0.15, 0.3], data have [0.1"),
+        ("GoesOn", "has stop_margin=6, and"),
+        ("Restless", "changes the global random state of numpy.random"),
+        ("OtherParts", "the 2 parts of train, joined, differ from what prepare makes"),
+        ("Unobservable", "domain raised IndexError: index 99 is out of bounds"),
+        ("NotTrajectories", "returned ndarray int32[64, 16, 16] for train"),
+    ],
+)
+def test_a_dataset_that_lies_is_found(registry, name, expected):
+    assert any(expected in wrong for wrong in wrongs(check("dataset", name, registry=registry)))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("WrongDirection", "gives the truth redrawn"),
+        ("FirstCase", "when the cases come in another order"),
+        ("RandomGlobal", "changes the global random state of numpy.random"),
+        ("NoScore", "returned float"),
+        ("Infinite", "returned nan for its value"),
+        ("Alters", "changed the evidence or the reference"),
+    ],
+)
+def test_a_metric_that_misleads_is_found(registry, name, expected):
+    assert any(expected in wrong for wrong in wrongs(check("metric", name, registry=registry)))
+
+
+def test_a_metric_that_keeps_its_contract_conforms(registry):
+    assert check("metric", "AreaError", registry=registry).conforms
+
+
+def test_conformance_is_a_test_that_fails_with_the_findings(registry, monkeypatch):
+    monkeypatch.setattr("nsbench.testing.by_name.installed", lambda: registry)
+    conformance("simulator", "Fine")()
+    with pytest.raises(
+        AssertionError, match=r"(?s)FINDING  the budget counts.*it ignores ctx.transitions.*right: train"
+    ):
+        conformance("simulator", "IgnoresBudget")()
+
+
+def test_what_cannot_be_checked_is_said(registry):
+    with pytest.raises(CannotCheck, match="did you mean 'Fine'"):
+        check("simulator", "Fin", registry=registry)
+    with pytest.raises(CannotCheck, match="broken:CannotBeMade cannot be made: RuntimeError: no such device"):
+        check("simulator", "CannotBeMade", registry=registry)
+    with pytest.raises(CannotCheck, match="dataset NotTrajectories cannot be made to check on: AttributeError"):
+        check("simulator", "Fine", on="NotTrajectories", registry=registry)
+    with pytest.raises(CannotCheck, match="width: Extra inputs"):
+        check("simulator", "Fine", params={"width": 3}, registry=registry)
+
+
+SMALL = {
+    "cgne": {"width": 4, "latent_channels": 4},
+    "pns": {"width": 8, "levels": 2, "latents": 8},
+}
+
+
+@pytest.mark.parametrize("name", ["lca", "cgne", "pns"])
+def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_thread):
+    report = check("simulator", name, params=SMALL.get(name), registry=registry, transitions=256)
+    assert report.conforms, "\n".join(report.lines())
+
+
+def test_every_simulator_dataset_and_format_that_comes_with_nsbench_is_checked_here(registry):
+    own = Registry()
+    assert own.names("simulator") == ["cgne", "lca", "pns"]
+    assert own.names("dataset") == ["lca", "trajectories"]
+    assert own.names("format") == ["cgne", "npz", "well"]
+
+
+def test_the_snow_crystals_conform(registry):
+    report = check("dataset", "lca", registry=registry)
+    assert report.conforms, "\n".join(report.lines())
+
+
+def test_trajectories_in_files_conform(registry, tmp_path):
+    from nsbench_formats.npz import write_npz
+
+    dataset = Growth(GrowthParams())
+    for k, split in enumerate(("train", "val", "test")):
+        write_npz(tmp_path, split, dataset.prepare(split, np.random.default_rng(k)), None)
+    report = check("dataset", "trajectories", params={"path": str(tmp_path), "format": "npz"}, registry=registry)
+    assert report.conforms, "\n".join(report.lines())
+
+
+@pytest.mark.parametrize(("name", "on"), [("npz", None), ("well", None), ("cgne", "lca")])
+def test_the_formats_that_come_with_nsbench_conform(registry, name, on):
+    report = check("format", name, on=on, registry=registry)
+    assert (report.findings, report.notes) == ((), ()), "\n".join(report.lines())
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """Weights of a small image network, as the metric fid wants them."""
+    from hashlib import sha256
+
+    import torch
+    from safetensors.torch import save_file
+
+    path = tmp_path_factory.mktemp("fid") / "weights.safetensors"
+    noise = torch.Generator().manual_seed(0)
+    save_file({"0.weight": torch.randn(4, 1, 3, 3, generator=noise), "0.bias": torch.zeros(4)}, path)
+    return {"weights": str(path), "sha256": sha256(path.read_bytes()).hexdigest()}
+
+
+@pytest.mark.parametrize("name", Registry().names("metric"))
+def test_the_metrics_that_come_with_nsbench_conform(registry, name, request):
+    fields = params_model(registry.spec("metric", name)).model_fields
+    quick = {"resamples": 10, "permutations": 9, "cases": 16}
+    params = {field: value for field, value in quick.items() if field in fields}
+    params |= request.getfixturevalue("features") if name == "fid" else {}
+    report = check("metric", name, params=params, registry=registry)
+    assert report.conforms, "\n".join(report.lines())
+
+
+def test_the_growth_that_components_are_checked_on_has_the_likelihood_that_it_says():
+    """Mean log-likelihood per open site of the truth is minus the entropy of its coin."""
+    truth = Growth(GrowthParams(test=200, repeats=1)).prepare("test", np.random.default_rng(0)).framed(1, 24)
+    index, t = truth.transitions()
+    x, rho = truth.at(index, t), truth.params[index, 0]
+    nats = GrowthTruth().log_likelihood(x, truth.at(index, t + 1), truth.params[index], 1, np.random.default_rng(0))
+    open_sites = beside(x[:, 0] > 0).sum(axis=(1, 2))
+    entropy = -(rho * np.log(rho) + (1 - rho) * np.log1p(-rho))
+    assert (-nats).sum() == pytest.approx((open_sites * entropy).sum(), rel=0.01)
+
+
+def test_the_sum_of_a_noisy_bound_is_judged_with_its_own_error():
+    """Eight states of probability 1/8 with unbiased noise on their logarithms: log total 0 within its error."""
+    rng = np.random.default_rng(0)
+    far = 0
+    for _ in range(200):
+        total, error = log_total(-np.log(8) + rng.normal(0, 1, (32, 8)))
+        far += total > 4 * error
+    assert far == 0
+
+
+def test_where_a_finding_is_points_at_the_method_or_else_the_class():
+    lines = Path(broken.__file__).read_text().splitlines()
+    line = 1 + lines.index("class Melts(Fine):")
+    assert place_of(broken.Melts(), "rollout") == f"broken.py:{line + 1} Melts.rollout"
+    assert place_of(broken.Melts(), "size") == f"broken.py:{line} Melts.size"
+
+
+def test_the_command_says_what_it_found_and_exits_by_it():
+    file = ["--plugin", broken.__file__]
+    fine = nsbench("check", "Fine", *file)
+    assert (fine.returncode, fine.stdout.splitlines()[-1].split(" in ")[0]) == (0, "0 findings, 0 notes")
+    found = nsbench("check", "IgnoresBudget", *file)
+    assert found.returncode == 1
+    assert "  FINDING  the budget counts\n" in found.stdout
+    assert "           right: train on at most ctx.transitions pairs of frames" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "settings", "on", "on_settings", "message"),
+    [
+        ("cgn", None, [], None, [], "no component 'cgn'; did you mean 'cgne'?"),
+        ("cgne", "metric", [], None, [], "no metric 'cgne'; known: "),
+        ("pns", None, ["width=no"], None, [], "simulator 'pns' does not take these parameters: width: "),
+        ("pns", None, ["width"], None, [], "--set width: must be path=value"),
+        ("pns", None, [], "snow", [], "no dataset 'snow'; known: "),
+        ("fid", None, [], None, [], "metric 'fid' does not take these parameters: weights: Field required"),
+        ("npz", None, [], "lca", ["size=3"], "format 'npz' does not take these parameters: size: "),
+    ],
+)
+def test_a_call_that_is_wrong_is_explained(registry, name, kind, settings, on, on_settings, message):
+    with pytest.raises((CannotCheck, SuiteError)) as error:
+        check_component(registry, name, kind, settings, on, on_settings, 32, print)
+    assert str(error.value).startswith(message)
+
+
+def test_a_call_that_is_wrong_exits_2():
+    done = nsbench("check", "cgn")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "no component 'cgn'; did you mean 'cgne'?\n")

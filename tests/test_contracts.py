@@ -1,0 +1,125 @@
+"""A contract that is broken in the middle of a run costs its trial a line that says what, where and what would be right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import toy
+from nsbench.components import Score, Simulator
+from nsbench.trajectories import FieldTrajectories
+
+ROLLOUT, NATS, SCORE = toy.Learner.rollout, toy.Learner.log_likelihood, toy.Length.score
+
+
+def as_fields(value):
+    def rollout(self, start, steps, rng):
+        fine = ROLLOUT(self, start, steps, rng)
+        values = np.stack([fine.frame(t) for t in range(steps + 1)], axis=1)
+        values[:, -1] = value
+        return FieldTrajectories(fine.params, fine.lengths, fine.domain, values)
+
+    return rollout
+
+
+def sometimes_fields(self, start, steps, rng):
+    return (as_fields(1) if len(start) == 4 else ROLLOUT)(self, start, steps, rng)
+
+
+def broken_domain(self, start, steps, rng):
+    fine = ROLLOUT(self, start, steps, rng)
+    return replace(fine, domain=replace(fine.domain, clock="event"))
+
+
+BROKEN_SIMULATORS = {
+    "an array": ("rollout", lambda self, start, steps, rng: start.params, "returned ndarray float64[24, 1]; it must return Trajectories"),
+    "nothing": ("rollout", lambda self, start, steps, rng: None, "returned NoneType; it must return Trajectories"),
+    "too few": ("rollout", lambda self, *a: ROLLOUT(self, *a).select(slice(0, 3)), "returned 3 trajectories; it must return the trajectories of its start, in order, with their parameters: 24 of them"),
+    "another order": ("rollout", lambda self, *a: ROLLOUT(self, *a).select(slice(None, None, -1)), "returned other parameters, first for trajectory [0]"),
+    "another domain": ("rollout", broken_domain, "returned trajectories of another domain (clock differ); it must keep the domain of its start"),
+    "not a number": ("rollout", as_fields(np.nan), "returned states that are NaN or infinite; it must return finite numbers"),
+    "a list of nats": ("log_likelihood", lambda self, *a: NATS(self, *a).tolist(), "returned list; it must return"),
+    "a column of nats": ("log_likelihood", lambda self, *a: NATS(self, *a)[:, None], ", 1]; it must return"),
+    "nats of less than nothing": ("log_likelihood", lambda self, *a: NATS(self, *a) - np.inf, "values are NaN or infinite; it must return"),
+    "a size in words": ("size", lambda self: "many", "returned 'many'; it must return a whole number, or None"),
+    "no number of operations": ("flops", lambda self, *a: float("nan"), "returned nan; it must return a finite number, or None"),
+    "nothing saved": ("save", Simulator.save, "learned learned, which nothing saves; define save(directory) and load(directory)"),
+    "nothing written": ("save", lambda self, directory: None, "raised FileNotFoundError: "),
+}  # fmt: skip
+METHOD = {"nothing saved": "fit", "nothing written": "load"}
+
+
+@pytest.mark.parametrize("how", BROKEN_SIMULATORS)
+def test_a_simulator_that_breaks_its_contract_fails_its_trial_with_what_where_and_what_would_be_right(
+    bench, monkeypatch, how
+):
+    method, broken, message = BROKEN_SIMULATORS[how]
+    monkeypatch.setattr(toy.Learner, method, broken)
+    outcome, _, _ = bench()
+    truth, learner = outcome.rows
+    assert (truth.status, learner.status, outcome.exit_code) == ("ok", "failed", 1)
+    assert learner.error.startswith(f"BrokenContract: toy:Learner.{METHOD.get(how, method)}: ")
+    assert message in learner.error
+
+
+def test_what_load_could_have_read_is_named(bench, monkeypatch):
+    monkeypatch.setattr(toy.Learner, "save", lambda self, directory: (directory / "other.json").write_text("1"))
+    outcome, _, _ = bench()
+    assert "(save wrote other.json); it must read what save wrote, and nothing else" in outcome.rows[1].error
+
+
+def test_batches_of_two_kinds_are_refused(bench, monkeypatch):
+    monkeypatch.setattr(toy.Learner, "rollout", sometimes_fields)
+    outcome, _, _ = bench(None, "protocol.batch=20")
+    expected = "returned FieldTrajectories and GrowthTrajectories; all batches must be of one kind"
+    assert expected in outcome.rows[1].error
+
+
+BROKEN_METRICS = {
+    "a float": (lambda self, *a: 1.0, "returned float; it must return a nsbench.components.Score"),
+    "no number": (lambda self, *a: Score(float("nan")), "returned nan for its value; it must be a finite number; raise NotApplicable"),
+    "a word": (lambda self, *a: Score("good"), "returned 'good' for its value"),
+    "an extra": (lambda self, *a: Score(1.0, extras={"bias": None}), "returned None for its extra 'bias'"),
+    "an interval": (lambda self, *a: Score(1.0, interval=(0.5,)), "returned (0.5,) for its interval; it must be (low, high), or None"),
+    "items": (lambda self, *a: Score(1.0, items=[1, 2]), "returned list for its items; they must be float64[k]"),
+    "a figure": (lambda self, *a: Score(1.0, figure="plot"), "returned str for its figure; it must be a PNG's bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", BROKEN_METRICS)
+def test_a_metric_that_breaks_its_contract_fails_the_trial(bench, monkeypatch, how):
+    broken, message = BROKEN_METRICS[how]
+    monkeypatch.setattr(toy.Length, "score", broken)
+    outcome, _, _ = bench(None, "metrics=[length]", "simulators=[{use: coin}]")
+    assert outcome.rows[0].error.startswith("BrokenContract: toy:Length.score: ")
+    assert message in outcome.rows[0].error
+
+
+def test_numbers_of_other_types_are_taken_as_what_they_are(bench, monkeypatch):
+    def score(self, evidence, reference, rng):
+        fine = SCORE(self, evidence, reference, rng)
+        return replace(fine, value=np.float32(0.5), interval=[0, np.int64(1)], extras={"simulated": np.float32(2)})
+
+    monkeypatch.setattr(toy.Length, "score", score)
+    outcome, _, _ = bench(None, "metrics=[length]", "simulators=[{use: coin}]")
+    (row,) = outcome.rows[0].scores
+    assert (row.value, row.interval, row.extras) == (0.5, (0.0, 1.0), {"simulated": 2.0})
+
+
+BROKEN_DATASETS = {
+    "an array": ("prepare", lambda self, split, rng: rng.random(3), "toy:Line.prepare: returned ndarray float64[3] for test; it must return Trajectories"),
+    "nothing": ("parts", lambda self, split: 0, "toy:Line.parts: returned 0; it must return a whole number >= 1"),
+    "no case": ("part", lambda self, split, rng, k: self.prepare(split, rng).select(slice(0, 0)), "returned no trajectory for test; a split holds at least one"),
+    "frames": ("part", lambda self, split, rng, k: self.prepare(split, rng).framed(1, 6), "returned trajectories of another domain for test (stride differ)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", BROKEN_DATASETS)
+def test_a_dataset_that_breaks_its_contract_fails_its_trials(bench, monkeypatch, how):
+    method, broken, message = BROKEN_DATASETS[how]
+    monkeypatch.setattr(toy.Line, method, broken)
+    outcome, _, _ = bench()
+    assert [row.status for row in outcome.rows] == ["failed", "failed"]
+    assert message in outcome.rows[0].error
