@@ -34,11 +34,11 @@ pytestmark = pytest.mark.usefixtures("quick_disk")
 ROOT = Path(__file__).parents[1]
 SMOKE = (ROOT / "suites" / "smoke.yaml").read_text()
 SECONDS = 10.0
-"""More is a hang: a suite is read and planned in a twentieth of a second."""
+"""Of this process's time; more is a hang: a suite is read and planned in a twentieth of a second."""
 
 few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 many = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
-few_stores = settings(few, max_examples=25)
+few_stores = settings(few, max_examples=15)
 many_stores = settings(many, max_examples=200)
 
 BOMB = "bomb: &a0 [x, x]\n" + "".join(f"b{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 12))
@@ -143,9 +143,9 @@ def planned_by_a_user(content: bytes) -> None:
         path = Path(folder) / "suite.yaml"
         path.write_bytes(content)
         (Path(folder) / "smoke.yaml").write_text(SMOKE)
-        before = time.perf_counter()
+        before = time.process_time()
         result = CliRunner().invoke(main, ["plan", str(path), "--workspace", f"{folder}/out"])
-        assert time.perf_counter() - before < SECONDS
+        assert time.process_time() - before < SECONDS
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         assert result.exit_code in (0, 2), result.output
         assert sorted(p.name for p in Path(folder).iterdir()) == ["smoke.yaml", "suite.yaml"]
@@ -334,10 +334,10 @@ def comes_out_the_same(undisturbed, damage):
                 harm(files[which % len(files)], at, content)
             except (OSError, ValueError):
                 continue  # the file is as broken as this harm could make it
-        before = time.perf_counter()
+        before = time.process_time()
         assert table(run(plan, registry, copy)) == expected
         assert table(run(plan, registry, copy)) == expected
-        assert time.perf_counter() - before < SECONDS
+        assert time.process_time() - before < SECONDS
 
 
 @few_stores
