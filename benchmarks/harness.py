@@ -120,9 +120,8 @@ def suite(path: Path, overrides: list[str], tracked: bool) -> None:
         (results,) = Path(folder, "w", "runs").glob("*/results.jsonl")
         count = len(results.read_text().splitlines())
         print(f"{path}: {seconds:.1f} s, of which components {own:.1f} s, their imports {building:.1f} s;")
-        print(
-            f"harness{' and MLflow' if tracked else ''} {rest:.1f} s: {100 * rest / seconds:.1f} %, {rest / count:.2f} s a trial"
-        )
+        whose = "harness and MLflow" if tracked else "harness"
+        print(f"{whose} {rest:.1f} s: {100 * rest / seconds:.1f} %, {rest / count:.2f} s a trial")
         print(f"cached: {cached:.2f} s")
 
 
