@@ -98,7 +98,7 @@ def growth() -> None:
             print(f"{cases:6} {size:4} {simulators:4} {replicates:4}: {seconds:8.2f} {stored / 1e6:8.2f}", flush=True)
 
 
-def suite(path: Path, overrides: list[str]) -> None:
+def suite(path: Path, overrides: list[str], tracked: bool) -> None:
     """The command line's run of a suite, with a clock on its components; then the same again, cached."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "clocks").mkdir()
@@ -110,6 +110,7 @@ def suite(path: Path, overrides: list[str]) -> None:
         environment = os.environ | {"NSBENCH_STOPWATCH": f"{folder}/clocks", "PYTHONPATH": path_variable}
         settings = [part for override in overrides for part in ("--set", override)]
         command = [sys.executable, "-m", "nsbench.cli", "run", str(path), "--workspace", f"{folder}/w", *settings]
+        command += [] if tracked else ["--no-tracking"]
         go = partial(subprocess.run, command, env=environment, check=True)
         seconds = clocked(go)
         clocks = [[float(word) for word in p.read_text().split()] for p in Path(folder, "clocks").iterdir()]
@@ -119,7 +120,8 @@ def suite(path: Path, overrides: list[str]) -> None:
         (results,) = Path(folder, "w", "runs").glob("*/results.jsonl")
         count = len(results.read_text().splitlines())
         print(f"{path}: {seconds:.1f} s, of which components {own:.1f} s, their imports {building:.1f} s;")
-        print(f"harness and MLflow {rest:.1f} s: {100 * rest / seconds:.1f} %, {rest / count:.2f} s a trial")
+        whose = "harness and MLflow" if tracked else "harness"
+        print(f"{whose} {rest:.1f} s: {100 * rest / seconds:.1f} %, {rest / count:.2f} s a trial")
         print(f"cached: {cached:.2f} s")
 
 
@@ -130,6 +132,7 @@ def main() -> None:
     commands.add_parser("growth")
     of_suite = commands.add_parser("suite")
     of_suite.add_argument("path", type=Path)
+    of_suite.add_argument("--no-tracking", action="store_true")
     of_suite.add_argument("--set", action="append", default=[], dest="overrides")
     given = parser.parse_args()
     if given.command == "trials":
@@ -137,7 +140,7 @@ def main() -> None:
     elif given.command == "growth":
         growth()
     else:
-        suite(given.path, given.overrides)
+        suite(given.path, given.overrides, not given.no_tracking)
 
 
 if __name__ == "__main__":
