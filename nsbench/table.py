@@ -116,7 +116,7 @@ MARK = "‡"
 
 def odd_hardware(results: Sequence[TrialResult]) -> dict[str, str]:
     """{trial: hardware} of those whose costs were measured elsewhere than most: on nothing known, "" ."""
-    timed = [r for r in results if any(s.costs and s.value is not None for s in r.scores)]
+    timed = [r for r in results if not r.outside and any(s.costs and s.value is not None for s in r.scores)]
     kinds = Counter(r.hardware for r in timed if r.hardware)
     if not kinds or len({r.hardware for r in timed}) == 1:
         return {}
