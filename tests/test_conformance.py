@@ -141,6 +141,7 @@ def test_what_cannot_be_checked_is_said(registry):
         check("simulator", "Fine", params={"width": 3}, registry=registry)
 
 
+COMPARED = ["lca", "cgne", "pns"]
 NULL_MODELS = ["bernoulli-unet", "frozen-neighbour", "persistence", "stochastic-nca"]
 VARIANTS = [
     "cgne-bernoulli-sampling",
@@ -152,14 +153,16 @@ VARIANTS = [
     "cgne-unconditional-prior",
     "cgne-vector-z",
 ]
-SMALL = dict.fromkeys(VARIANTS, {"width": 4, "latent_channels": 4}) | {
+SMALL = {name: {"width": 4, "latent_channels": 4} for name in VARIANTS} | {
     "cgne": {"width": 4, "latent_channels": 4},
     "pns": {"width": 8, "levels": 2, "latents": 8},
+    "bernoulli-unet": {"width": 4},
+    "stochastic-nca": {"channels": 4, "hidden": 8, "updates": 3},
 }
 
 
 @pytest.mark.parametrize(
-    "name", ["lca", "cgne", "pns", *NULL_MODELS, *(pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS)]
+    "name", [*COMPARED, *NULL_MODELS, *(pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS)]
 )
 def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_thread):
     report = check("simulator", name, params=SMALL.get(name), registry=registry, transitions=256)
@@ -168,7 +171,7 @@ def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_threa
 
 def test_every_simulator_dataset_and_format_that_comes_with_nsbench_is_checked_here(registry):
     own = Registry()
-    assert own.names("simulator") == sorted(["lca", "pns", "cgne", *VARIANTS, *NULL_MODELS])
+    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS])
     assert own.names("dataset") == ["lca", "trajectories"]
     assert own.names("format") == ["cgne", "npz", "well"]
 
