@@ -172,7 +172,7 @@ def test_images_by_step_are_named_as_mlflow_names_them(workspace):
     from PIL import Image
 
     client = client_of(workspace)
-    run = client.create_run(client.create_experiment("images")).info.run_id
+    run = client.create_run(client.create_experiment("images", (workspace / "a").as_uri())).info.run_id
     client.log_image(run, Image.new("RGB", (4, 4)), key="rollouts/frames", step=7)
     theirs = [file.path for file in client.list_artifacts(run, "images")]
     ours = image_artifacts("rollouts/frames", 7, b"png", b"webp")
@@ -189,7 +189,7 @@ def test_images_by_step_are_named_as_mlflow_names_them(workspace):
 
 def test_tables_are_announced_as_mlflow_announces_them(workspace):
     client = client_of(workspace)
-    run = client.create_run(client.create_experiment("tables")).info.run_id
+    run = client.create_run(client.create_experiment("tables", (workspace / "a").as_uri())).info.run_id
     client.log_table(run, {"metric": ["ewd"], "value": [1.0]}, "tables/scores.json")
     theirs = json.loads(Path(client.download_artifacts(run, "tables/scores.json")).read_text())
     assert theirs.keys() == scores_table(RESULT).keys()
