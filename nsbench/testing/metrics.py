@@ -1,11 +1,13 @@
 """What holds for every metric, on growth whose law is known: direction, invariances, repetition, numbers.
 
-Four sets of rollouts are scored beside the truth:
+Rollouts that are scored beside the truth:
 
 identical  the truth itself
 redrawn    the truth's law, drawn anew
 another    the same cases in another order, and members in another order
 noise      the same scattered sites attach in every case and member: no growth, no dependence on anything
+still      nothing ever attaches
+flicker    every state is drawn by itself, and attached sites melt
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from nsbench.testing.findings import Blocked, Check, Finding, Raised, calling, p
 from nsbench.testing.global_randomness import watched
 from nsbench.testing.growth import Growth, GrowthParams, GrowthTruth
 from nsbench.testing.sources import bits
-from nsbench.trajectories import GrowthTrajectories, Trajectories
+from nsbench.trajectories import FieldTrajectories, GrowthTrajectories, Trajectories
 
 MEMBERS = 4
 """Rollouts of each case."""
@@ -69,6 +71,19 @@ class MetricSubject:
         late[0, 0] = 0
         arrival = np.broadcast_to(late, (len(start), *late.shape)).copy()
         return GrowthTrajectories(start.params, np.full(len(start), 13, np.int32), start.domain, arrival)
+
+    def still(self) -> Trajectories:
+        noise = self.noise()
+        assert isinstance(noise, GrowthTrajectories)
+        return replace(noise, arrival=np.where(noise.arrival == 0, 0, -1).astype(np.int32))
+
+    def flicker(self) -> Trajectories:
+        start = self.truth.start().select(np.repeat(np.arange(len(self.truth)), MEMBERS))
+        values = np.random.default_rng(5).random((len(start), 13, 1, *start.domain.shape)) < 0.25
+        values[:, 0] = start.frame(0) > 0
+        return FieldTrajectories(
+            start.params, np.full(len(start), 13, np.int32), start.domain, values.astype(np.float32)
+        )
 
     def identical(self) -> Trajectories:
         return self.truth.select(np.repeat(np.arange(len(self.truth)), MEMBERS))
@@ -117,6 +132,17 @@ class MetricSubject:
             raise Blocked
         return self._known
 
+    @cached_property
+    def failures(self) -> list[Score]:
+        """Of what is worse than the truth in one way or another, as far as the metric scores it."""
+        found = [self.scores["noise"]]
+        for make in (self.still, self.flicker):
+            try:
+                found.append(self.score(self.evidence(make(), 0.0)))
+            except (Raised, Blocked):
+                continue  # judged by what it does score
+        return found
+
     def loss(self, score: Score) -> float:
         """The value, so that less is better."""
         return score.value if self.metric.direction == "min" else -score.value
@@ -148,11 +174,11 @@ def gives_a_score(subject: MetricSubject) -> Iterator[Finding]:
 
 
 def respects_its_direction(subject: MetricSubject) -> Iterator[Finding]:
-    """The truth, itself or redrawn, scores better than noise."""
+    """The truth, itself or redrawn, scores better than noise; a metric that looks for one fault, than that fault."""
     scores, metric = subject.scores, subject.metric
     better = "less" if metric.direction == "min" else "more"
     for name in ("redrawn", "identical"):
-        if not subject.loss(scores[name]) < subject.loss(scores["noise"]):
+        if not any(subject.loss(scores[name]) < subject.loss(failure) for failure in subject.failures):
             yield Finding(
                 place_of(metric, "score"),
                 f"gives the truth {name} {scores[name].value:.4g} and noise {scores['noise'].value:.4g}, and says that "
