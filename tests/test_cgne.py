@@ -178,6 +178,7 @@ def test_an_interrupted_fit_ends_with_the_weights_of_an_uninterrupted_one(
 ) -> None:
     whole = fitted(TINY, crystals, tmp_path / "whole")
     monkeypatch.setattr("nsbench.neural.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("nsbench.neural.training.CHECKPOINT_SHARE", float("inf"))
 
     def kill(done: int, total: int) -> None:
         if done > 90:

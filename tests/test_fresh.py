@@ -197,7 +197,7 @@ def test_a_part_of_a_suite_leaves_the_results_and_the_report_of_the_whole(ran, r
     run_suite(ran.plan, registry, ran.workspace.root, tracked=False, console=console)
     before = report.read_text(), ran.workspace.results("line").read_text()
     assert (
-        run_suite(only(ran.plan, [TRIAL]), registry, ran.workspace.root, tracked=False, console=console, partial=True)
+        run_suite(only(ran.plan, [TRIAL]), registry, ran.workspace.root, tracked=False, console=console, only_part=True)
         == 0
     )
     assert (report.read_text(), ran.workspace.results("line").read_text()) == before

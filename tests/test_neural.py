@@ -327,6 +327,7 @@ def test_an_interrupted_fit_ends_with_the_weights_of_an_uninterrupted_one(
     whole = FrontSimulator(RECIPE)
     whole.fit(*crystals, make_context(tmp_path / "whole"))
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", math.inf)
 
     class Killed(Exception):
         pass
@@ -353,6 +354,7 @@ def test_a_checkpoint_of_another_training_is_not_continued(
     crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", math.inf)
     FrontSimulator(RECIPE).fit(*crystals, make_context(tmp_path, seed=1))
     alone = FrontSimulator(RECIPE)
     alone.fit(*crystals, make_context(tmp_path / "alone"))

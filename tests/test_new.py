@@ -42,7 +42,8 @@ def packages(tmp_path, monkeypatch):
     for name in set(sys.modules) - known:
         if name.startswith("fresh_"):
             del sys.modules[name]
-    source._closure.cache_clear()
+    source._spec.cache_clear()  # places that are gone
+    source._is_loose.cache_clear()
 
 
 @pytest.mark.parametrize("kind", KINDS)

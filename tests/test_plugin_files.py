@@ -41,7 +41,8 @@ def plugin_file(tmp_path, monkeypatch):
     for name in set(sys.modules) - known:
         if name.startswith("still_"):
             del sys.modules[name]
-    source._closure.cache_clear()
+    source._spec.cache_clear()  # places that are gone
+    source._is_loose.cache_clear()
 
 
 def test_a_file_provides_what_its_hooks_say(plugin_file):
@@ -55,7 +56,8 @@ def test_its_code_and_that_of_what_it_imports_beside_it_is_part_of_the_keys(plug
     registry = Registry([], files=[plugin_file])
 
     def digest():
-        source._closure.cache_clear()
+        source._spec.cache_clear()
+        source._is_loose.cache_clear()
         return source_digest("still_plugin:Still", registry.packages())[0]
 
     first, helper = digest(), plugin_file.with_name("still_helper.py")

@@ -402,7 +402,7 @@ def test_the_page_works_in_a_browser(once, browser, tmp_path, width):
     path.write_text(once.page(), encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 844})
     faults, asked = [], []
-    page.on("console", lambda message: faults.append(message.text))
+    page.on("console", lambda message: message.type == "error" and faults.append(message.text))
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())

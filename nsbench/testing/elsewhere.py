@@ -7,6 +7,7 @@ Prints a line of JSON: {"bits": …} or {"error": …}.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -85,7 +86,7 @@ def _named(kind: str, spec: ComponentSpec, params: dict[str, Any], module: str) 
 def _do(job: dict[str, Any]) -> dict[str, Any]:
     spec = ComponentSpec(**job["spec"])
     if job["module"]:
-        __import__(job["module"])
+        importlib.import_module(job["module"])
     params_model(spec)
     heavy = [name for name in HEAVY if name in sys.modules]
     made = build(job["kind"], spec, job["params"])
