@@ -35,6 +35,9 @@ datasets:
 simulators:
   - {{use: lca, as: floor}}
   - {{use: lca, as: noise-free, params: {{sigma: 0}}}}
+  - {{use: cgne, params: {{width: 4, latent_channels: 4}}}}
+  - {{use: pns, params: {{width: 8, levels: 2, latents: 8}}}}
+budget: {{transitions: 32}}
 metrics: [ewd, wall_clock]
 tracking: {{enabled: false}}
 """
@@ -111,8 +114,11 @@ def test_the_authors_quick_start(desk):
 
 
 def test_the_reviewers_quick_start(desk):
-    first, planned, other_seed = run(block("reviewer"), desk)
-    assert "0 misses" in planned
+    first, compared, _, told, again, other_seed = run(block("reviewer"), desk)
+    assert "ewd" in compared
+    assert next(desk.glob("nsbench-out/runs/*/report.html")).stat().st_size > 10_000
+    assert "snow16/cgne/r0" in told
+    assert "the same" in again
     rows = [[line for line in text.splitlines() if line.startswith("| noise-free")] for text in (first, other_seed)]
     assert len(rows[0]) == len(rows[1]) == 1
     assert rows[0] != rows[1]
