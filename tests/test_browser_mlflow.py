@@ -23,7 +23,7 @@ from nsbench.plan import make_plan
 from nsbench.registry import installed
 from nsbench.suite_reading import read_suite
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 ROOT = Path(__file__).parents[1]
