@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from nsbench import results, store
+from nsbench.board import trial_keys
 from nsbench.hdf5 import write_trajectories
 from nsbench.plan import Plan, ScorePlan, Trial, make_plan
 from nsbench.registry import installed
 from nsbench.results import ScoreRow, TrialResult
-from nsbench.run import make_bench, trial_keys
+from nsbench.run import make_bench
 from nsbench.stages import prepare
 from nsbench.store import Key
 from nsbench.suite_reading import read_suite
