@@ -334,6 +334,8 @@ class Metric(Component, ABC):
     anchored   whether the value is to be read between the ground truth's score, redrawn, and that of the
                ground truth without its randomness, or that of a null model (see nsbench/nulls.py).
     zero       the anchor at which skill is 0; at the floor it is 1.
+    items_by   what the score's items are, where its value is their mean: "bin", "ensemble" or "transition" (see
+               nsbench/pairing.py); None where it is not.
     """
 
     direction: ClassVar[Literal["min", "max"]]
@@ -342,6 +344,10 @@ class Metric(Component, ABC):
     columns: ClassVar[tuple[tuple[str, str], ...]] = ()
     anchored: ClassVar[bool] = True
     zero: ClassVar[Anchor] = "noise_free"
+
+    @property
+    def items_by(self) -> str | None:
+        return None
 
     @abstractmethod
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:

@@ -408,10 +408,9 @@ def _score(bench: Bench, plan: ScorePlan, evidence: Evidence | None, reference: 
 
 def keep_score(draft: Draft, name: str, metric: Metric, ask: Callable[[], Score]) -> None:
     """Write what the metric, named so in the suite, answers when it is asked; or why it declines."""
-    names = ("unit", "direction", "columns", "anchored", "zero")
+    names = ("unit", "direction", "columns", "anchored", "zero", "items_by")
     about = {name: getattr(metric, name) for name in names}
     about |= {"rollouts_only": metric.needs <= {"rollouts"}, "costs": "cost" in metric.needs}
-    about["items_by"] = getattr(metric, "items_by", None)
     try:
         result = ask()
     except NotApplicable as reason:
