@@ -12,6 +12,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from nsbench.bench import Bench
 from nsbench.components import Precision, Simulator
 from nsbench.evidence import collect
 from nsbench.neural.simulator import NeuralSimulator
@@ -19,7 +20,7 @@ from nsbench.plan import Trial, make_plan
 from nsbench.registry import installed
 from nsbench.run import make_bench
 from nsbench.seeds import generator
-from nsbench.stages import Bench, fit, prepare
+from nsbench.stages import fit, prepare
 from nsbench.suite_reading import read_suite
 from nsbench.workspace import Workspace
 from nsbench_metrics.elbo import ELBO

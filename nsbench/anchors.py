@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from nsbench.bench import Bench
 from nsbench.events import Notice
 from nsbench.plan import DataPlan, NullPlan, Plan, ScorePlan, Trial
 from nsbench.results import ScoreRow
-from nsbench.stages import Bench, score, score_null
+from nsbench.stages import score, score_null
 
 
 class Scored(Protocol):

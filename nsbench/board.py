@@ -10,12 +10,13 @@ from collections.abc import Container, Iterator
 from dataclasses import replace
 from typing import Any
 
+from nsbench.bench import Bench
 from nsbench.events import Notice, Stage
 from nsbench.hardware import cost_hardware
 from nsbench.jobs import DataWork, End, Job, NullWork, TrialWork
 from nsbench.plan import DataPlan, Plan, ScorePlan, Trial
 from nsbench.results import ScoreRow, Status, TrialResult
-from nsbench.stages import Bench, read_score
+from nsbench.stages import read_score
 from nsbench.store import Key, Store
 
 _RETRIED: frozenset[Status] = frozenset({"failed", "oom", "killed"})

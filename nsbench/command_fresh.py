@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
+from nsbench.bench import Bench
 from nsbench.command_trial import here
 from nsbench.events import Event, Notice
 from nsbench.files import write_whole
@@ -21,7 +22,7 @@ from nsbench.plan import Plan, Trial, differences
 from nsbench.progress import progress_display
 from nsbench.registry import Registry
 from nsbench.run import make_bench
-from nsbench.stages import Bench, score
+from nsbench.stages import score
 from nsbench.store import Artifact, Draft, Key, Store
 from nsbench.workspace import Workspace
 

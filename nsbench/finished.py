@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nsbench import results
+from nsbench.bench import Bench
 from nsbench.board import trial_keys
 from nsbench.pairing import CaseGroups, NoPairs, UnitScores, case_groups, unit_scores
 from nsbench.plan import Plan, Trial
 from nsbench.results import ScoreRow, TrialResult
-from nsbench.stages import Bench
 from nsbench.statistics import Interval
 from nsbench.trajectories import Domain, Trajectories
 from nsbench.workspace import Workspace

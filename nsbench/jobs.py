@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from nsbench.bench import Bench
 from nsbench.components import Conditions, Diverged, Split, Unavailable
 from nsbench.events import Notice
 from nsbench.plan import DataPlan, NullPlan, ScorePlan, Trial
 from nsbench.registry import BrokenComponent
 from nsbench.results import ScoreRow, Status
-from nsbench.stages import Bench, recorded, score, score_null
+from nsbench.stages import recorded, score, score_null
 from nsbench.suite import Suite
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from nsbench import results
 from nsbench.anchors import AnchorScores
+from nsbench.bench import Bench
 from nsbench.components import Cost, Evidence, Metric, NotApplicable, Score
 from nsbench.files import write_whole
 from nsbench.plan import DataPlan, Plan, ScorePlan
@@ -22,7 +23,7 @@ from nsbench.results_file import ResultsFile
 from nsbench.rollouts import Submission
 from nsbench.seeds import generator
 from nsbench.stage_contracts import require_score
-from nsbench.stages import Bench, keep_score, prepare, read_evidence, read_score, write_evidence
+from nsbench.stages import keep_score, prepare, read_evidence, read_score, write_evidence
 from nsbench.store import Artifact, Draft, Key
 from nsbench.suite_reading import NAME, bad_name
 from nsbench.trajectories import Trajectories

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from nsbench.bench import Bench
 from nsbench.components import Evidence, Split
 from nsbench.mlflow_runs import IMAGES, DataSplit, Point, TrialRecord, flatten, image_artifacts
 from nsbench.outside import placed
@@ -15,7 +16,7 @@ from nsbench.pictures import animate, by_frame, spread, still
 from nsbench.plan import SPLITS, DataPlan, Plan, ScorePlan, Trial
 from nsbench.registry import Registry
 from nsbench.results import TrialResult
-from nsbench.stages import Bench, prepare, read_evidence
+from nsbench.stages import prepare, read_evidence
 from nsbench.trajectories import Trajectories
 
 

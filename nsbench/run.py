@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nsbench.bench import Bench, open_bench
 from nsbench.board import Board, pending
 from nsbench.events import Emit, Event, Notice, RunFinished, RunStarted, TrialFinished, TrialStarted
 from nsbench.executors.base import Executor, Setting
@@ -19,7 +20,7 @@ from nsbench.plan import SPLITS, Plan
 from nsbench.registry import Registry
 from nsbench.results import TrialResult
 from nsbench.results_file import ResultsFile
-from nsbench.stages import Bench, open_bench, prepare
+from nsbench.stages import prepare
 from nsbench.workspace import Workspace
 
 Listener = Callable[[Event], None]

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 
+from nsbench.bench import Bench
 from nsbench.components import (
-    Conditions,
     Cost,
     Dataset,
     Evidence,
@@ -33,157 +30,18 @@ from nsbench.components import (
     Split,
 )
 from nsbench.contracts import BrokenContract
-from nsbench.environment import default_threads
-from nsbench.events import CurvePoint, Emit, Notice, Stage, StageFinished, StageProgress, StageStarted
+from nsbench.events import CurvePoint
 from nsbench.files import whole
 from nsbench.journal import Journal
 from nsbench.latents import LatentUse, ProbedEvidence
-from nsbench.locks import held, is_held
 from nsbench.nulls import null_evidence
-from nsbench.plan import DataPlan, NullPlan, Part, ScorePlan, Trial
-from nsbench.registry import Registry, build
+from nsbench.plan import DataPlan, NullPlan, ScorePlan, Trial
+from nsbench.registry import build
 from nsbench.results import ScoreRow
 from nsbench.seeds import generator
 from nsbench.stage_contracts import require_parts, require_recorded, require_saved, require_score
-from nsbench.store import Artifact, Draft, Key, Store
-from nsbench.suite import Suite
+from nsbench.store import Artifact, Draft
 from nsbench.trajectories import Domain, Trajectories
-from nsbench.workspace import Workspace
-
-_HOLDS: dict[Stage, set[str]] = {
-    "data": {"trajectories.h5"},
-    "model": {"curves.json"},
-    "evidence": {"rollouts.h5", "cost.json"},
-    "score": {"score.json"},
-}
-"""What every artifact of a stage holds."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What every stage works with.
-
-    work: where unfinished fits keep their checkpoints; beside it, the locks of what is in the making. stopping():
-    whether the run is to end. waiting(True), waiting(False): another process is making what is wanted here,
-    and is done. built(part, target): a component was imported. jobs: how many trials the run has going at once.
-    """
-
-    suite: Suite
-    conditions: Conditions
-    registry: Registry
-    store: Store
-    work: Path
-    emit: Emit
-    stopping: Callable[[], bool] = lambda: False
-    waiting: Callable[[bool], None] = lambda begins: None
-    built: Callable[[Part, str], None] = lambda part, target: None
-    jobs: int = 1
-
-    @property
-    def threads(self) -> int:
-        return self.suite.compute.threads or default_threads()
-
-    def component(self, part: Part) -> Any:
-        """An instance of a part, its libraries held to the suite's threads."""
-        spec = self.registry.spec(part.kind, part.name)
-        made = build(part.kind, spec, part.params)
-        self.built(part, spec.target)
-        hold_threads(self.threads)
-        return made
-
-    def make(self, trial: str, key: Key, what: str, write: Callable[[Draft], None]) -> Artifact:
-        """Make an artifact, with its start and end announced; wait for it if another process does."""
-        self.stop_if_asked()
-        with self._lock(key) as alone:
-            if alone:
-                self.store.clear_drafts(key)
-            found = self.found(trial, key, what)
-            return found or self._make(trial, key, what, write)
-
-    def _make(self, trial: str, key: Key, what: str, write: Callable[[Draft], None]) -> Artifact:
-        self.emit(StageStarted(trial, key.stage, key.digest, what))
-        before = time.perf_counter()
-        with self.store.writing(key) as draft:
-            write(draft)
-            draft.facts.setdefault("seconds", time.perf_counter() - before)
-            draft.facts["threads"] = self.threads
-        seconds = time.perf_counter() - before
-        self.emit(StageFinished(trial, key.stage, key.digest, what, False, seconds))
-        return self._expected(key)
-
-    @contextmanager
-    def _lock(self, key: Key) -> Iterator[bool]:
-        waits = False
-
-        def wait() -> None:
-            nonlocal waits
-            self.stop_if_asked()
-            if not waits:
-                waits = True
-                self.waiting(True)
-
-        with held(self._lock_path(key), waiting=wait) as alone:
-            if waits:
-                self.waiting(False)
-            yield alone
-
-    def _lock_path(self, key: Key) -> Path:
-        return self.work.with_name("locks") / f"{key.stage}-{key.digest}"
-
-    def is_in_the_making(self, key: Key) -> bool:
-        """Whether another process is making the artifact now."""
-        return is_held(self._lock_path(key))
-
-    def stop_if_asked(self) -> None:
-        """Raises KeyboardInterrupt when the run is to end: nothing here is half done."""
-        if self.stopping():
-            raise KeyboardInterrupt
-
-    def found(self, trial: str, key: Key, what: str) -> Artifact | None:
-        """The artifact, if it is in the store, announced as a hit."""
-        artifact = self.store.find(key)
-        lacking = _HOLDS[key.stage] - set(artifact.manifest["files"]) if artifact else None
-        if artifact is not None and lacking:
-            self.store.set_aside(key, f"{artifact.folder} lacks {', '.join(sorted(lacking))}")
-            artifact = None
-        if artifact is not None:
-            self.emit(StageFinished(trial, key.stage, key.digest, what, True, 0.0))
-        return artifact
-
-    def progress(self, trial: str, key: Key, unit: str) -> Callable[[int, int], None]:
-        """Tells how far a stage is, and ends it when the run is to end.
-
-        A fit is given one call's grace: one that keeps checkpoints sees for itself, and writes one.
-        """
-        warned = key.stage != "model"
-
-        def tell(done: int, total: int) -> None:
-            nonlocal warned
-            self.emit(StageProgress(trial, key.stage, done, total, unit))
-            if warned and done < total:
-                self.stop_if_asked()
-            warned = warned or self.stopping()
-
-        return tell
-
-    def _expected(self, key: Key) -> Artifact:
-        artifact = self.store.find(key)
-        if artifact is None:
-            raise RuntimeError(f"the {key.stage} artifact {key.digest} vanished as soon as it was written")
-        return artifact
-
-
-def open_bench(
-    suite: Suite,
-    conditions: Conditions,
-    registry: Registry,
-    workspace: Workspace,
-    emit: Emit,
-    stopping: Callable[[], bool] = lambda: False,
-) -> Bench:
-    """The bench of a suite in a workspace; what the store has to say becomes an event."""
-    store = Store(workspace.store, notify=lambda message: emit(Notice(message)))
-    return Bench(suite, conditions, registry, store, workspace.work, emit, stopping)
 
 
 def prepare(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
@@ -463,15 +321,3 @@ def read_score(folder: Path, name: str) -> ScoreRow:
         rollouts_only=content["rollouts_only"],
         costs=content.get("costs", False),
     )
-
-
-def hold_threads(threads: int) -> None:
-    """Hold the libraries that are loaded to so many threads."""
-    if "torch" in sys.modules:
-        import torch
-
-        torch.set_num_threads(threads)
-    if "numba" in sys.modules:
-        import numba
-
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from nsbench.bench import open_bench
 from nsbench.executors.base import Setting
 from nsbench.jobs import End, Job, carry_out
-from nsbench.stages import open_bench
 
 
 class Inline:

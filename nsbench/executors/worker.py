@@ -19,13 +19,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from nsbench.bench import open_bench
 from nsbench.events import Event, StageProgress
 from nsbench.executors.wire import Hello, Lines, Message, end_message, event_message, registry_of
 from nsbench.jobs import End, Job, carry_out
 from nsbench.plan import Part
 from nsbench.registry import Registry
 from nsbench.source import source_digest
-from nsbench.stages import open_bench
 from nsbench.workspace import Workspace
 
 PROGRESS_SECONDS = 0.1

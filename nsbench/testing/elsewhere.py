@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nsbench.bench import hold_threads
 from nsbench.components import ComponentSpec, Conditions, Dataset, Simulator
 from nsbench.registry import build, params_model
 from nsbench.seeds import generator
-from nsbench.stages import hold_threads
 from nsbench.testing.sources import Data, Source, bits
 
 HEAVY = ("torch", "mlflow", "matplotlib")

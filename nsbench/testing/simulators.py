@@ -13,13 +13,13 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from nsbench.bench import hold_threads
 from nsbench.components import Conditions, FitContext, Simulator, SimulatorSpec
 from nsbench.contracts import require_rollout
 from nsbench.evidence import collect
 from nsbench.protocol import Bounds, Protocol
 from nsbench.registry import Registry, build
 from nsbench.seeds import generator
-from nsbench.stages import hold_threads
 from nsbench.testing.elsewhere import elsewhere, rollout_job
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
