@@ -332,11 +332,19 @@ def test_schedules_are_varied_one_thing_at_a_time(suite, reference, registry):
     }
     values = {name: {fact(ours)} for name, fact in facts.items()}
     assert found.pop("cgne") == whole
-    assert found.pop("none")["decoder_dropout"] is None
+    assert found.pop("cgne-no-dropout")["decoder_dropout"] is None
     for name, params in found.items():
         assert {k for k in whole if params[k] != whole[k]} == {"decoder_dropout"}
         ramp = params["decoder_dropout"]
         changed = [fact for fact, read in facts.items() if read(ramp) != read(ours)]
         assert changed == [name.partition("-")[0]]
         values[changed[0]].add(facts[changed[0]](ramp))
-    assert all(len(seen) >= 4 for seen in values.values()), values
+    assert all(len(values[fact]) >= 4 for fact in ("start", "decay", "final")), values
+
+
+@pytest.mark.parametrize("suite", ["ablations", "dropout-schedules", "sampling"])
+def test_rollouts_may_be_as_long_as_in_the_suite_whose_data_they_are_of(suite, registry):
+    for ours, whole in ((suite, "snow"), (f"{suite}-paper", "snow-paper")):
+        of = [read_suite(SUITES / f"{name}.yaml", registry) for name in (ours, whole)]
+        assert of[0].datasets == of[1].datasets
+        assert of[0].protocol.horizon == of[1].protocol.horizon
