@@ -1,0 +1,256 @@
+"""The tables and figures of docs/ablations.md, from what `nsbench report --format csv` wrote into this folder.
+
+    python docs/ablations/results.py
+
+Writes the figures beside itself and fills the tables of ablations.md between their marks,
+`<!-- table NAME -->` and `<!-- end -->`. Intervals are the report's, of 95 %: "±" is Student's t over three fits,
+"low … high" a bootstrap over test cases of one fit, which does not know what another fit would give.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "ablations.md"
+
+HEADINGS = {
+    "ewd": "EWD ↓, sites",
+    "elbo": "ELBO ↑, nats",
+    "crps": "CRPS ↓, sites",
+    "variogram_score": "variogram score ↓",
+    "spread_skill": "spread-skill ↓",
+    "mmd": "MMD² ↓",
+    "growth_rate": "growth rate ↓, sites/frame",
+    "posterior_collapse": "KL, nats",
+    "posterior_collapse: active latents": "active latents",
+    "latent_neglect": "z redrawn, sites",
+    "latent_neglect: z shuffled": "z shuffled, sites",
+    "identity_collapse": "nothing attaches",
+    "identity_collapse: deadlocked": "deadlocked",
+    "melting": "melting",
+    "orphans": "orphans",
+    "conditioning": "slope off by",
+    "conditioning: rank correlation": "rank correlation",
+}
+SCORES = ("ewd", "elbo", "crps", "variogram_score", "spread_skill", "mmd")
+LATENTS = (
+    *("posterior_collapse", "posterior_collapse: active latents"),
+    *("latent_neglect", "latent_neglect: z shuffled"),
+)
+GROWTH = ("identity_collapse", "identity_collapse: deadlocked", "melting", "orphans")
+AREA = ("conditioning", "conditioning: rank correlation")
+SIZES = [32, 64, 128]
+SUITES = ("ablations", "dropout-schedules", "sampling", "sampling-drawn", "resolution")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A cell of the report: its value and interval, NaN where there is none; over replicates or over test cases."""
+
+    value: float
+    low: float
+    high: float
+    exact: bool = False
+    replicates: bool = False
+
+
+NOTHING = Number(*3 * (math.nan,))
+
+
+class Results:
+    """A suite's report: numbers by dataset, simulator and metric, in the report's order."""
+
+    def __init__(self, suite: str) -> None:
+        self.numbers: dict[tuple[str, str, str], Number] = {}
+        with open(HERE / f"{suite}.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                key = row["dataset"], row["simulator"], row["metric"]
+                value, low, high = (float(row[name] or "nan") for name in ("value", "low", "high"))
+                self.numbers[key] = Number(value, low, high, row["kind"] == "exact", row["interval"] == "replicates")
+
+    def simulators(self, dataset: str) -> list[str]:
+        return list(dict.fromkeys(name for own, name, _ in self.numbers if own == dataset))
+
+    def number(self, dataset: str, simulator: str, metric: str) -> Number:
+        return self.numbers.get((dataset, simulator, metric), NOTHING)
+
+
+def table(results: Results, dataset: str, columns: tuple[str, ...]) -> str:
+    """Rows are simulators that have any of the columns."""
+    lines = [["", *(HEADINGS[metric] for metric in columns)], ["---", *("---:" for _ in columns)]]
+    for simulator in results.simulators(dataset):
+        cells = [cell(results.number(dataset, simulator, metric)) for metric in columns]
+        if any(cell != "–" for cell in cells):
+            lines.append([simulator, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cell(number: Number) -> str:
+    """Three digits of the value, and its interval."""
+    if math.isnan(number.value):
+        return "–"
+    text = figures(number.value) + (" (exact)" if number.exact else "")
+    if math.isnan(number.low):
+        return text
+    if number.replicates:
+        return f"{text} ± {figures((number.high - number.low) / 2, 2)}"
+    return f"{text} ({figures(number.low)} … {figures(number.high)})"
+
+
+def figures(value: float, digits: int = 3) -> str:
+    """That many digits, and none beyond the fourth decimal place."""
+    value = round(value, 4) + 0.0  # no negative zero
+    text = f"{value:.0f}" if abs(value) >= 10**digits else f"{float(f'{value:.{digits}g}'):g}"
+    return text.replace("-", "−")
+
+
+def panel(axes: Axes, results: Results, dataset: str, names: list[str], metric: str, title: str) -> None:
+    """Dots with their intervals, a simulator a row; the floor and the noise-free truth as lines where they have one."""
+    for row, name in enumerate(names):
+        number = results.number(dataset, name, metric)
+        axes.plot([number.low, number.high], [row, row], color="#8fb3d9", linewidth=4, solid_capstyle="butt")
+        axes.plot(number.value, row, "o", color="#174a7c", markersize=5)
+    for name, style in (("floor", ":"), ("noise-free", "--")):
+        line = results.number(dataset, name, metric)
+        axes.axvline(line.value, color="grey", linestyle=style, linewidth=1, label=name)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_title(title, fontsize=10)
+    axes.grid(axis="x", alpha=0.3)
+
+
+def draw_variants(results: Results) -> None:
+    left_out = {"floor", "noise-free", "climatology", "persistence", "frozen-neighbour", "stochastic-nca"}
+    names = [name for name in results.simulators("snow32") if name not in left_out]
+    figure, axes = plt.subplots(1, 3, figsize=(11, 4.2), sharey=True, layout="constrained")
+    panel(axes[0], results, "snow32", names, "ewd", "EWD, sites (lower is better)")
+    panel(axes[1], results, "snow32", names, "spread_skill", "spread-skill (0: as spread as the truth)")
+    panel(axes[2], results, "snow32", names, "latent_neglect", "sites that decide otherwise\nwhen z is drawn again")
+    axes[0].invert_yaxis()
+    axes[0].legend(fontsize=8)
+    save(figure, "variants")
+
+
+def draw_training(names: list[str]) -> None:
+    """KL, means over blocks of 2,000 transitions, and the ELBO of validation transitions during training."""
+    read: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    with open(HERE / "curves.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            read[row["simulator"], row["curve"]].append((int(row["transitions"]), float(row["value"])))
+    figure, (kl, elbo) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
+    for name in names:
+        blocks: dict[int, list[float]] = defaultdict(list)
+        for transitions, value in read[name, "kl"]:
+            blocks[transitions // 2000].append(value)
+        kl.plot([2 * block + 1 for block in blocks], [fmean(values) for values in blocks.values()], label=name)
+        elbo.plot([t / 1000 for t, _ in read[name, "elbo"]], [v for _, v in read[name, "elbo"]])
+    kl.set_yscale("log")
+    kl.set_title("KL, nats a transition", fontsize=10)
+    elbo.set_title("ELBO of validation transitions, nats a transition", fontsize=10)
+    elbo.set_ylim(-25, -14)
+    kl.legend(fontsize=8)
+    for axis in (kl, elbo):
+        axis.set_xlabel("thousand transitions of training")
+        axis.grid(alpha=0.3)
+    save(figure, "training")
+
+
+def draw_schedules(results: Results, reference: dict[str, float]) -> None:
+    """A column for each of the schedule's numbers, with the suite's own, `cgne`, among its values."""
+    figure, axes = plt.subplots(2, len(reference), figsize=(11, 5), sharey="row", layout="constrained")
+    for column, (name, own) in zip(axes.T, reference.items(), strict=True):
+        values = dict(sorted(schedule(results, name, own)))
+        for axis, metric in zip(column, ("ewd", "latent_neglect"), strict=True):
+            found = [results.number("snow32", simulator, metric) for simulator in values.values()]
+            axis.vlines(list(values), [n.low for n in found], [n.high for n in found], color="#8fb3d9", linewidth=4)
+            axis.plot(list(values), [n.value for n in found], "o-", color="#174a7c", markersize=5)
+            axis.axhline(results.number("snow32", "cgne-no-dropout", metric).value, color="grey", label="no dropout")
+            axis.grid(alpha=0.3)
+        column[1].set_xlabel(f"{name} (cgne: {own:g})")
+    axes[0, 0].set_ylabel("EWD, sites")
+    axes[1, 0].set_ylabel("sites that decide otherwise\nwhen z is drawn again")
+    axes[0, 0].legend(fontsize=8)
+    save(figure, "schedules")
+
+
+def schedule(results: Results, name: str, own: float) -> Iterator[tuple[float, str]]:
+    yield own, "cgne"
+    for simulator in results.simulators("snow32"):
+        if simulator.startswith(f"{name}-"):
+            yield float(simulator.removeprefix(f"{name}-")), simulator
+
+
+def draw_resolution(results: Results, sizes: list[int]) -> None:
+    names = ["floor", "noise-free", "cgne", "pns", "stochastic-nca", "frozen-neighbour"]
+    panels = {"ewd": "EWD, sites", "spread_skill": "spread-skill", "conditioning": "slope of area over ρ, off by"}
+    figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.8), layout="constrained")
+    for axis, (metric, title) in zip(axes, panels.items(), strict=True):
+        for name in names:
+            found = [results.number(f"snow{size}", name, metric) for size in sizes]
+            style = {"color": "grey", "linestyle": ":" if name == "floor" else "--"} if name in names[:2] else {}
+            (line,) = axis.plot(sizes, [n.value for n in found], marker="o", markersize=4, label=name, **style)
+            axis.vlines(sizes, [n.low for n in found], [n.high for n in found], color=line.get_color(), alpha=0.4)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(sizes, sizes)
+        axis.set_xlabel("lattice, N × N")
+        axis.set_title(title, fontsize=10)
+        axis.grid(alpha=0.3)
+    axes[0].set_yscale("log")
+    axes[0].legend(fontsize=8)
+    save(figure, "resolution")
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    figure.savefig(HERE / f"{name}.png", dpi=110, metadata={"Software": None})
+
+
+def filled(page: str, tables: dict[str, str]) -> str:
+    """The page with each table in its place. Raises ValueError where a table has none."""
+    for name, text in tables.items():
+        places = list(re.finditer(rf"(?<=<!-- table {name} -->\n).*?(?=<!-- end -->)", page, flags=re.S))
+        if len(places) != 1:
+            raise ValueError(f"{PAGE.name}: must have one place for the table {name!r}, has {len(places)}")
+        page = f"{page[: places[0].start()]}{text}\n{page[places[0].end() :]}"
+    return page
+
+
+def tables(found: dict[str, Results]) -> dict[str, str]:
+    """Every table of the page by its name."""
+    drawn = ("ewd", "elbo", "crps", "spread_skill", "mmd", "growth_rate", *GROWTH)
+    carried = ("ewd", "elbo", "crps", "spread_skill", "growth_rate", "latent_neglect", *GROWTH[:2], "orphans", *AREA)
+    of = {
+        "variants": ("ablations", "snow32", SCORES),
+        "latents": ("ablations", "snow32", LATENTS),
+        "growth": ("ablations", "snow32", GROWTH + AREA),
+        "schedules": ("dropout-schedules", "snow32", (*SCORES[:3], "spread_skill", *LATENTS)),
+        "sampling": ("sampling", "snow32", drawn),
+        "sampling-drawn": ("sampling-drawn", "snow32", drawn),
+    } | {f"resolution-{size}": ("resolution", f"snow{size}", carried) for size in SIZES}
+    return {name: table(found[suite], dataset, columns) for name, (suite, dataset, columns) in of.items()}
+
+
+def read() -> dict[str, Results]:
+    return {suite: Results(suite) for suite in SUITES}
+
+
+def main() -> None:
+    found = read()
+    PAGE.write_text(filled(PAGE.read_text(), tables(found)))
+    draw_variants(found["ablations"])
+    draw_training(["cgne", "cgne-no-dropout", "cgne-no-annealing", "cgne-vector-z", "cgne-no-regressor"])
+    draw_schedules(found["dropout-schedules"], {"start": 1.0, "hold": 0.03, "decay": 0.05, "final": 0.05})
+    draw_resolution(found["resolution"], SIZES)
+
+
+if __name__ == "__main__":
+    main()
