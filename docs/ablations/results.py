@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,9 +109,9 @@ def cell(number: Number) -> str:
 
 def figures(value: float, digits: int = 3) -> str:
     """That many digits, and none beyond the fourth decimal place."""
-    value = round(value, 4) + 0.0  # no negative zero
-    text = f"{value:.0f}" if abs(value) >= 10**digits else f"{float(f'{value:.{digits}g}'):g}"
-    return text.replace("-", "−")
+    size = math.floor(math.log10(abs(value))) if abs(value) >= 1e-4 else -4
+    decimals = min(max(digits - 1 - size, 0), 4)
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")  # no negative zero
 
 
 def panel(axes: Axes, results: Results, dataset: str, names: list[str], metric: str, title: str) -> None:
@@ -137,7 +136,7 @@ def draw_variants(results: Results) -> None:
     panel(axes[1], results, "snow32", names, "spread_skill", "spread-skill (0: as spread as the truth)")
     panel(axes[2], results, "snow32", names, "latent_neglect", "sites that decide otherwise\nwhen z is drawn again")
     axes[0].invert_yaxis()
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="lower left")
     save(figure, "variants")
 
 
@@ -151,7 +150,7 @@ def draw_training(names: list[str]) -> None:
     for name in names:
         blocks: dict[int, list[float]] = defaultdict(list)
         for transitions, value in read[name, "kl"]:
-            blocks[transitions // 2000].append(value)
+            blocks[(transitions - 1) // 2000].append(value)
         kl.plot([2 * block + 1 for block in blocks], [fmean(values) for values in blocks.values()], label=name)
         elbo.plot([t / 1000 for t, _ in read[name, "elbo"]], [v for _, v in read[name, "elbo"]])
     kl.set_yscale("log")
@@ -206,7 +205,7 @@ def draw_resolution(results: Results, sizes: list[int]) -> None:
         axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.3)
     axes[0].set_yscale("log")
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="lower right")
     save(figure, "resolution")
 
 
@@ -217,10 +216,11 @@ def save(figure: plt.Figure, name: str) -> None:
 def filled(page: str, tables: dict[str, str]) -> str:
     """The page with each table in its place. Raises ValueError where a table has none."""
     for name, text in tables.items():
-        places = list(re.finditer(rf"(?<=<!-- table {name} -->\n).*?(?=<!-- end -->)", page, flags=re.S))
-        if len(places) != 1:
-            raise ValueError(f"{PAGE.name}: must have one place for the table {name!r}, has {len(places)}")
-        page = f"{page[: places[0].start()]}{text}\n{page[places[0].end() :]}"
+        before, mark, rest = page.partition(f"<!-- table {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->\n")
+        if not (mark and end):
+            raise ValueError(f"{PAGE.name}: no place for the table {name!r}")
+        page = f"{before}{mark}{text}\n{end}{after}"
     return page
 
 
