@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,10 @@ def test_the_suites_name_their_schema_and_it_is_up_to_date():
     assert schema == json_schema(Registry()), "run: nsbench schema > suites/schema.json"
     for suite in (ROOT / "suites").glob("*.yaml"):
         assert suite.read_text().startswith("# yaml-language-server: $schema=schema.json\n"), suite.name
+
+
+def test_the_tables_of_the_ablations_are_those_of_their_reports():
+    """Made by `python docs/ablations/results.py`."""
+    results = runpy.run_path(str(ROOT / "docs" / "ablations" / "results.py"))
+    page = (ROOT / "docs" / "ablations.md").read_text()
+    assert page == results["filled"](page, results["tables"](results["read"]()))
