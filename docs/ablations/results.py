@@ -3,7 +3,7 @@
     python docs/ablations/results.py
 
 Writes the figures beside itself and fills the tables of ablations.md between their marks,
-`<!-- table NAME -->` and `<!-- end -->`. Intervals are the report's, of 95 %: "±" is Student's t over two or three fits,
+`<!-- table NAME -->` and `<!-- end -->`. Intervals are the report's, of 95 %: "±" is Student's t over fits,
 "low … high" a bootstrap over test cases of one fit, which does not know what another fit would give.
 """
 
