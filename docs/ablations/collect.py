@@ -19,12 +19,11 @@ from nsbench import results
 
 HERE = Path(__file__).parent
 SUITES = HERE.parents[1] / "suites"
-DRAWN = ("name=sampling-drawn", "protocol.decode=sample")
 REPORTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ablations": ("ablations", ()),
     "dropout-schedules": ("dropout-schedules", ()),
     "sampling": ("sampling", ()),
-    "sampling-drawn": ("sampling", DRAWN),
+    "sampling-drawn": ("sampling", ("name=sampling-drawn", "protocol.decode=sample")),
     "resolution": ("resolution", ()),
 }
 """File -> suite and what is set in it."""

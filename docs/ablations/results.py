@@ -20,6 +20,8 @@ from statistics import fmean
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from nsbench.numbers import number
+
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "ablations.md"
 
@@ -50,7 +52,17 @@ LATENTS = (
 GROWTH = ("identity_collapse", "identity_collapse: deadlocked", "melting", "orphans")
 AREA = ("conditioning", "conditioning: rank correlation")
 SIZES = [32, 64, 128]
-SUITES = ("ablations", "dropout-schedules", "sampling", "sampling-drawn", "resolution")
+DRAWN = ("ewd", "elbo", "crps", "spread_skill", "mmd", "growth_rate", *GROWTH)
+CARRIED = ("ewd", "elbo", "crps", "spread_skill", "growth_rate", "latent_neglect", *GROWTH[:2], "orphans", *AREA)
+TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "variants": ("ablations", "snow32", SCORES),
+    "latents": ("ablations", "snow32", LATENTS),
+    "growth": ("ablations", "snow32", GROWTH + AREA),
+    "schedules": ("dropout-schedules", "snow32", (*SCORES[:3], "spread_skill", *LATENTS)),
+    "sampling": ("sampling", "snow32", DRAWN),
+    "sampling-drawn": ("sampling-drawn", "snow32", DRAWN),
+} | {f"resolution-{size}": ("resolution", f"snow{size}", CARRIED) for size in SIZES}
+"""Name -> report, dataset, columns."""
 
 
 @dataclass(frozen=True)
@@ -95,31 +107,24 @@ def table(results: Results, dataset: str, columns: tuple[str, ...]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def cell(number: Number) -> str:
-    """Three digits of the value, and its interval."""
-    if math.isnan(number.value):
+def cell(found: Number) -> str:
+    """The value and its interval."""
+    if math.isnan(found.value):
         return "–"
-    text = figures(number.value) + (" (exact)" if number.exact else "")
-    if math.isnan(number.low):
+    text = number(found.value) + (" (exact)" if found.exact else "")
+    if math.isnan(found.low):
         return text
-    if number.replicates:
-        return f"{text} ± {figures((number.high - number.low) / 2, 2)}"
-    return f"{text} ({figures(number.low)} … {figures(number.high)})"
-
-
-def figures(value: float, digits: int = 3) -> str:
-    """That many digits, and none beyond the fourth decimal place."""
-    size = math.floor(math.log10(abs(value))) if abs(value) >= 1e-4 else -4
-    decimals = min(max(digits - 1 - size, 0), 4)
-    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")  # no negative zero
+    if found.replicates:
+        return f"{text} ± {number((found.high - found.low) / 2)}"
+    return f"{text} ({number(found.low)} … {number(found.high)})"
 
 
 def panel(axes: Axes, results: Results, dataset: str, names: list[str], metric: str, title: str) -> None:
     """Dots with their intervals, a simulator a row; the floor and the noise-free truth as lines where they have one."""
     for row, name in enumerate(names):
-        number = results.number(dataset, name, metric)
-        axes.plot([number.low, number.high], [row, row], color="#8fb3d9", linewidth=4, solid_capstyle="butt")
-        axes.plot(number.value, row, "o", color="#174a7c", markersize=5)
+        found = results.number(dataset, name, metric)
+        axes.plot([found.low, found.high], [row, row], color="#8fb3d9", linewidth=4, solid_capstyle="butt")
+        axes.plot(found.value, row, "o", color="#174a7c", markersize=5)
     for name, style in (("floor", ":"), ("noise-free", "--")):
         line = results.number(dataset, name, metric)
         axes.axvline(line.value, color="grey", linestyle=style, linewidth=1, label=name)
@@ -226,21 +231,11 @@ def filled(page: str, tables: dict[str, str]) -> str:
 
 def tables(found: dict[str, Results]) -> dict[str, str]:
     """Every table of the page by its name."""
-    drawn = ("ewd", "elbo", "crps", "spread_skill", "mmd", "growth_rate", *GROWTH)
-    carried = ("ewd", "elbo", "crps", "spread_skill", "growth_rate", "latent_neglect", *GROWTH[:2], "orphans", *AREA)
-    of = {
-        "variants": ("ablations", "snow32", SCORES),
-        "latents": ("ablations", "snow32", LATENTS),
-        "growth": ("ablations", "snow32", GROWTH + AREA),
-        "schedules": ("dropout-schedules", "snow32", (*SCORES[:3], "spread_skill", *LATENTS)),
-        "sampling": ("sampling", "snow32", drawn),
-        "sampling-drawn": ("sampling-drawn", "snow32", drawn),
-    } | {f"resolution-{size}": ("resolution", f"snow{size}", carried) for size in SIZES}
-    return {name: table(found[suite], dataset, columns) for name, (suite, dataset, columns) in of.items()}
+    return {name: table(found[suite], dataset, columns) for name, (suite, dataset, columns) in TABLES.items()}
 
 
 def read() -> dict[str, Results]:
-    return {suite: Results(suite) for suite in SUITES}
+    return {suite: Results(suite) for suite, _, _ in TABLES.values()}
 
 
 def main() -> None:
