@@ -115,7 +115,8 @@ def cell(found: Number) -> str:
     if math.isnan(found.low):
         return text
     if found.replicates:
-        return f"{text} ± {number((found.high - found.low) / 2)}"
+        half = round((found.high - found.low) / 2, 12)  # equal fits may differ in the last bit
+        return f"{text} ± {number(half)}"
     return f"{text} ({number(found.low)} … {number(found.high)})"
 
 
