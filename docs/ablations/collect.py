@@ -2,8 +2,10 @@
 
     python docs/ablations/collect.py nsbench-out
 
-For each suite what `nsbench report --format csv` says; and curves.csv, how KL and ELBO went while the first replicate
-of each simulator of suites/ablations.yaml was trained. results.py makes tables and figures of these.
+For each suite what `nsbench report --format csv` says; what `nsbench compare --format csv` says of each simulator that
+has a likelihood against `cgne`, in NAME-compared.csv; fits.csv, scores of single fits; and curves.csv, how the ELBO of
+validation transitions and the KL, a mean over every 2,000 transitions, went while the simulators of
+suites/ablations.yaml were trained. results.py makes tables and figures of these.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from statistics import fmean
 
 from nsbench import results
+from nsbench.results import TrialResult
 
 HERE = Path(__file__).parent
 SUITES = HERE.parents[1] / "suites"
@@ -28,34 +33,76 @@ REPORTS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """File -> suite and what is set in it."""
 
-CURVES = {"train/kl": "kl", "val/elbo": "elbo"}
+BLOCK = 2000
+"""Transitions over which the KL of training is averaged."""
+
+FITS = ("ewd", "spread_skill", "posterior_collapse", "latent_neglect", "conditioning")
+"""Metrics of which each fit is shown."""
 
 
-def report(workspace: Path, name: str) -> None:
+def nsbench(command: str, workspace: Path, name: str, *arguments: str) -> str:
+    """What a command prints of a suite."""
     suite, overrides = REPORTS[name]
-    command = ["nsbench", "report", str(SUITES / f"{suite}.yaml"), "--workspace", str(workspace), "--format", "csv"]
-    for override in ("replicates=3", *overrides):
-        command += ["--set", override]
-    subprocess.run([*command, "--to", str(HERE / f"{name}.csv")], check=True)
+    settings = [word for override in ("replicates=3", *overrides) for word in ("--set", override)]
+    path = str(SUITES / f"{suite}.yaml")
+    line = ["nsbench", command, path, *arguments, "--workspace", str(workspace), "--format", "csv", *settings]
+    return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def curves(workspace: Path) -> Iterator[tuple[str, str, int, float]]:
-    """Simulator, which curve, transitions, value."""
-    for row in results.load(workspace / "runs" / "ablations" / "results.jsonl"):
+def compared(workspace: Path, name: str, report: str) -> str:
+    """Each simulator of a report that has a likelihood, against `cgne`: one heading, a row a dataset and metric."""
+    rows = csv.DictReader(report.splitlines())
+    others = dict.fromkeys(row["simulator"] for row in rows if row["metric"] == "elbo" and row["value"])
+    others.pop("cgne")
+    printed = [nsbench("compare", workspace, name, other, "cgne").splitlines() for other in others]
+    return "\n".join([printed[0][0], *(row for lines in printed for row in lines[1:])]) + "\n"
+
+
+def curves(workspace: Path) -> Iterator[tuple[str, int, str, int, str]]:
+    """Simulator, replicate, which curve, transitions, value."""
+    for row in finished(workspace, "ablations"):
         path = workspace / "store" / "model" / row.keys["model"] / "curves.json"
-        if row.replicate == 0 and path.exists():
-            for name, value, transitions in json.loads(path.read_text(encoding="utf-8")):
-                if name in CURVES:
-                    yield row.simulator, CURVES[name], transitions, value
+        if not path.exists():
+            continue
+        blocks: dict[int, list[float]] = defaultdict(list)
+        for name, value, transitions in json.loads(path.read_text(encoding="utf-8")):
+            if name == "val/elbo":
+                yield row.simulator, row.replicate, "elbo", transitions, f"{value:.5g}"
+            if name == "train/kl":
+                blocks[(transitions - 1) // BLOCK].append(value)
+        for block, values in blocks.items():
+            yield row.simulator, row.replicate, "kl", block * BLOCK + BLOCK // 2, f"{fmean(values):.5g}"
+
+
+def fits(workspace: Path) -> Iterator[tuple[str, str, str, int, str, float]]:
+    """Report, dataset, simulator, replicate, metric, value."""
+    for name in REPORTS:
+        for row in finished(workspace, name):
+            for score in row.scores:
+                if score.metric in FITS and score.value is not None:
+                    yield name, row.dataset, row.simulator, row.replicate, score.metric, score.value
+
+
+def finished(workspace: Path, name: str) -> list[TrialResult]:
+    """The trials of a suite that ended well, replicates in order."""
+    rows = results.load(workspace / "runs" / name / "results.jsonl")
+    return sorted((row for row in rows if row.status == "ok"), key=lambda row: row.replicate)
+
+
+def write(name: str, heading: str, rows: Iterable[tuple[object, ...]]) -> None:
+    with open(HERE / name, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(heading.split())
+        writer.writerows(rows)
 
 
 def main(workspace: Path) -> None:
     for name in REPORTS:
-        report(workspace, name)
-    with open(HERE / "curves.csv", "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["simulator", "curve", "transitions", "value"])
-        writer.writerows((*about, f"{value:.5g}") for *about, value in curves(workspace))
+        report = nsbench("report", workspace, name)
+        (HERE / f"{name}.csv").write_text(report, encoding="utf-8")
+        (HERE / f"{name}-compared.csv").write_text(compared(workspace, name, report), encoding="utf-8")
+    write("curves.csv", "simulator replicate curve transitions value", curves(workspace))
+    write("fits.csv", "report dataset simulator replicate metric value", fits(workspace))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables and figures of docs/ablations.md, from what `nsbench report --format csv` wrote into this folder.
+"""The tables and figures of docs/ablations.md, from what collect.py wrote into this folder.
 
     python docs/ablations/results.py
 
@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -64,6 +63,14 @@ TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 } | {f"resolution-{size}": ("resolution", f"snow{size}", CARRIED) for size in SIZES}
 """Name -> report, dataset, columns."""
 
+COMPARED = {
+    "variants-compared": ("ablations", "snow32"),
+    "schedules-compared": ("dropout-schedules", "snow32"),
+    "sampling-compared": ("sampling", "snow32"),
+    "sampling-drawn-compared": ("sampling-drawn", "snow32"),
+} | {f"resolution-{size}-compared": ("resolution", f"snow{size}") for size in SIZES[1:]}
+"""Name -> report, dataset: of these, each simulator against CGNE."""
+
 
 @dataclass(frozen=True)
 class Number:
@@ -78,17 +85,25 @@ class Number:
 
 NOTHING = Number(*3 * (math.nan,))
 
+PALE, DARK = "#8fb3d9", "#174a7c"
+"""Single fits, and their means."""
+
 
 class Results:
-    """A suite's report: numbers by dataset, simulator and metric, in the report's order."""
+    """A suite's report: numbers by dataset, simulator and metric, in the report's order; of some also each fit's."""
 
     def __init__(self, suite: str) -> None:
         self.numbers: dict[tuple[str, str, str], Number] = {}
+        self.fits: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         with open(HERE / f"{suite}.csv", newline="") as file:
             for row in csv.DictReader(file):
                 key = row["dataset"], row["simulator"], row["metric"]
                 value, low, high = (float(row[name] or "nan") for name in ("value", "low", "high"))
                 self.numbers[key] = Number(value, low, high, row["kind"] == "exact", row["interval"] == "replicates")
+        with open(HERE / "fits.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["report"] == suite:
+                    self.fits[row["dataset"], row["simulator"], row["metric"]].append(float(row["value"]))
 
     def simulators(self, dataset: str) -> list[str]:
         return list(dict.fromkeys(name for own, name, _ in self.numbers if own == dataset))
@@ -104,6 +119,22 @@ def table(results: Results, dataset: str, columns: tuple[str, ...]) -> str:
         cells = [cell(results.number(dataset, simulator, metric)) for metric in columns]
         if any(cell != "–" for cell in cells):
             lines.append([simulator, *cells])
+    return markdown(lines)
+
+
+def fits(*found: Results) -> str:
+    """KL, what redrawing z changes and EWD of each fit; a row a simulator with latents and several fits."""
+    metrics = ("posterior_collapse", "latent_neglect", "ewd")
+    lines = [["", *(f"{HEADINGS[metric]}: each fit" for metric in metrics)], ["---", *3 * ["---:"]]]
+    for results in found:
+        for name in results.simulators("snow32"):
+            values = [results.fits["snow32", name, metric] for metric in metrics]
+            if len(values[0]) > 1 and name not in [line[0] for line in lines]:  # what several suites have, once
+                lines.append([name, *(", ".join(map(number, row)) for row in values)])
+    return markdown(lines)
+
+
+def markdown(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -115,17 +146,41 @@ def cell(found: Number) -> str:
     if math.isnan(found.low):
         return text
     if found.replicates:
-        half = round((found.high - found.low) / 2, 12)  # equal fits may differ in the last bit
-        return f"{text} ± {number(half)}"
+        half = (found.high - found.low) / 2
+        equal = half < 1e-9 * abs(found.value)  # fits may be equal but for the last bit
+        return f"{text} ± {number(0.0 if equal else half)}"
     return f"{text} ({number(found.low)} … {number(found.high)})"
 
 
+def compared(report: str, dataset: str) -> str:
+    """Differences from CGNE with their intervals, bold where the test decides; a row a simulator."""
+    metrics = ("ewd", "elbo", "crps", "variogram_score", "mmd")
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    with open(HERE / f"{report}-compared.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["dataset"] == dataset and row["metric"] in metrics and row["difference"]:
+                value, low, high = (signed(row[name]) for name in ("difference", "difference_low", "difference_high"))
+                text = f"**{value}** ({low} … {high})" if row["verdict"] == "better" else f"{value} ({low} … {high})"
+                found[row["a"]][row["metric"]] = text
+                found[row["a"]]["fits"] = row["over"].partition(" × ")[2].removesuffix(" replicates") or "1"
+    columns = [metric for metric in metrics if any(metric in row for row in found.values())]
+    lines = [["minus cgne", "fits", *(HEADINGS[metric] for metric in columns)], ["---", *["---:"] * (1 + len(columns))]]
+    lines += [[name, *(row.get(column, "–") for column in ("fits", *columns))] for name, row in found.items()]
+    return markdown(lines)
+
+
+def signed(value: str) -> str:
+    return f"+{number(float(value))}" if float(value) > 0 else number(float(value))
+
+
 def panel(axes: Axes, results: Results, dataset: str, names: list[str], metric: str, title: str) -> None:
-    """Dots with their intervals, a simulator a row; the floor and the noise-free truth as lines where they have one."""
+    """Means, a simulator a row, with their fits; of one fit its interval. The truth's as lines where it has one."""
     for row, name in enumerate(names):
-        found = results.number(dataset, name, metric)
-        axes.plot([found.low, found.high], [row, row], color="#8fb3d9", linewidth=4, solid_capstyle="butt")
-        axes.plot(found.value, row, "o", color="#174a7c", markersize=5)
+        found, each = results.number(dataset, name, metric), results.fits[dataset, name, metric]
+        if len(each) == 1:
+            axes.plot([found.low, found.high], [row, row], color=PALE, linewidth=4, solid_capstyle="butt")
+        axes.plot(each, [row] * len(each), "o", color=PALE, markersize=5)
+        axes.plot(found.value, row, "D", color=DARK, markersize=4)
     for name, style in (("floor", ":"), ("noise-free", "--")):
         line = results.number(dataset, name, metric)
         axes.axvline(line.value, color="grey", linestyle=style, linewidth=1, label=name)
@@ -147,26 +202,25 @@ def draw_variants(results: Results) -> None:
 
 
 def draw_training(names: list[str]) -> None:
-    """KL, means over blocks of 2,000 transitions, and the ELBO of validation transitions during training."""
-    read: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    """KL and the ELBO of validation transitions during training: a line a fit."""
+    read: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
     with open(HERE / "curves.csv", newline="") as file:
         for row in csv.DictReader(file):
-            read[row["simulator"], row["curve"]].append((int(row["transitions"]), float(row["value"])))
-    figure, (kl, elbo) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
-    for name in names:
-        blocks: dict[int, list[float]] = defaultdict(list)
-        for transitions, value in read[name, "kl"]:
-            blocks[(transitions - 1) // 2000].append(value)
-        kl.plot([2 * block + 1 for block in blocks], [fmean(values) for values in blocks.values()], label=name)
-        elbo.plot([t / 1000 for t, _ in read[name, "elbo"]], [v for _, v in read[name, "elbo"]])
-    kl.set_yscale("log")
-    kl.set_title("KL, nats a transition", fontsize=10)
-    elbo.set_title("ELBO of validation transitions, nats a transition", fontsize=10)
-    elbo.set_ylim(-25, -14)
-    kl.legend(fontsize=8)
-    for axis in (kl, elbo):
+            point = int(row["transitions"]) / 1000, float(row["value"])
+            read[row["curve"], row["simulator"], row["replicate"]].append(point)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
+    for axis, curve in zip(axes, ("kl", "elbo"), strict=True):
+        for (own, name, replicate), points in read.items():
+            if own == curve and name in names:
+                label = name if replicate == "0" else None
+                axis.plot(*zip(*points, strict=True), color=f"C{names.index(name)}", label=label, linewidth=1.2)
         axis.set_xlabel("thousand transitions of training")
         axis.grid(alpha=0.3)
+    axes[0].set_yscale("log")
+    axes[0].set_title("KL, nats a transition", fontsize=10)
+    axes[0].legend(fontsize=8)
+    axes[1].set_title("ELBO of validation transitions, nats a transition", fontsize=10)
+    axes[1].set_ylim(-25, -14)
     save(figure, "training")
 
 
@@ -176,9 +230,11 @@ def draw_schedules(results: Results, reference: dict[str, float]) -> None:
     for column, (name, own) in zip(axes.T, reference.items(), strict=True):
         values = dict(sorted(schedule(results, name, own)))
         for axis, metric in zip(column, ("ewd", "latent_neglect"), strict=True):
-            found = [results.number("snow32", simulator, metric) for simulator in values.values()]
-            axis.vlines(list(values), [n.low for n in found], [n.high for n in found], color="#8fb3d9", linewidth=4)
-            axis.plot(list(values), [n.value for n in found], "o-", color="#174a7c", markersize=5)
+            means = [results.number("snow32", simulator, metric).value for simulator in values.values()]
+            axis.plot(list(values), means, "D-", color=DARK, markersize=4)
+            for value, simulator in values.items():
+                each = results.fits["snow32", simulator, metric]
+                axis.plot([value] * len(each), each, "o", color=PALE, markersize=5)
             axis.axhline(results.number("snow32", "cgne-no-dropout", metric).value, color="grey", label="no dropout")
             axis.grid(alpha=0.3)
         column[1].set_xlabel(f"{name} (cgne: {own:g})")
@@ -201,10 +257,12 @@ def draw_resolution(results: Results, sizes: list[int]) -> None:
     figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.8), layout="constrained")
     for axis, (metric, title) in zip(axes, panels.items(), strict=True):
         for name in names:
-            found = [results.number(f"snow{size}", name, metric) for size in sizes]
+            means = [results.number(f"snow{size}", name, metric).value for size in sizes]
             style = {"color": "grey", "linestyle": ":" if name == "floor" else "--"} if name in names[:2] else {}
-            (line,) = axis.plot(sizes, [n.value for n in found], marker="o", markersize=4, label=name, **style)
-            axis.vlines(sizes, [n.low for n in found], [n.high for n in found], color=line.get_color(), alpha=0.4)
+            (line,) = axis.plot(sizes, means, marker="D", markersize=3, label=name, **style)
+            for size in sizes:
+                each = results.fits[f"snow{size}", name, metric]
+                axis.plot([size] * len(each), each, "o", color=line.get_color(), markersize=4, alpha=0.4)
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, sizes)
         axis.set_xlabel("lattice, N × N")
@@ -232,7 +290,9 @@ def filled(page: str, tables: dict[str, str]) -> str:
 
 def tables(found: dict[str, Results]) -> dict[str, str]:
     """Every table of the page by its name."""
-    return {name: table(found[suite], dataset, columns) for name, (suite, dataset, columns) in TABLES.items()}
+    scores = {name: table(found[suite], dataset, columns) for name, (suite, dataset, columns) in TABLES.items()}
+    differences = {name: compared(*of) for name, of in COMPARED.items()}
+    return scores | differences | {"fits": fits(found["ablations"], found["dropout-schedules"])}
 
 
 def read() -> dict[str, Results]:
