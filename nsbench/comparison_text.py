@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from nsbench import numbers
 from nsbench.comparison import Comparison, Comparisons
-from nsbench.numbers import number
 from nsbench.statistics import FLIPS, Interval
 from nsbench.table import ABSENT, Table
 
@@ -83,7 +83,7 @@ def _size(row: Comparison) -> str:
     text = f"{_number(paired.difference, signed=True)}{unit}"
     if paired.interval is not None:
         text += f" ({_interval(paired.interval, signed=True)}"
-        text += f"; {number(abs(row.effect))} floors)" if row.effect is not None else ")"
+        text += f"; {numbers.number(abs(row.effect))} floors)" if row.effect is not None else ")"
     return text if row.verdict != "untested" else f"difference {text}, {row.over}"
 
 
@@ -102,7 +102,7 @@ def _unit(row: Comparison) -> str:
 def _number(value: float | None, *, signed: bool = False) -> str:
     if value is None:
         return ABSENT
-    return f"+{number(value)}" if signed and value > 0 else number(value)
+    return numbers.signed(value) if signed else numbers.number(value)
 
 
 def _interval(ends: Interval | None, *, signed: bool = False) -> str:

@@ -17,6 +17,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def signed(value: float) -> str:
+    """A number with its sign, + too: a difference."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
 def duration(seconds: float) -> str:
     """42 s, 3:05 min, 2:10:00 h."""
     whole = round(seconds)

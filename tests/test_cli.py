@@ -249,17 +249,9 @@ def test_what_plugins_say_of_themselves_is_printed_as_it_is(tmp_path):
 
 
 def test_ctrl_c_keeps_the_fit_and_says_how_to_go_on(tmp_path):
-    long = [
-        "run",
-        "suites/smoke.yaml",
-        *SMALL,
-        "--set",
-        "budget.transitions=500000",
-        "--only",
-        "snow16/cgne/r0",
-        "--no-tracking",
-    ]
-    run = subprocess.Popen([*COMMAND, *long], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=surroundings(tmp_path))
+    long = [*SMALL, "--set", "budget.transitions=500000", "--only", "snow16/cgne/r0", "--no-tracking"]
+    command = [*COMMAND, "run", "suites/smoke.yaml", *long]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=surroundings(tmp_path))
 
     def journals():
         return list((tmp_path / "work").glob("*/journal.json"))

@@ -55,7 +55,7 @@ def test_the_continuous_integration_runs_the_readmes_test_command():
     assert "<!-- test command -->" in script
     block = readme.split("<!-- test command -->")[1].split("<!-- end -->")[0]
     assert block.count("\n```sh\n") == 1
-    assert re.search(r" && pytest( [^&]*)?$", block.split("```sh\n")[1].split("\n```")[0])  # the last thing it runs
+    assert block.split("```sh\n")[1].split("\n```")[0].endswith(" && pytest -n 2 --dist loadfile")
 
 
 def test_every_hook_is_in_the_page_on_plugins_with_a_link_to_its_own():

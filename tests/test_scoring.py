@@ -135,7 +135,7 @@ def test_they_stand_in_the_table_marked_and_survive_another_run(desk, tmp_path):
     lines = [line for line in desk.output.splitlines() if line.startswith("|")]
     assert [line.split("|")[1].strip() for line in lines[2:5]] == ["truth", "learner", "mine †"]
     assert "†: rollouts made elsewhere" in desk.output
-    table = desk.output[desk.output.index("\n|") :].split("results:")[0]
+    table = desk.output[desk.output.index("|") :].split("results:")[0]
     before = desk.workspace.results("line").read_bytes()
     assert desk.run() == 0
     assert desk.output.split("results:")[0].endswith(table)

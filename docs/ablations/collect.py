@@ -20,7 +20,9 @@ from pathlib import Path
 from statistics import fmean
 
 from nsbench import results
+from nsbench.files import whole, write_whole
 from nsbench.results import TrialResult
+from nsbench.workspace import Workspace
 
 HERE = Path(__file__).parent
 SUITES = HERE.parents[1] / "suites"
@@ -40,16 +42,16 @@ FITS = ("ewd", "spread_skill", "posterior_collapse", "latent_neglect", "conditio
 """Metrics of which each fit is shown."""
 
 
-def nsbench(command: str, workspace: Path, name: str, *arguments: str) -> str:
+def nsbench(command: str, workspace: Workspace, name: str, *arguments: str) -> str:
     """What a command prints of a suite."""
     suite, overrides = REPORTS[name]
     settings = [word for override in ("replicates=3", *overrides) for word in ("--set", override)]
     path = str(SUITES / f"{suite}.yaml")
-    line = ["nsbench", command, path, *arguments, "--workspace", str(workspace), "--format", "csv", *settings]
+    line = ["nsbench", command, path, *arguments, "--workspace", str(workspace.root), "--format", "csv", *settings]
     return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def compared(workspace: Path, name: str, report: str) -> str:
+def compared(workspace: Workspace, name: str, report: str) -> str:
     """Each simulator of a report that has a likelihood, against `cgne`: one heading, a row a dataset and metric."""
     rows = csv.DictReader(report.splitlines())
     others = dict.fromkeys(row["simulator"] for row in rows if row["metric"] == "elbo" and row["value"])
@@ -58,12 +60,10 @@ def compared(workspace: Path, name: str, report: str) -> str:
     return "\n".join([printed[0][0], *(row for lines in printed for row in lines[1:])]) + "\n"
 
 
-def curves(workspace: Path) -> Iterator[tuple[str, int, str, int, str]]:
+def curves(workspace: Workspace) -> Iterator[tuple[str, int, str, int, str]]:
     """Simulator, replicate, which curve, transitions, value."""
     for row in finished(workspace, "ablations"):
-        path = workspace / "store" / "model" / row.keys["model"] / "curves.json"
-        if not path.exists():
-            continue
+        path = workspace.store / "model" / row.keys["model"] / "curves.json"
         blocks: dict[int, list[float]] = defaultdict(list)
         for name, value, transitions in json.loads(path.read_text(encoding="utf-8")):
             if name == "val/elbo":
@@ -74,7 +74,7 @@ def curves(workspace: Path) -> Iterator[tuple[str, int, str, int, str]]:
             yield row.simulator, row.replicate, "kl", block * BLOCK + BLOCK // 2, f"{fmean(values):.5g}"
 
 
-def fits(workspace: Path) -> Iterator[tuple[str, str, str, int, str, float]]:
+def fits(workspace: Workspace) -> Iterator[tuple[str, str, str, int, str, float]]:
     """Report, dataset, simulator, replicate, metric, value."""
     for name in REPORTS:
         for row in finished(workspace, name):
@@ -83,27 +83,27 @@ def fits(workspace: Path) -> Iterator[tuple[str, str, str, int, str, float]]:
                     yield name, row.dataset, row.simulator, row.replicate, score.metric, score.value
 
 
-def finished(workspace: Path, name: str) -> list[TrialResult]:
+def finished(workspace: Workspace, name: str) -> list[TrialResult]:
     """The trials of a suite that ended well, replicates in order."""
-    rows = results.load(workspace / "runs" / name / "results.jsonl")
+    rows = results.load(workspace.results(name))
     return sorted((row for row in rows if row.status == "ok"), key=lambda row: row.replicate)
 
 
 def write(name: str, heading: str, rows: Iterable[tuple[object, ...]]) -> None:
-    with open(HERE / name, "w", newline="") as file:
+    with whole(HERE / name) as draft, open(draft, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(heading.split())
         writer.writerows(rows)
 
 
-def main(workspace: Path) -> None:
+def main(workspace: Workspace) -> None:
     for name in REPORTS:
         report = nsbench("report", workspace, name)
-        (HERE / f"{name}.csv").write_text(report, encoding="utf-8")
-        (HERE / f"{name}-compared.csv").write_text(compared(workspace, name, report), encoding="utf-8")
+        write_whole(HERE / f"{name}.csv", report)
+        write_whole(HERE / f"{name}-compared.csv", compared(workspace, name, report))
     write("curves.csv", "simulator replicate curve transitions value", curves(workspace))
     write("fits.csv", "report dataset simulator replicate metric value", fits(workspace))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Workspace(Path(sys.argv[1]).resolve()))

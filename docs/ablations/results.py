@@ -19,7 +19,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from nsbench.numbers import number
+from nsbench.files import write_whole
+from nsbench.numbers import number, signed
+from nsbench.table import Table, plain
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "ablations.md"
@@ -114,28 +116,28 @@ class Results:
 
 def table(results: Results, dataset: str, columns: tuple[str, ...]) -> str:
     """Rows are simulators that have any of the columns."""
-    lines = [["", *(HEADINGS[metric] for metric in columns)], ["---", *("---:" for _ in columns)]]
+    rows = []
     for simulator in results.simulators(dataset):
         cells = [cell(results.number(dataset, simulator, metric)) for metric in columns]
         if any(cell != "–" for cell in cells):
-            lines.append([simulator, *cells])
-    return markdown(lines)
+            rows.append([simulator, *cells])
+    return markdown(["", *(HEADINGS[metric] for metric in columns)], rows)
+
+
+def markdown(headings: list[str], rows: list[list[str]]) -> str:
+    return plain(Table(headings, rows, groups=[]))
 
 
 def fits(*found: Results) -> str:
     """KL, what redrawing z changes and EWD of each fit; a row a simulator with latents and several fits."""
     metrics = ("posterior_collapse", "latent_neglect", "ewd")
-    lines = [["", *(f"{HEADINGS[metric]}: each fit" for metric in metrics)], ["---", *3 * ["---:"]]]
+    rows: dict[str, list[str]] = {}
     for results in found:
         for name in results.simulators("snow32"):
             values = [results.fits["snow32", name, metric] for metric in metrics]
-            if len(values[0]) > 1 and name not in [line[0] for line in lines]:  # what several suites have, once
-                lines.append([name, *(", ".join(map(number, row)) for row in values)])
-    return markdown(lines)
-
-
-def markdown(lines: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            if len(values[0]) > 1:  # what several suites have is the same fit
+                rows[name] = [name, *(", ".join(map(number, row)) for row in values)]
+    return markdown(["", *(f"{HEADINGS[metric]}: each fit" for metric in metrics)], list(rows.values()))
 
 
 def cell(found: Number) -> str:
@@ -159,18 +161,15 @@ def compared(report: str, dataset: str) -> str:
     with open(HERE / f"{report}-compared.csv", newline="") as file:
         for row in csv.DictReader(file):
             if row["dataset"] == dataset and row["metric"] in metrics and row["difference"]:
-                value, low, high = (signed(row[name]) for name in ("difference", "difference_low", "difference_high"))
+                value, low, high = (
+                    signed(float(row[name])) for name in ("difference", "difference_low", "difference_high")
+                )
                 text = f"**{value}** ({low} … {high})" if row["verdict"] == "better" else f"{value} ({low} … {high})"
                 found[row["a"]][row["metric"]] = text
                 found[row["a"]]["fits"] = row["over"].partition(" × ")[2].removesuffix(" replicates") or "1"
     columns = [metric for metric in metrics if any(metric in row for row in found.values())]
-    lines = [["minus cgne", "fits", *(HEADINGS[metric] for metric in columns)], ["---", *["---:"] * (1 + len(columns))]]
-    lines += [[name, *(row.get(column, "–") for column in ("fits", *columns))] for name, row in found.items()]
-    return markdown(lines)
-
-
-def signed(value: str) -> str:
-    return f"+{number(float(value))}" if float(value) > 0 else number(float(value))
+    rows = [[name, *(row.get(column, "–") for column in ("fits", *columns))] for name, row in found.items()]
+    return markdown(["minus cgne", "fits", *(HEADINGS[metric] for metric in columns)], rows)
 
 
 def panel(axes: Axes, results: Results, dataset: str, names: list[str], metric: str, title: str) -> None:
@@ -296,12 +295,12 @@ def tables(found: dict[str, Results]) -> dict[str, str]:
 
 
 def read() -> dict[str, Results]:
-    return {suite: Results(suite) for suite, _, _ in TABLES.values()}
+    return {suite: Results(suite) for suite in {suite for suite, _, _ in TABLES.values()}}
 
 
 def main() -> None:
     found = read()
-    PAGE.write_text(filled(PAGE.read_text(), tables(found)))
+    write_whole(PAGE, filled(PAGE.read_text(encoding="utf-8"), tables(found)))
     draw_variants(found["ablations"])
     draw_training(["cgne", "cgne-no-dropout", "cgne-no-annealing", "cgne-vector-z", "cgne-no-regressor"])
     draw_schedules(found["dropout-schedules"], {"start": 1.0, "hold": 0.03, "decay": 0.05, "final": 0.05})
