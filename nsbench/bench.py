@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from nsbench.components import Conditions
 from nsbench.environment import default_threads
 from nsbench.events import Emit, Notice, Stage, StageFinished, StageProgress, StageStarted
-from nsbench.locks import held, is_held
+from nsbench.locks import held, held_at_once, is_held
 from nsbench.plan import Part
 from nsbench.registry import Registry, build
 from nsbench.store import Artifact, Draft, Key, Store
@@ -103,6 +103,14 @@ class Bench:
     def is_in_the_making(self, key: Key) -> bool:
         """Whether another process is making the artifact now."""
         return is_held(self._lock_path(key))
+
+    def claim(self, key: Key) -> AbstractContextManager[bool]:
+        """Say that the artifact is about to be made, so that others begin elsewhere; raises Taken if another said it.
+
+        It keeps nobody from making the artifact: only the lock under which that is done does.
+        """
+        path = self._lock_path(key)
+        return held_at_once(path.with_name(f"{path.name}-claim"))
 
     def stop_if_asked(self) -> None:
         """Raises KeyboardInterrupt when the run is to end: nothing here is half done."""

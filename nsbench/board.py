@@ -7,6 +7,7 @@ scores. What is in the store already makes no job.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from nsbench.bench import Bench
 from nsbench.events import Notice, Stage
 from nsbench.hardware import cost_hardware
 from nsbench.jobs import DataWork, End, Job, NullWork, TrialWork
+from nsbench.locks import Taken
 from nsbench.plan import DataPlan, Plan, ScorePlan, Trial
 from nsbench.results import ScoreRow, Status, TrialResult
 from nsbench.stages import read_score
@@ -32,6 +34,7 @@ class Board:
         self._needs: dict[str, list[str]] = {}  # a trial -> the jobs that make its data
         self._ends: dict[str, End] = {}
         self._attempts: dict[str, int] = {}
+        self._claims: dict[str, ExitStack] = {}
         self._scores: dict[tuple[str, str], ScoreRow] = {}
         self._listed = {metric.key.digest: trial.id for trial in plan.trials for metric in trial.scores}
         self._open = {trial.id: trial for trial in plan.trials if self._own(trial) is None}
@@ -44,14 +47,14 @@ class Board:
     def take(self) -> Job | None:
         """The next job that can be started: first one that no other run is at, so that two runs share the work.
 
-        Trials whose data cannot be had are skipped.
+        It is claimed until it has ended. Trials whose data cannot be had are skipped.
         """
         ready = None
         for job in list(self._waiting.values()):
             if not self._is_ready(job):
                 continue
             ready = ready or job
-            if not self._is_elsewhere(job):
+            if self._claim(job):
                 ready = job
                 break
         if ready is not None:
@@ -69,19 +72,26 @@ class Board:
             self.ended(End(job.name, "skipped", f"{lost[0].job}: {lost[0].status}: {lost[0].error}"))
         return not lost
 
-    def _is_elsewhere(self, job: Job) -> bool:
-        """Whether another process is making something that this job is to make."""
-        match job.work:
-            case DataWork(data, splits):
-                keys = [data.keys[split] for split in splits]
-            case TrialWork(trial, scores):
-                keys = [trial.model, trial.evidence, *(metric.key for metric in scores)]
-            case NullWork(_, scores):
-                keys = [metric.key for metric in scores]
-        return any(self._bench.is_in_the_making(key) for key in keys)
+    def _claim(self, job: Job) -> bool:
+        """Claim what a job is to make; False where another is at some of it, or has claimed it."""
+        missing = [key for key in _made_by(job) if not self._bench.store.has(key)]
+        if any(self._bench.is_in_the_making(key) for key in missing):
+            return False
+        try:
+            with ExitStack() as claims:
+                for key in missing:
+                    claims.enter_context(self._bench.claim(key))
+                self._claims[job.name] = claims.pop_all()
+        except Taken:
+            return False
+        return True
+
+    def _give_up_claim(self, name: str) -> None:
+        self._claims.pop(name, ExitStack()).close()
 
     def ended(self, end: End) -> bool:
         """Take note of a job's end. Returns whether it is begun again."""
+        self._give_up_claim(end.job)
         attempt = self._attempts[end.job] = self._attempts.get(end.job, 0) + 1
         if end.status in _RETRIED and attempt <= self._plan.suite.limits.retries:
             self._bench.emit(Notice(f"{end.job}: {end.status}: {end.error}; begun again"))
@@ -106,7 +116,9 @@ class Board:
                 yield row
 
     def cut_short(self, running: Container[str]) -> Iterator[TrialResult]:
-        """Rows of the trials that were begun and have none, when the run ends before they do."""
+        """Rows of the trials that were begun and have none, when the run ends before they do. Claims are given up."""
+        for name in list(self._claims):
+            self._give_up_claim(name)
         for trial in [*self._scored.values(), *(t for t in self._open.values() if t.id in running)]:
             yield replace(blank_row(trial), status="interrupted")
 
@@ -198,6 +210,17 @@ class Board:
             self._attempts[name] = 0
             self._waiting = {name: self._job(name, work), **self._waiting}
         return name in self._ends
+
+
+def _made_by(job: Job) -> list[Key]:
+    """What a job makes, in that order."""
+    match job.work:
+        case DataWork(data, splits):
+            return [data.keys[split] for split in splits]
+        case TrialWork(trial, scores):
+            return [trial.model, trial.evidence, *(metric.key for metric in scores)]
+        case NullWork(_, scores):
+            return [metric.key for metric in scores]
 
 
 def blank_row(trial: Trial) -> TrialResult:

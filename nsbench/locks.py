@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 _POLL_SECONDS = 0.1
@@ -45,14 +45,27 @@ def held(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[
             os.close(descriptor)
 
 
+class Taken(Exception):
+    """Another holds the lock."""
+
+
+def held_at_once(path: Path) -> AbstractContextManager[bool]:
+    """Hold a lock that nobody else holds; raises Taken where somebody does."""
+
+    def refuse() -> None:
+        raise Taken(path)
+
+    return held(path, waiting=refuse)
+
+
 def is_held(path: Path) -> bool:
-    """Whether another process holds the lock now."""
+    """Whether another process holds the lock now. Those who only ask are not taken for holders."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from nsbench import locks
-from nsbench.locks import held, is_held
+from nsbench.locks import Taken, held, held_at_once, is_held
 
 HOLD = """
 import sys, time
@@ -47,6 +48,31 @@ def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
         assert is_held(path)
     assert not is_held(path)
     assert not path.exists()
+
+
+def test_at_once_or_not_at_all(tmp_path, holder):
+    with pytest.raises(Taken), held_at_once(tmp_path / "lock"):
+        pass
+    holder.kill()
+    holder.wait()
+    with held_at_once(tmp_path / "lock") as alone:
+        assert alone
+    assert not (tmp_path / "lock").exists()
+
+
+def test_whoever_asks_is_no_holder(tmp_path, monkeypatch):
+    """Two ask at the same time: the second, while the first has the file open and locked."""
+    (tmp_path / "lock").touch()
+    close, answers = os.close, []
+
+    def ask_first(descriptor):
+        monkeypatch.setattr(locks.os, "close", close)
+        answers.append(is_held(tmp_path / "lock"))
+        close(descriptor)
+
+    monkeypatch.setattr(locks.os, "close", ask_first)
+    answers.append(is_held(tmp_path / "lock"))
+    assert answers == [False, False]
 
 
 def test_whoever_waits_may_give_up(tmp_path, holder):
