@@ -73,17 +73,17 @@ class Board:
         return not lost
 
     def _claim(self, job: Job) -> bool:
-        """Claim what a job is to make; False where another is at some of it, or has claimed it."""
+        """Claim what a job makes first; False where another has claimed it, or is at any of what the job makes."""
         missing = [key for key in _made_by(job) if not self._bench.store.has(key)]
         if any(self._bench.is_in_the_making(key) for key in missing):
             return False
-        try:
-            with ExitStack() as claims:
-                for key in missing:
-                    claims.enter_context(self._bench.claim(key))
-                self._claims[job.name] = claims.pop_all()
-        except Taken:
-            return False
+        with ExitStack() as claim:
+            try:
+                for first in missing[:1]:
+                    claim.enter_context(self._bench.claim(first))
+            except Taken:
+                return False
+            self._claims[job.name] = claim.pop_all()
         return True
 
     def _give_up_claim(self, name: str) -> None:

@@ -80,7 +80,7 @@ def gone(pid):
         return True
 
 
-def wait_until(true, seconds=10):
+def wait_until(true, seconds=60):
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not come to pass"
@@ -117,16 +117,16 @@ def test_every_bad_end_has_its_name_and_harms_no_other_trial(isolated, pids):
 def test_a_hard_timeout_stops_native_code_and_children_too(isolated, notes, monkeypatch):
     monkeypatch.setattr(watch, "GRACE_SECONDS", 0.3)
     before = time.monotonic()
-    outcome, _ = isolated({"hangs": "native", "spawns": "child", "fine": "fine"}, "limits.timeout=1.5s")
+    outcome, _ = isolated({"hangs": "native", "spawns": "child", "fine": "fine"}, "limits.timeout=4s")
     assert [row.status for row in outcome.rows] == ["timeout", "timeout", "ok"]
-    assert "more than the limit of 2 s" in outcome.rows[0].error
-    assert time.monotonic() - before < 20
+    assert "more than the limit of 4 s" in outcome.rows[0].error
+    assert time.monotonic() - before < 100  # they would sleep for 1,000 s
     assert gone(int((notes / "child").read_text()))
 
 
 def test_a_worker_is_used_again_until_a_trial_ends_badly(isolated, pids, monkeypatch):
     monkeypatch.setattr(watch, "GRACE_SECONDS", 0.3)
-    isolated({"a": "fine", "b": "print", "c": "memory error", "d": "python"}, "limits.timeout=1s")
+    isolated({"a": "fine", "b": "print", "c": "memory error", "d": "python"}, "limits.timeout=4s")
     assert pids("fine") == pids("print") == pids("memory error")
     assert pids("python") != pids("fine")
 
@@ -227,7 +227,7 @@ import sys
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from nsbench.events import StageFinished
+from nsbench.events import Notice, StageFinished
 from nsbench.executors.local import Local
 from nsbench.plan import make_plan
 from nsbench.registry import Registry
@@ -237,8 +237,14 @@ from nsbench.workspace import Workspace
 
 registry = Registry([*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "trouble"))])
 plan = make_plan(read_suite(Path(sys.argv[1]), registry), registry)
-made = lambda e: print(e.key, flush=True) if isinstance(e, StageFinished) and not e.hit else None
-sys.exit(run(plan, registry, Workspace(Path(sys.argv[2])), [made], executor=Local).exit_code)
+
+def tell(event):
+    if isinstance(event, StageFinished) and not event.hit:
+        print("made", event.key, flush=True)
+    if isinstance(event, Notice):
+        print(event.message, flush=True)
+
+sys.exit(run(plan, registry, Workspace(Path(sys.argv[2])), [tell], executor=Local).exit_code)
 """
 
 
@@ -274,9 +280,9 @@ def test_nothing_outlives_a_run_that_is_killed(isolated, begin, notes, tmp_path,
 def test_two_runs_of_one_suite_share_the_work(isolated, begin, tmp_path):
     isolated.plan({"a": "fine", "b": "print"})
     runs = [begin(tmp_path / "suite.yaml") for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0] for process in runs]
+    outputs = [process.communicate(timeout=90)[0] for process in runs]
     assert [process.returncode for process in runs] == [0, 0]
-    made = [line for output in outputs for line in output.splitlines()]
+    made = [line for output in outputs for line in output.splitlines() if line.startswith("made ")]
     assert len(made) == len(set(made)) == 21
     assert [row.status for row in load(isolated.workspace.results("line"))] == ["ok", "ok"]
     assert not list(isolated.workspace.locks.iterdir())
@@ -286,7 +292,7 @@ def test_a_second_run_takes_what_the_first_is_not_at(isolated, begin, tmp_path):
     """Each of the two trials waits for the other: one run alone would never end, nor would two that queue."""
     isolated.plan({"a": "meet", "b": "meet"})
     runs = [begin(tmp_path / "suite.yaml") for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0] for process in runs]
+    outputs = [process.communicate(timeout=90)[0] for process in runs]
     assert [process.returncode for process in runs] == [0, 0], outputs
 
 
@@ -295,9 +301,9 @@ def test_sigterm_brings_a_run_to_an_orderly_end(isolated, begin, tmp_path, pids)
     process = begin(tmp_path / "suite.yaml")
     wait_until(lambda: pids("python"))
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    assert any(line.startswith("stopping: ") for line in process.stdout)
     process.send_signal(signal.SIGTERM)  # this fit does not listen
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 130
     status = {row.simulator: row.status for row in load(isolated.workspace.results("line"))}
     assert status == {"a": "ok", "long": "interrupted"}

@@ -315,7 +315,7 @@ def test_unreachable_server_is_named_once_and_nothing_stops(tmp_path, monkeypatc
     curve = [CurvePoint(TRIAL, *point) for point in CURVE]
     before = time.monotonic()
     play(listener, StageStarted(TRIAL, "model", "k", "fit"), *curve, TrialFinished(RESULT))
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 60
     (message,) = said
     assert "nsbench track SUITE.yaml" in message
     assert "secret" not in message

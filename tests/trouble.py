@@ -82,7 +82,7 @@ class Trouble(toy.Coin):
 
     def meet(self, notes, ctx):
         """Two of these, in different processes, at the same time."""
-        until = time.monotonic() + 40
+        until = time.monotonic() + 60
         while len(list(notes.glob("meet-*"))) < 2:
             assert time.monotonic() < until
             time.sleep(0.01)
