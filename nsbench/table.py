@@ -142,7 +142,8 @@ def _find(result: TrialResult, metric: str) -> ScoreRow | None:
 
 def _metric_columns(metric: str, scores: list[ScoreRow | None]) -> list[tuple[str, list[str]]]:
     known = next(score for score in scores if score is not None)
-    columns = [(f"{metric} {_arrow(known)}\n{known.unit}", [_value(score) for score in scores])]
+    unit = f",\n{known.unit}" if known.unit else ""
+    columns = [(f"{metric} {_arrow(known)}{unit}", [_value(score) for score in scores])]
     columns.append(("95 %\ninterval", [_interval(score) for score in scores]))
     columns.append(("floor", [_maybe(score.floor if score else None) for score in scores]))
     columns.append(("skill", [_maybe(score.skill if score else None, digits=2) for score in scores]))
@@ -211,6 +212,6 @@ def _contended(results: Sequence[TrialResult]) -> list[str]:
 
 def plain(table: Table) -> str:
     """A table in Markdown."""
-    headings = [heading.replace("\n", ", ") for heading in table.headings]
+    headings = [heading.replace("\n", " ") for heading in table.headings]
     lines = [headings, ["---"] + ["---:"] * (len(headings) - 1), *table.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
