@@ -15,6 +15,7 @@ from nsbench.journal import Journal
 from nsbench.plan import make_plan
 from nsbench.run import prepare_all
 from nsbench.suite_reading import read_suite
+from nsbench.table import plain, results_tables
 from nsbench.workspace import Workspace
 
 
@@ -35,6 +36,13 @@ def test_a_run_scores_every_trial_between_its_anchors(bench):
     assert learner["wall_clock"].extras["ratio"] > 0
     assert learner["wall_clock"].floor is None
     assert len(events[0].pending) == 13
+
+
+def test_headings_of_two_lines_are_one_in_plain_tables(bench):
+    outcome, _, _ = bench()
+    headings = plain(results_tables(outcome.rows)[0]).splitlines()[0]
+    assert headings.startswith("| simulator | length ↓, sites | floor |")
+    assert "| elbo ↑, nats/transition | 95 % interval | floor |" in headings
 
 
 def test_run_again_makes_nothing_and_says_the_same(bench):
