@@ -105,7 +105,7 @@ class Bench:
         return is_held(self._lock_path(key))
 
     def claim(self, key: Key) -> AbstractContextManager[bool]:
-        """Say that the artifact is about to be made, so that others begin elsewhere; raises Taken if another said it.
+        """Say that the artifact is about to be made, so that others begin elsewhere; raises Busy if another said it.
 
         It keeps nobody from making the artifact: only the lock under which that is done does.
         """

@@ -13,9 +13,9 @@ from typing import Any
 
 from nsbench.bench import Bench
 from nsbench.events import Notice, Stage
+from nsbench.files import Busy
 from nsbench.hardware import cost_hardware
 from nsbench.jobs import DataWork, End, Job, NullWork, TrialWork
-from nsbench.locks import Taken
 from nsbench.plan import DataPlan, Plan, ScorePlan, Trial
 from nsbench.results import ScoreRow, Status, TrialResult
 from nsbench.stages import read_score
@@ -77,13 +77,15 @@ class Board:
         missing = [key for key in _made_by(job) if not self._bench.store.has(key)]
         if any(self._bench.is_in_the_making(key) for key in missing):
             return False
-        with ExitStack() as claim:
-            try:
-                for first in missing[:1]:
-                    claim.enter_context(self._bench.claim(first))
-            except Taken:
-                return False
-            self._claims[job.name] = claim.pop_all()
+        claim = ExitStack()
+        try:
+            if missing:
+                claim.enter_context(self._bench.claim(missing[0]))
+        except Busy:
+            return False
+        except OSError:  # a courtesy to other runs: what is wrong with the disk the job itself will say
+            pass
+        self._claims[job.name] = claim
         return True
 
     def _give_up_claim(self, name: str) -> None:

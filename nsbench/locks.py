@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from nsbench.files import Busy
+
 _POLL_SECONDS = 0.1
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -45,15 +47,11 @@ def held(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[
             os.close(descriptor)
 
 
-class Taken(Exception):
-    """Another holds the lock."""
-
-
 def held_at_once(path: Path) -> AbstractContextManager[bool]:
-    """Hold a lock that nobody else holds; raises Taken where somebody does."""
+    """Hold a lock that nobody else holds; raises Busy where somebody does."""
 
     def refuse() -> None:
-        raise Taken(path)
+        raise Busy(errno.EAGAIN, "another holds the lock", str(path))
 
     return held(path, waiting=refuse)
 

@@ -21,7 +21,12 @@ def board(tmp_path, write_suite, registry):
     plan = make_plan(read_suite(write_suite(TWINS), registry), registry)
     workspace = Workspace(tmp_path / "work space")
     prepare_all(plan, registry, workspace, [])
-    return lambda: Board(plan, make_bench(plan, registry, workspace, lambda event: None))
+
+    def go():
+        return Board(plan, make_bench(plan, registry, workspace, lambda event: None))
+
+    go.workspace = workspace
+    return go
 
 
 def test_runs_begun_together_take_different_jobs(board):
@@ -48,6 +53,14 @@ def test_a_claim_goes_with_the_job(board, end):
     else:
         assert [row.status for row in one.cut_short([job.name])] == ["interrupted"]
     assert other.take().name == job.name
+
+
+def test_a_claim_that_cannot_be_written_stops_nothing(board):
+    """A full disk, say: the job is begun, and says itself what it lacks."""
+    board.workspace.locks.rmdir()
+    board.workspace.locks.touch()
+    one = board()
+    assert [one.take().name, one.take().name] == ["line/truth/r0", "line/learner/r0"]
 
 
 def test_no_claim_outlives_a_run(bench):

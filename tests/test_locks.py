@@ -12,7 +12,8 @@ import time
 import pytest
 
 from nsbench import locks
-from nsbench.locks import Taken, held, held_at_once, is_held
+from nsbench.files import Busy
+from nsbench.locks import held, held_at_once, is_held
 
 HOLD = """
 import sys, time
@@ -51,7 +52,7 @@ def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
 
 
 def test_at_once_or_not_at_all(tmp_path, holder):
-    with pytest.raises(Taken), held_at_once(tmp_path / "lock"):
+    with pytest.raises(Busy), held_at_once(tmp_path / "lock"):
         pass
     holder.kill()
     holder.wait()
