@@ -35,7 +35,7 @@ class Bench:
 
     work: where unfinished fits keep their checkpoints; beside it, the locks of what is in the making. stopping():
     whether the run is to end. waiting(True), waiting(False): another process is making what is wanted here,
-    and is done. built(part, target): a component was imported. jobs: how many trials the run has going at once.
+    and is done. built(part, code): a component was imported, its code. jobs: how many trials the run has going at once.
     """
 
     suite: Suite
@@ -46,7 +46,7 @@ class Bench:
     emit: Emit
     stopping: Callable[[], bool] = lambda: False
     waiting: Callable[[bool], None] = lambda begins: None
-    built: Callable[[Part, str], None] = lambda part, target: None
+    built: Callable[[Part, tuple[str, ...]], None] = lambda part, code: None
     jobs: int = 1
 
     @property
@@ -57,7 +57,7 @@ class Bench:
         """An instance of a part, its libraries held to the suite's threads."""
         spec = self.registry.spec(part.kind, part.name)
         made = build(part.kind, spec, part.params)
-        self.built(part, spec.target)
+        self.built(part, spec.code())
         hold_threads(self.threads)
         return made
 

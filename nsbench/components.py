@@ -59,6 +59,10 @@ class ComponentSpec:
     params: str | None = None
     summary: str = ""
 
+    def code(self) -> tuple[str, ...]:
+        """ "module:name" of all whose code makes the component what it is: that is what its digest covers."""
+        return tuple(text for text in (self.target, self.params) if text is not None)
+
 
 @dataclass(frozen=True)
 class DatasetSpec(ComponentSpec):
@@ -76,6 +80,9 @@ class DatasetSpec(ComponentSpec):
     noise_free: SimulatorReference | None = None
     reading: str | None = None
     small: dict[str, Any] = field(default_factory=dict)
+
+    def code(self) -> tuple[str, ...]:
+        return (*super().code(), *([self.reading] if self.reading is not None else []))
 
 
 @dataclass(frozen=True)

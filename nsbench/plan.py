@@ -13,7 +13,7 @@ from nsbench.environment import resolve_device, resolve_precision
 from nsbench.nulls import NULLS, Null
 from nsbench.registry import Kind, Registry, did_you_mean, import_object, params_model
 from nsbench.seeds import Seed
-from nsbench.source import source_digest
+from nsbench.source import Sources
 from nsbench.store import Key
 from nsbench.suite import DatasetUse, MetricUse, SimulatorUse, Suite
 
@@ -136,8 +136,8 @@ class _Planner:
     def __init__(self, suite: Suite, registry: Registry) -> None:
         self.suite = suite
         self.registry = registry
-        self.packages = registry.packages()
-        self._sources: dict[str, tuple[str, dict[str, str]]] = {}
+        self._sources = Sources(registry.packages())
+        self._digests: dict[tuple[str, ...], tuple[str, dict[str, str]]] = {}
         device = resolve_device(suite.compute.device)
         self.conditions = Conditions(
             device=device,
@@ -187,14 +187,14 @@ class _Planner:
         )
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
-        source, libraries = self._source(self.registry.spec(kind, name).target)
+        source, libraries = self._source(*self.registry.spec(kind, name).code())
         return Part(kind, name, dict(params), source, libraries)
 
-    def _source(self, target: str) -> tuple[str, dict[str, str]]:
+    def _source(self, *targets: str) -> tuple[str, dict[str, str]]:
         """The digest of some code, read once a plan: all of its trials mean the same code."""
-        if target not in self._sources:
-            self._sources[target] = source_digest(target, self.packages)
-        return self._sources[target]
+        if targets not in self._digests:
+            self._digests[targets] = self._sources.digest(targets)
+        return self._digests[targets]
 
     def _data(self, use: DatasetUse) -> DataPlan:
         part = self._part("dataset", use.use, use.params)
@@ -283,5 +283,6 @@ def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "
 
 def _short(value: Any) -> str:
     text = str(value)
-    is_digest = isinstance(value, str) and len(value) == 32 and set(value) <= set("0123456789abcdef")
-    return text[:8] + "…" if is_digest else text
+    digest = text.rpartition(":")[2] if isinstance(value, str) else ""
+    is_digest = len(digest) == 32 and set(digest) <= set("0123456789abcdef")
+    return digest[:8] + "…" if is_digest else text

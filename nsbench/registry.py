@@ -181,7 +181,8 @@ class Registry:
 
     def packages(self) -> set[str]:
         """Top-level packages of nsbench and its plugins: code whose changes must change keys."""
-        modules = [spec.target for kind in _HOOKS for claims in self._providers[kind].values() for _, spec in claims]
+        specs = [spec for kind in _HOOKS for claims in self._providers[kind].values() for _, spec in claims]
+        modules = [target for spec in specs for target in spec.code()]
         modules += [plugin.module for plugin in self.plugins]
         beside = {name for plugin in self.plugins if plugin.file for name in modules_beside(plugin.file)}
         return {"nsbench"} | beside | {module.partition(":")[0].partition(".")[0] for module in modules}

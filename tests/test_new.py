@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from nsbench import source
 from nsbench.command_new import CannotMake, contents, new_package
 from nsbench.plan import make_plan
 from nsbench.registry import Registry
@@ -42,8 +41,6 @@ def packages(tmp_path, monkeypatch):
     for name in set(sys.modules) - known:
         if name.startswith("fresh_"):
             del sys.modules[name]
-    source._spec.cache_clear()  # places that are gone
-    source._is_loose.cache_clear()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -125,14 +125,14 @@ class CodeCheck:
 
     def __init__(self, packages: set[str]) -> None:
         self._packages = packages
-        self._checked: set[tuple[str, str]] = set()
+        self._checked: set[tuple[tuple[str, ...], str]] = set()
 
-    def __call__(self, part: Part, target: str) -> None:
-        if (target, part.source) in self._checked:
+    def __call__(self, part: Part, code: tuple[str, ...]) -> None:
+        if (code, part.source) in self._checked:
             return
-        if source_digest(target, self._packages)[0] != part.source:
+        if source_digest(code, self._packages)[0] != part.source:
             raise CodeChanged(f"the code of {part.name!r} has changed since this run was planned: run it again")
-        self._checked.add((target, part.source))
+        self._checked.add((code, part.source))
 
 
 def redirect(log: Path) -> None:
