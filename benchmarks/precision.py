@@ -12,17 +12,17 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from nsbench.bench import Bench
-from nsbench.components import Precision, Simulator
-from nsbench.evidence import collect
+from nsbench.components.component import Precision, Simulator
 from nsbench.neural.simulator import NeuralSimulator
-from nsbench.plan import Trial, make_plan
-from nsbench.registry import installed
-from nsbench.run import make_bench
-from nsbench.seeds import generator
-from nsbench.stages import fit, prepare
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.registry.registry import installed
+from nsbench.running.run import make_bench
+from nsbench.stages.measuring import collect
+from nsbench.stages.score import fit, prepare
+from nsbench.stages.workshop import Bench
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import Trial, make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.seeds import generator
 from nsbench_metrics.elbo import ELBO
 from nsbench_metrics.ewd import EWD
 from nsbench_metrics.params import ELBOParams, EWDParams

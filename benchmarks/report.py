@@ -22,18 +22,18 @@ from typing import Any
 
 import numpy as np
 
-from nsbench import results, store
-from nsbench.board import trial_keys
-from nsbench.hdf5 import write_trajectories
-from nsbench.plan import Plan, ScorePlan, Trial, make_plan
-from nsbench.registry import installed
-from nsbench.results import ScoreRow, TrialResult
-from nsbench.run import make_bench
-from nsbench.stages import prepare
-from nsbench.store import Key
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import Trajectories
-from nsbench.workspace import Workspace
+from nsbench.registry.registry import installed
+from nsbench.results import rows as results
+from nsbench.results.rows import ScoreRow, TrialResult
+from nsbench.running.run import make_bench
+from nsbench.running.schedule import trial_keys
+from nsbench.stages.score import prepare
+from nsbench.store.store import Key, store
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import Plan, ScorePlan, Trial, make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.trajectories.growth import Trajectories
+from nsbench.trajectories.hdf5 import write_trajectories
 
 SNOW = Path(__file__).parents[1] / "suites" / "snow.yaml"
 BINS, LEADS = 16, 26
@@ -62,7 +62,7 @@ def main() -> None:
 def measure(folder: Path, suite: Path, format_name: str = "html") -> Measured:
     """The best of three calls of the command."""
     to, seconds = folder / f"report.{format_name}", []
-    command = [sys.executable, "-m", "nsbench.cli", "report", str(suite), "--workspace", str(folder / "ws")]
+    command = [sys.executable, "-m", "nsbench", "report", str(suite), "--workspace", str(folder / "ws")]
     for _ in range(3):
         before = time.perf_counter()
         subprocess.run([*command, "--format", format_name, "--to", str(to)], check=True, stdout=subprocess.DEVNULL)

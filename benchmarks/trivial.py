@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nsbench import hookimpl
-from nsbench.components import (
+from nsbench.components.component import (
     Dataset,
     DatasetSpec,
     Evidence,
@@ -20,7 +20,7 @@ from nsbench.components import (
     SimulatorSpec,
     Split,
 )
-from nsbench.trajectories import Domain, GrowthTrajectories, Parameter, Trajectories
+from nsbench.trajectories.growth import Domain, GrowthTrajectories, Parameter, Trajectories
 
 
 class Number(Params):

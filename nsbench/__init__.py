@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nsbench.components import Simulator, SimulatorSpec
-    from nsbench.hookspecs import hookimpl
-    from nsbench.registry import load
+    from nsbench.components.component import Simulator, SimulatorSpec
+    from nsbench.registry.hooks import hookimpl
+    from nsbench.registry.registry import load
 
 __all__ = ["API_VERSION", "Simulator", "SimulatorSpec", "hookimpl", "load"]
 __version__ = "0.1.0"
@@ -20,10 +20,10 @@ API_VERSION = 1
 """The version of the plugin API: hooks, base classes and specs. A plugin may ask for it: ``nsbench_api = 1``."""
 
 HOMES = {
-    "Simulator": "nsbench.components",
-    "SimulatorSpec": "nsbench.components",
-    "hookimpl": "nsbench.hookspecs",
-    "load": "nsbench.registry",
+    "Simulator": "nsbench.components.component",
+    "SimulatorSpec": "nsbench.components.component",
+    "hookimpl": "nsbench.registry.hooks",
+    "load": "nsbench.registry.registry",
 }
 """Name -> the module that defines it."""
 

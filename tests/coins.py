@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from conftest import SUITE
-from nsbench.finished import Reader, finished
-from nsbench.plan import make_plan
-from nsbench.run import make_bench, run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.results.stored import Reader, finished
+from nsbench.running.run import make_bench, run
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 
 SIMULATORS = """\
 simulators:

@@ -12,7 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several share the cores
 import numpy as np
 import pytest
 
-from nsbench.registry import Registry
+from nsbench.registry.registry import Registry
 
 TOY = EntryPoint("toy", "toy", "nsbench")
 
@@ -94,11 +94,11 @@ def write_suite(tmp_path):
 @pytest.fixture
 def bench(tmp_path, write_suite, registry):
     """Runs a suite (the toy's, unless told otherwise) in a workspace: (outcome, what was made, events)."""
-    from nsbench.events import StageFinished
-    from nsbench.plan import make_plan
-    from nsbench.run import run
-    from nsbench.suite_reading import read_suite
-    from nsbench.workspace import Workspace
+    from nsbench.components.events import StageFinished
+    from nsbench.running.run import run
+    from nsbench.store.workspace import Workspace
+    from nsbench.suite.planner import make_plan
+    from nsbench.suite.reading import read_suite
 
     workspace = Workspace(tmp_path / "work space")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nsbench.components import Cost, Evidence
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
+from nsbench.components.component import Cost, Evidence
+from nsbench.trajectories.growth import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
 
 COST = Cost(ms_per_trajectory=1.0, batch=1, ms_per_trajectory_alone=1.0, threads=1, device="cpu")
 

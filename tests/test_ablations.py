@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 import nsbench
 from forecasts import evidence
-from nsbench.components import Conditions, FitContext
+from nsbench.components.component import Conditions, FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.neural.simulator import Network
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
+from nsbench.suite.reading import read_suite
+from nsbench.trajectories.growth import FieldTrajectories, GrowthTrajectories
 from nsbench_cgne.params import CGNEParams
 from nsbench_cgne.simulator import CGNE
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from conftest import SUITE
-from nsbench.board import Board
-from nsbench.jobs import End
-from nsbench.plan import make_plan
-from nsbench.run import make_bench, prepare_all
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.running.run import make_bench, prepare_all
+from nsbench.running.schedule import Board
+from nsbench.running.workers.job import End
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 
 TWINS = SUITE.replace("  - {use: learner}\n", "  - {use: learner}\n  - {use: learner, as: twin}\n")
 

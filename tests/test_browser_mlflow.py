@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nsbench.cli import main
-from nsbench.command_run import run_suite, track_suite
-from nsbench.plan import make_plan
-from nsbench.registry import installed
-from nsbench.suite_reading import read_suite
+from nsbench.commands.main import main
+from nsbench.commands.run import run_suite, track_suite
+from nsbench.registry.registry import installed
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -86,7 +86,7 @@ def address(workspace):
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "nsbench.cli", "ui", "--workspace", str(workspace), "--port", str(port)]
+    command = [sys.executable, "-m", "nsbench", "ui", "--workspace", str(workspace), "--port", str(port)]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     name, _, address = server.stdout.readline().strip().partition(": ")

@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from nsbench import cache, command_cache
-from nsbench.cli import main
-from nsbench.files import Busy
-from nsbench.plan import make_plan
-from nsbench.store import Store
-from nsbench.suite_reading import read_suite
+from nsbench.commands import cache as command_cache
+from nsbench.commands.main import main
+from nsbench.store import inventory as cache
+from nsbench.store.files import Busy
+from nsbench.store.store import Store
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
@@ -25,8 +26,8 @@ DAY = 86_400
 
 @pytest.fixture
 def ran(bench, monkeypatch, registry):
-    """A toy suite, run; `nsbench.registry.installed` knows the toy."""
-    from nsbench import registry as registry_module
+    """A toy suite, run; `nsbench.registry.registry.installed` knows the toy."""
+    from nsbench.registry import registry as registry_module
 
     monkeypatch.setattr(registry_module, "installed", lambda: registry)
     bench()
@@ -179,7 +180,7 @@ def test_a_draft_that_is_being_written_is_in_use(ran):
 
 
 def next_key():
-    from nsbench.store import Key
+    from nsbench.store.store import Key
 
     return Key("model", {"name": "new"})
 

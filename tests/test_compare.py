@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 import toy
 from coins import COINS, PLAIN, Ran
-from nsbench import cli
-from nsbench.comparison import CannotCompare, compare
-from nsbench.comparison_text import comparison_table, sentences, to_csv, to_json
-from nsbench.pairing import CaseGroups, NoPairs, case_groups, unit_scores
-from nsbench.trajectories import Domain, GrowthTrajectories, Observable, Parameter
+from nsbench.commands import main as cli
+from nsbench.report.comparison import comparison_table, sentences, to_csv, to_json
+from nsbench.results.comparison import CannotCompare, compare
+from nsbench.results.pairing import CaseGroups, NoPairs, case_groups, unit_scores
+from nsbench.trajectories.growth import Domain, GrowthTrajectories, Observable, Parameter
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +254,8 @@ def test_items_that_are_no_pairs_are_refused(items, items_by, value, message):
 )
 def test_metrics_that_name_their_items_are_the_means_of_them(name, crystals, registry):
     """What `items_by` promises, on crystals held against others."""
-    from nsbench.components import Cost, Evidence
-    from nsbench.registry import build
+    from nsbench.components.component import Cost, Evidence
+    from nsbench.registry.registry import build
 
     truth = crystals[0]
     rho = np.repeat(truth.params[:8], 3, axis=0)

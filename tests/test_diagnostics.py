@@ -13,17 +13,17 @@ from torch import nn
 import nsbench
 import toy
 from forecasts import domain, evidence, gaussian_fields, generator, growth_maps
-from nsbench.components import Conditions, NotApplicable
-from nsbench.evidence import collect
-from nsbench.latents import LatentUse, ProbedEvidence
-from nsbench.lattices import attached_neighbours
+from nsbench.components.component import Conditions, NotApplicable
+from nsbench.components.latents import LatentUse, ProbedEvidence
+from nsbench.components.protocol import Protocol
 from nsbench.neural.gaussian import Gaussian
 from nsbench.neural.model import LatentGrowth
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.simulator import Network, NeuralSimulator
-from nsbench.probing import latent_use
-from nsbench.protocol import Protocol
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
+from nsbench.stages.measuring import collect
+from nsbench.stages.probing import latent_use
+from nsbench.trajectories.growth import FieldTrajectories, GrowthTrajectories
+from nsbench.trajectories.lattices import attached_neighbours
 from nsbench_metrics.conditioning import rank_correlation, slope
 from nsbench_metrics.deadlock import stillness
 from nsbench_metrics.physics import melted, orphans

@@ -13,19 +13,19 @@ from importlib.metadata import EntryPoint, entry_points
 
 import psutil
 import pytest
+from nsbench.executors import local, watch
 
 from conftest import SUITE, TOY
-from nsbench import command_run
-from nsbench.events import Notice, StageFinished
-from nsbench.executors import local, watch
-from nsbench.executors.local import Local, cause, surroundings
-from nsbench.jobs import Job, TrialWork
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.results import load
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.commands import run as command_run
+from nsbench.components.events import Notice, StageFinished
+from nsbench.registry.registry import Registry
+from nsbench.results.rows import load
+from nsbench.running.local import Local, cause, surroundings
+from nsbench.running.run import run
+from nsbench.running.workers.job import Job, TrialWork
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 
 TROUBLE = EntryPoint("trouble", "trouble", "nsbench")
 
@@ -227,13 +227,13 @@ import sys
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from nsbench.events import Notice, StageFinished
-from nsbench.executors.local import Local
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.components.events import Notice, StageFinished
+from nsbench.running.local import Local
+from nsbench.suite.planner import make_plan
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
+from nsbench.suite.reading import read_suite
+from nsbench.store.workspace import Workspace
 
 registry = Registry([*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "trouble"))])
 plan = make_plan(read_suite(Path(sys.argv[1]), registry), registry)

@@ -16,18 +16,19 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import toy
-from nsbench import command_fresh, command_trial
-from nsbench.cli import main
-from nsbench.command_fresh import NothingStored, make_again
-from nsbench.command_trial import AmbiguousTrial, find_suite, show_trial
-from nsbench.environment import environment, hardware
-from nsbench.hardware import cost_hardware
-from nsbench.plan import UnknownTrial, make_plan, only
-from nsbench.provenance import git_state, provenance
-from nsbench.results import ScoreRow, TrialResult, load
-from nsbench.store import Store, _digest, read_manifest
-from nsbench.suite_reading import read_suite
-from nsbench.table import notes, plain, results_tables
+from nsbench.commands import fresh as command_fresh
+from nsbench.commands import trial as command_trial
+from nsbench.commands.fresh import NothingStored, make_again
+from nsbench.commands.main import main
+from nsbench.commands.trial import AmbiguousTrial, find_suite, show_trial
+from nsbench.report.tables import notes, plain, results_tables
+from nsbench.results.rows import ScoreRow, TrialResult, load
+from nsbench.stages.hardware import cost_hardware
+from nsbench.store.environment import environment, hardware
+from nsbench.store.provenance import git_state, provenance
+from nsbench.store.store import Store, _digest, read_manifest
+from nsbench.suite.planner import UnknownTrial, make_plan, only
+from nsbench.suite.reading import read_suite
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
@@ -147,7 +148,7 @@ def test_the_command_that_info_prints_makes_the_number_again(ran, registry, cons
     """Word for word, through a shell's eyes."""
     import shlex
 
-    from nsbench import registry as registry_module
+    from nsbench.registry import registry as registry_module
 
     monkeypatch.setattr(registry_module, "installed", lambda: registry)
     line = next(line for line in info(ran, registry, console).splitlines() if line.strip().endswith("--fresh"))
@@ -191,7 +192,7 @@ def test_only_some_trials(ran, registry):
 
 
 def test_a_part_of_a_suite_leaves_the_results_and_the_report_of_the_whole(ran, registry, console):
-    from nsbench.command_run import run_suite
+    from nsbench.commands.run import run_suite
 
     report = ran.workspace.run("line") / "report.md"
     run_suite(ran.plan, registry, ran.workspace.root, tracked=False, console=console)
@@ -271,7 +272,7 @@ def test_a_checkout_cannot_have_its_own_programs_run(tmp_path):
 
 
 def test_nothing_heavy_is_imported_to_tell_where_one_is():
-    code = "import sys; from nsbench.provenance import provenance; from nsbench.environment import environment; provenance(); environment(); print(*sys.modules)"
+    code = "import sys; from nsbench.store.provenance import provenance; from nsbench.store.environment import environment; provenance(); environment(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "mlflow", "numba", "nsbench_lca"} & set(done.stdout.split())
     assert provenance()["nsbench"].startswith("nsbench ")

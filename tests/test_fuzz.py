@@ -20,14 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import SUITE, TOY
-from nsbench.board import stage_keys
-from nsbench.cli import main
-from nsbench.plan import make_plan
-from nsbench.registry import Registry, installed
-from nsbench.run import run
-from nsbench.store import _digest
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.commands.main import main
+from nsbench.registry.registry import Registry, installed
+from nsbench.running.run import run
+from nsbench.running.schedule import stage_keys
+from nsbench.store.store import _digest
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import laboratory
-from nsbench.board import stage_keys
-from nsbench.plan import differences, make_plan
-from nsbench.seeds import generator
-from nsbench.source import SourceNotFound, Sources, source_digest
-from nsbench.suite_reading import read_suite
+from nsbench.registry.source import SourceNotFound, Sources, source_digest
+from nsbench.running.schedule import stage_keys
+from nsbench.suite.planner import differences, make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.seeds import generator
 
 
 def plan_of(write_suite, registry, text=None, *overrides):
@@ -170,7 +170,7 @@ def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(regist
 
 
 def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harness(registry):
-    modules = Sources(registry.packages()).files(["nsbench.evidence:collect"])
+    modules = Sources(registry.packages()).files(["nsbench.stages.measuring:collect"])
     own = ("evidence", "protocol", "contracts", "components", "trajectories", "latents", "probing")
     of_latents = ("probing", "model", "gaussian", "likelihood", "devices", "randomness")  # not how they are trained
     neural = {"nsbench.neural", *(f"nsbench.neural.{name}" for name in of_latents)}

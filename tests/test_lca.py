@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from nsbench.lattices import attached_neighbours
+from nsbench.trajectories.lattices import attached_neighbours
 from nsbench_lca import rules
 from nsbench_lca.kernel import grow, stream
 from nsbench_lca.layout import GHOST, RESERVOIR, layout

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as torch_kl
 
-from nsbench.components import Conditions, Diverged, FitContext
+from nsbench.components.component import Conditions, Diverged, FitContext
 from nsbench.neural import training
 from nsbench.neural.averaging import Average
 from nsbench.neural.batches import Shuffled

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from nsbench.command_new import CannotMake, contents, new_package
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
+from nsbench.commands.new import CannotMake, contents, new_package
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 from nsbench.testing import check
-from nsbench.workspace import Workspace
 from test_cli import nsbench, surroundings
 
 ROOT = Path(__file__).parents[1]

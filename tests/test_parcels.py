@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nsbench.parcels import pack, unpack
-from nsbench.store import Key, Store
+from nsbench.store.store import Key, Store
+from nsbench.store.transfer import pack, unpack
 
 KEY = Key("model", {"name": "m"})
 

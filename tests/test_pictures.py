@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nsbench.pictures import animate, by_frame, draw_sites, fold, site_map, spread, still
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
+from nsbench.report.pictures import animate, by_frame, draw_sites, fold, site_map, spread, still
+from nsbench.trajectories.growth import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
 from nsbench_lca.kernel import grow
 
 SIZE = 12

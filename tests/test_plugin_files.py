@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from nsbench.cli import main
-from nsbench.plugin_files import VARIABLE, name_files, named_files
-from nsbench.registry import Registry, build
-from nsbench.source import source_digest
+from nsbench.commands.main import main
+from nsbench.registry.plugin_files import VARIABLE, name_files, named_files
+from nsbench.registry.registry import Registry, build
+from nsbench.registry.source import source_digest
 from test_cli import nsbench
 
 MODULE = """\
 from nsbench import hookimpl
-from nsbench.components import Simulator, SimulatorSpec
+from nsbench.components.component import Simulator, SimulatorSpec
 from {helper} import steps_of
 
 class Still(Simulator):

@@ -7,8 +7,8 @@ import pytest
 import scoringrules
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.components import NotApplicable
-from nsbench.ensembles import ensembles
+from nsbench.components.component import NotApplicable
+from nsbench.trajectories.ensembles import ensembles
 from nsbench_metrics.brier import Brier, fair_brier, reliability_counts, reliability_table
 from nsbench_metrics.params import BrierParams, CRPSParams, FieldScoreParams, VariogramParams
 from nsbench_metrics.proper import CRPS, EnergyScore, VariogramScore, energy_score, fair_crps, variogram_score

@@ -35,13 +35,13 @@ suite, workspace, shared, doomed = Path(sys.argv[1]), Path(sys.argv[2]), sys.arg
 
 import ray
 from ray.cluster_utils import Cluster
-from nsbench.events import CurvePoint, Notice, StageStarted
+from nsbench.components.events import CurvePoint, Notice, StageStarted
 from nsbench.executors import ray as executor
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
+from nsbench.suite.reading import read_suite
+from nsbench.store.workspace import Workspace
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 second = cluster.add_node(num_cpus=1)

@@ -20,23 +20,24 @@ from click.testing import CliRunner
 import nsbench.report
 import toy
 from coins import EWD, PLAIN, Ran, suite
-from nsbench import cli, results
-from nsbench.finished import Reader, finished
-from nsbench.pictures import site_map
-from nsbench.report.charts import _steps, bin_edges, pareto_front
+from nsbench.commands import main as cli
 from nsbench.report.comma_separated import to_csv
-from nsbench.report.gallery import BUDGET, NEVER, gallery
-from nsbench.report.gather import DatasetPictures, Shown
 from nsbench.report.grid import around, grid
 from nsbench.report.latex import escape, to_latex
 from nsbench.report.markdown import to_markdown
-from nsbench.report.page import to_html
-from nsbench.report.summary import Cell, summarise
-from nsbench.report.svg import Axis, Series, axis, chart
-from nsbench.report.ties import Candidate, tied_with_best
-from nsbench.results import ScoreRow
-from nsbench.table import notes
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
+from nsbench.report.page.charts import _steps, bin_edges, pareto_front
+from nsbench.report.page.gallery import BUDGET, NEVER, gallery
+from nsbench.report.page.gather import DatasetPictures, Shown
+from nsbench.report.page.page import to_html
+from nsbench.report.page.svg import Axis, Series, axis, chart
+from nsbench.report.pictures import site_map
+from nsbench.report.tables import notes
+from nsbench.results import rows as results
+from nsbench.results.rows import ScoreRow
+from nsbench.results.stored import Reader, finished
+from nsbench.results.summary import Cell, summarise
+from nsbench.results.ties import Candidate, tied_with_best
+from nsbench.trajectories.growth import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
 
 
 class Reported(Ran):

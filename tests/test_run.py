@@ -8,15 +8,15 @@ import time
 import pytest
 
 import toy
-from nsbench import results
-from nsbench.components import Diverged
-from nsbench.events import Notice, RunStarted, StageFinished, TrialFinished
-from nsbench.journal import Journal
-from nsbench.plan import make_plan
-from nsbench.run import prepare_all
-from nsbench.suite_reading import read_suite
-from nsbench.table import plain, results_tables
-from nsbench.workspace import Workspace
+from nsbench.components.component import Diverged
+from nsbench.components.events import Notice, RunStarted, StageFinished, TrialFinished
+from nsbench.report.tables import plain, results_tables
+from nsbench.results import rows as results
+from nsbench.running.run import prepare_all
+from nsbench.stages.journal import Journal
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 
 
 def scores(outcome, trial):

@@ -18,19 +18,19 @@ from rich.console import Console
 
 import toy
 from conftest import SUITE
-from nsbench import results
-from nsbench.cases import cases_digest
-from nsbench.command_run import run_suite, track_suite
-from nsbench.command_score import Entry, score_file
-from nsbench.components import UnreadableData
-from nsbench.events import StageFinished
-from nsbench.mlflow_runs import metrics_of, tags_of
-from nsbench.outside import CannotScore, placed
-from nsbench.plan import make_plan
-from nsbench.run import make_bench
-from nsbench.stages import prepare
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.commands.run import run_suite, track_suite
+from nsbench.commands.score import Entry, score_file
+from nsbench.components.component import UnreadableData
+from nsbench.components.events import StageFinished
+from nsbench.results import rows as results
+from nsbench.running.run import make_bench
+from nsbench.stages.score import prepare
+from nsbench.store.workspace import Workspace
+from nsbench.submissions.cases import cases_digest
+from nsbench.submissions.scoring import CannotScore, placed
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.tracking.runs import metrics_of, tags_of
 
 ROOT = Path(__file__).parents[1]
 TEXT = SUITE.replace("metrics: [length, elbo, wall_clock]", "metrics: [length, ewd, elbo, wall_clock, crps]")
@@ -63,7 +63,7 @@ class Desk:
 
     def evidence(self, trial):
         """The rollouts that the harness itself made."""
-        from nsbench.hdf5 import read_trajectories
+        from nsbench.trajectories.hdf5 import read_trajectories
 
         key = self.rows()[trial].keys["evidence"]
         return read_trajectories(self.workspace.store / "evidence" / key / "rollouts.h5", self.test_data().domain)
@@ -260,7 +260,7 @@ def example():
 
 def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simulator(tmp_path, monkeypatch):
     """export-cases, the program of docs/scoring.md, score: as a user types them."""
-    from nsbench.cli import main
+    from nsbench.commands.main import main
 
     (tmp_path / "small.yaml").write_text(SMALL.format(root=ROOT))
     monkeypatch.chdir(tmp_path)
@@ -281,7 +281,7 @@ def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simul
 
     command = ["score", "rollouts.h5", "--suite", "small.yaml", "--as", "frontier", "--no-tracking"]
     code = (
-        f"import sys\nfrom nsbench.cli import main\ntry: main({command})\n"
+        f"import sys\nfrom nsbench.commands.main import main\ntry: main({command})\n"
         "except SystemExit as end: code = end.code\n"
         "print('\\n' + ' '.join(sys.modules))\nsys.exit(code)"
     )
@@ -306,8 +306,8 @@ def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simul
 
 def test_scoring_announces_what_it_makes(desk, tmp_path):
     """The stages are those of any trial: plugins hear of them."""
-    from nsbench.outside import keep, outside
-    from nsbench.rollouts import read_rollouts
+    from nsbench.submissions.reading import read_rollouts
+    from nsbench.submissions.scoring import keep, outside
 
     plan, events = desk.plan(), []
     bench = make_bench(plan, desk.registry, desk.workspace, events.append)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import nsbench
-from nsbench.libraries import versions
-from nsbench.source import SourceNotFound, Sources, source_digest
+from nsbench.registry.libraries import versions
+from nsbench.registry.source import SourceNotFound, Sources, source_digest
 
 PLUGIN = {
     "{a}/__init__.py": "",
@@ -28,7 +28,7 @@ PLUGIN = {
         from {a}.tools import steps as strides
         from . import late
         from .base import Base
-        from nsbench.components import Simulator
+        from nsbench.components.component import Simulator
 
         class Model(Base, Simulator):
             def rollout(self, start, steps, rng):
@@ -81,7 +81,7 @@ MOVED_MODEL = """
     from {b}.doors import quantities
     from {b}.ground import Base
     from {b}.walking import factors, pace
-    from nsbench.components import Simulator
+    from nsbench.components.component import Simulator
 
     class Model(Base, Simulator):
         def rollout(self, start, steps, rng):
@@ -240,7 +240,7 @@ def test_what_only_type_checkers_read_counts_for_nothing(root, fresh):
 
 HOOKS = """
     from nsbench import hookimpl
-    from nsbench.components import {spec}
+    from nsbench.components.component import {spec}
     {extra}
     TABLE = {table}
     SCALE = {scale}

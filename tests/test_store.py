@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from nsbench.events import Notice
-from nsbench.files import Busy, NoLocks, locked
-from nsbench.hdf5 import read_trajectories
-from nsbench.store import Damaged, Key, Store, Unwritable, _digest, verified_manifest
+from nsbench.components.events import Notice
+from nsbench.store.files import Busy, NoLocks, locked
+from nsbench.store.store import Damaged, Key, Store, Unwritable, _digest, verified_manifest
+from nsbench.trajectories.hdf5 import read_trajectories
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from nsbench import hookimpl
-from nsbench.components import (
+from nsbench.components.component import (
     Dataset,
     DatasetSpec,
     Metric,
@@ -23,7 +23,7 @@ from nsbench.components import (
     SimulatorReference,
     SimulatorSpec,
 )
-from nsbench.trajectories import Domain, GrowthTrajectories, Observable, Parameter
+from nsbench.trajectories.growth import Domain, GrowthTrajectories, Observable, Parameter
 
 SIZE = 8
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 import toy
 from nsbench import hookimpl
-from nsbench.components import Dataset, DatasetSpec, Params, SimulatorReference, SimulatorSpec, Unavailable
+from nsbench.components.component import Dataset, DatasetSpec, Params, SimulatorReference, SimulatorSpec, Unavailable
 
 How = Literal[
     "fine", "exit", "segfault", "sigkill", "allocate", "memory error", "python", "native", "child", "once", "nowhere",

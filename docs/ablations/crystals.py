@@ -13,16 +13,16 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nsbench.finished import Reader, finished
-from nsbench.pictures import case_title, draw_sites, spread
-from nsbench.plan import make_plan
-from nsbench.registry import installed
-from nsbench.report.gather import gather
-from nsbench.report.summary import summarise
-from nsbench.run import make_bench
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import GrowthTrajectories
-from nsbench.workspace import Workspace
+from nsbench.registry.registry import installed
+from nsbench.report.page.gather import gather
+from nsbench.report.pictures import case_title, draw_sites, spread
+from nsbench.results.stored import Reader, finished
+from nsbench.results.summary import summarise
+from nsbench.running.run import make_bench
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.trajectories.growth import GrowthTrajectories
 
 HERE = Path(__file__).parent
 SUITE = HERE.parents[1] / "suites" / "resolution.yaml"

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 
 import nsbench
-from nsbench.components import Cost, Evidence
-from nsbench.finished import Reader
+from nsbench.components.component import Cost, Evidence
 from nsbench.neural.layers import GroupNorm
-from nsbench.plan import make_plan
-from nsbench.registry import installed
-from nsbench.run import make_bench
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import GrowthTrajectories
-from nsbench.workspace import Workspace
+from nsbench.registry.registry import installed
+from nsbench.results.stored import Reader
+from nsbench.running.run import make_bench
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.trajectories.growth import GrowthTrajectories
 
 SUITE = Path(__file__).parents[2] / "suites" / "resolution.yaml"
 NEAR = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nsbench.components import Conditions, Unavailable
+from nsbench.components.component import Conditions, Unavailable
 
 
 def device_of(conditions: Conditions) -> torch.device:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nsbench.components import FitContext
+from nsbench.components.component import FitContext
 from nsbench.neural.averaging import Average
 from nsbench.neural.batches import Shuffled
 from nsbench.neural.checkpoint import optimizer_tensors, read_checkpoint, restore_optimizer, write_checkpoint

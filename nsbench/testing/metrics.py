@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Cost, Evidence, Likelihood, Metric, MetricSpec, NotApplicable, Score
-from nsbench.registry import Registry, build
-from nsbench.seeds import generator
-from nsbench.stage_contracts import require_score
+from nsbench.components.component import Cost, Evidence, Likelihood, Metric, MetricSpec, NotApplicable, Score
+from nsbench.components.contracts.dataset import require_score
+from nsbench.registry.registry import Registry, build
+from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
-from nsbench.testing.growth import Growth, GrowthParams, GrowthTruth
-from nsbench.testing.sources import bits
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories, Trajectories
+from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth
+from nsbench.testing.small_data import bits
+from nsbench.trajectories.growth import FieldTrajectories, GrowthTrajectories, Trajectories
 
 MEMBERS = 4
 """Rollouts of each case."""

@@ -13,18 +13,18 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from nsbench.bench import hold_threads
-from nsbench.components import Conditions, FitContext, Simulator, SimulatorSpec
-from nsbench.contracts import require_rollout
-from nsbench.evidence import collect
-from nsbench.protocol import Bounds, Protocol
-from nsbench.registry import Registry, build
-from nsbench.seeds import generator
-from nsbench.testing.elsewhere import elsewhere, rollout_job
+from nsbench.components.component import Conditions, FitContext, Simulator, SimulatorSpec
+from nsbench.components.contracts.simulator import require_rollout
+from nsbench.components.protocol import Bounds, Protocol
+from nsbench.registry.registry import Registry, build
+from nsbench.stages.measuring import collect
+from nsbench.stages.workshop import hold_threads
+from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
-from nsbench.testing.sources import Data, bits, truth_of
-from nsbench.trajectories import Trajectories
+from nsbench.testing.other_process import elsewhere, rollout_job
+from nsbench.testing.small_data import Data, bits, truth_of
+from nsbench.trajectories.growth import Trajectories
 
 FIT_SECONDS = 60
 """What a short fit may take on a CPU."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nsbench.components import Conditions, Simulator
+from nsbench.components.component import Conditions, Simulator
 
 
 class DrawnSites(Simulator):

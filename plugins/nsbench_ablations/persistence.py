@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsbench.components import Simulator
-from nsbench.trajectories import FieldTrajectories, Trajectories
+from nsbench.components.component import Simulator
+from nsbench.trajectories.growth import FieldTrajectories, Trajectories
 
 
 class Persistence(Simulator):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nsbench.trajectories import FieldTrajectories, Trajectories
+from nsbench.trajectories.growth import FieldTrajectories, Trajectories
 
 Rollout = Callable[[Trajectories, int, np.random.Generator], Trajectories]
 """As of ``Simulator.rollout``."""

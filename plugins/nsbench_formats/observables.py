@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.lattices import attached_neighbours
-from nsbench.trajectories import Lattice, Observable
+from nsbench.trajectories.growth import Lattice, Observable
+from nsbench.trajectories.lattices import attached_neighbours
 
 
 def observables(lattice: Lattice, channels: tuple[str, ...], irreversible: bool) -> tuple[Observable, ...]:

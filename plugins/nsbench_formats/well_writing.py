@@ -19,9 +19,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Split
-from nsbench.formats import Origin
-from nsbench.trajectories import Domain, GrowthTrajectories, Trajectories
+from nsbench.components.component import Split
+from nsbench.components.format import Origin
+from nsbench.trajectories.growth import Domain, GrowthTrajectories, Trajectories
 from nsbench_formats.domains import domain_text
 
 OURS = "nsbench"

@@ -1,8 +1,8 @@
 """The ground truth: snow crystal growth by a local cellular automaton, as dataset, simulator and format."""
 
 from nsbench import hookimpl
-from nsbench.components import DatasetSpec, SimulatorReference, SimulatorSpec
-from nsbench.formats import FormatSpec
+from nsbench.components.component import DatasetSpec, SimulatorReference, SimulatorSpec
+from nsbench.components.format import FormatSpec
 
 _HERE = "nsbench_lca"
 

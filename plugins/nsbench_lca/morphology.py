@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.lattices import attached_neighbours
-from nsbench.trajectories import Lattice, Observable
+from nsbench.trajectories.growth import Lattice, Observable
+from nsbench.trajectories.lattices import attached_neighbours
 from nsbench_lca.layout import Symmetry
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsbench.components import Simulator
-from nsbench.trajectories import GrowthTrajectories, Trajectories
+from nsbench.components.component import Simulator
+from nsbench.trajectories.growth import GrowthTrajectories, Trajectories
 from nsbench_lca.dataset import grow_cases
 from nsbench_lca.params import SimulatorParams
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.lattices import OFFSETS, attached_neighbours
-from nsbench.trajectories import Domain, Lattice, Trajectories
+from nsbench.trajectories.growth import Domain, Lattice, Trajectories
+from nsbench.trajectories.lattices import OFFSETS, attached_neighbours
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, Score
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.features import feature_pair
 from nsbench_metrics.leads import groups, members_label

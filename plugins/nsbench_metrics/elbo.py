@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from nsbench.components import Evidence, Metric, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, Score
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_mean
 from nsbench_metrics.params import ELBOParams
 

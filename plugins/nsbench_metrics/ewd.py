@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.descriptors import DESCRIPTORS, describe
 from nsbench_metrics.features import deviations
 from nsbench_metrics.params import EWDParams

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.frechet import frechet_distance
 from nsbench_metrics.params import FIDParams
 

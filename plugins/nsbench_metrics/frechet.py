@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.descriptors import DESCRIPTORS, describe
 from nsbench_metrics.features import deviations

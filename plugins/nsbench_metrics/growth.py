@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.trajectories import Observable, Trajectories
+from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.trajectories.growth import Observable, Trajectories
 from nsbench_metrics.figures import SIMULATOR, TRUTH, figure, png
 from nsbench_metrics.leads import (
     averaged,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.latents import LatentUse, ProbedEvidence
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.components.latents import LatentUse, ProbedEvidence
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_mean
 from nsbench_metrics.diagnostic_params import LatentNeglectParams, PosteriorCollapseParams
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, NotApplicable, Score
-from nsbench.ensembles import Ensembles, ensembles
-from nsbench.trajectories import Domain, Observable, Trajectories
+from nsbench.components.component import Evidence, NotApplicable, Score
+from nsbench.trajectories.ensembles import Ensembles, ensembles
+from nsbench.trajectories.growth import Domain, Observable, Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 
 Array = NDArray[np.float64]

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.ensembles import ensembles
-from nsbench.lattices import OFFSETS, attached_neighbours
-from nsbench.trajectories import Lattice, Trajectories
+from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.trajectories.ensembles import ensembles
+from nsbench.trajectories.growth import Lattice, Trajectories
+from nsbench.trajectories.lattices import OFFSETS, attached_neighbours
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.diagnostic_params import PhysicsParams
 

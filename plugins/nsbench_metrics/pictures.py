@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.ensembles import ensembles
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.trajectories.ensembles import ensembles
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.leads import last_lead, state_at
 from nsbench_metrics.params import SSIMParams

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, Score
-from nsbench.lattices import OFFSETS
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, Score
+from nsbench.trajectories.growth import Trajectories
+from nsbench.trajectories.lattices import OFFSETS
 from nsbench_metrics.leads import (
     LeadScores,
     field_scores,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.ensembles import Ensembles
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.trajectories.ensembles import Ensembles
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.leads import chunk_size, groups, last_lead, states, truth_counts
 from nsbench_metrics.params import SpectrumParams

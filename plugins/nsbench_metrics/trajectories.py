@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, Score
-from nsbench.ensembles import Ensembles
-from nsbench.trajectories import GrowthTrajectories, Trajectories
+from nsbench.components.component import Evidence, Metric, Score
+from nsbench.trajectories.ensembles import Ensembles
+from nsbench.trajectories.growth import GrowthTrajectories, Trajectories
 from nsbench_metrics.leads import (
     averaged,
     chunk_size,

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from nsbench.components import Evidence, Metric, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Evidence, Metric, Score
+from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.params import WallClockParams
 
 _EXTRAS = {

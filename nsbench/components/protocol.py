@@ -1,0 +1,33 @@
+"""What makes a comparison fair: how every simulator of a suite is run."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from nsbench.components.component import Decode, Params
+
+
+class Bounds(Params):
+    """Importance-weighted bounds, on a random subset of the test transitions."""
+
+    samples: list[int] = Field([1, 16, 64], description="numbers of importance samples K")
+    transitions: int = Field(128, ge=1, description="test transitions in the subset")
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if any(k < 1 for k in self.samples):
+            raise ValueError("samples must be >= 1")
+        return self
+
+
+class Protocol(Params):
+    """What makes the comparison fair: the same for all simulators."""
+
+    stride: int = Field(10, ge=1, description="ticks of the domain's clock between frames")
+    horizon: int = Field(64, ge=1, description="frames simulated at most")
+    members: int = Field(1, ge=1, description="rollouts from each start state")
+    decode: Decode = Field("mode", description="each site's likelier state, or a draw")
+    batch: int = Field(64, ge=1, description="trajectories simulated together")
+    bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
