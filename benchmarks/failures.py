@@ -15,8 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsbench.components.component import Cost, Evidence, NotApplicable
-from nsbench.registry.registry import build, installed
+from nsbench.components.evidence import Cost, Evidence
+from nsbench.components.metric import NotApplicable
+from nsbench.registry.loading import build
+from nsbench.registry.registry import installed
 from nsbench.stages.nulls import climatology
 from nsbench.trajectories.ensembles import ensembles
 from nsbench.trajectories.growth import GrowthTrajectories

@@ -26,8 +26,9 @@ from nsbench.running.inline import Inline
 from nsbench.running.local import Local
 from nsbench.running.run import run
 from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import Plan, make_plan
+from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
+from nsbench.suite.trials import Plan
 
 HERE = Path(__file__).parent
 
@@ -65,8 +66,8 @@ def trials(count: int) -> None:
     """Planning, running and re-running a suite whose trials do nothing."""
     ways: dict[str, Callable[[Setting], Executor]] = {
         "in this process": Inline,
-        "1 job": partial(Local, jobs=1),
-        "2 jobs": partial(Local, jobs=2),
+        "1 job": partial(Local, parallel=1),
+        "2 jobs": partial(Local, parallel=2),
     }
     for name, executor in ways.items():
         with tempfile.TemporaryDirectory() as folder:

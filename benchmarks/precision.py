@@ -12,17 +12,20 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from nsbench.components.component import Precision, Simulator
+from nsbench.components.protocol import Precision
+from nsbench.components.simulator import Simulator
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.registry.registry import installed
-from nsbench.running.run import make_bench
+from nsbench.stages.fit import fit
 from nsbench.stages.measuring import collect
-from nsbench.stages.score import fit, prepare
-from nsbench.stages.workshop import Bench
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import Workshop, workshop_of
 from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import Trial, make_plan
+from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.seeds import generator
+from nsbench.suite.session import Session
+from nsbench.suite.trials import Trial
 from nsbench_metrics.elbo import ELBO
 from nsbench_metrics.ewd import EWD
 from nsbench_metrics.params import ELBOParams, EWDParams
@@ -37,7 +40,7 @@ def main() -> None:
     given = parser.parse_args()
     registry = installed()
     plan = make_plan(read_suite(given.suite, registry), registry)
-    bench = make_bench(plan, registry, Workspace(given.workspace.resolve()), lambda event: None)
+    bench = workshop_of(Session(plan, registry, Workspace(given.workspace.resolve())), lambda event: None)
     for trial in (trial for trial in plan.trials if trial.replicate == 0):
         if not bench.store.has(trial.model):
             raise SystemExit(f"{trial.id} is not fitted: first nsbench run {given.suite}")
@@ -47,7 +50,7 @@ def main() -> None:
                 print(scores(bench, trial, simulator, precision))
 
 
-def scores(bench: Bench, trial: Trial, simulator: Simulator, precision: Precision) -> str:
+def scores(bench: Workshop, trial: Trial, simulator: Simulator, precision: Precision) -> str:
     conditions = replace(bench.conditions, precision=precision)
     simulator.conditions = conditions
     test = prepare(bench, trial.id, trial.data, "test")

@@ -22,17 +22,20 @@ from typing import Any
 
 import numpy as np
 
+from nsbench.components.rows import ScoreRow, TrialResult
 from nsbench.registry.registry import installed
-from nsbench.results import rows as results
-from nsbench.results.rows import ScoreRow, TrialResult
-from nsbench.running.run import make_bench
+from nsbench.results import file as results
 from nsbench.running.schedule import trial_keys
-from nsbench.stages.score import prepare
-from nsbench.store.store import Key, store
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import workshop_of
+from nsbench.store.key import Key
+from nsbench.store.store import store
 from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import Plan, ScorePlan, Trial, make_plan
+from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
-from nsbench.trajectories.growth import Trajectories
+from nsbench.suite.session import Session
+from nsbench.suite.trials import Plan, ScorePlan, Trial
+from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.hdf5 import write_trajectories
 
 SNOW = Path(__file__).parents[1] / "suites" / "snow.yaml"
@@ -82,7 +85,7 @@ def make_workspace(folder: Path, simulators: int, replicates: int) -> Path:
     registry = installed()
     plan, workspace = make_plan(read_suite(suite, registry), registry), Workspace(folder / "ws")
     store.sync_tree = store.sync = lambda path: None  # nobody minds losing this
-    bench = make_bench(plan, registry, workspace, lambda event: None)
+    bench = workshop_of(Session(plan, registry, workspace), lambda event: None)
     truth = prepare(bench, "", plan.trials[0].data, "test")
     rng = np.random.default_rng(0)
     quality = dict(zip(dict.fromkeys(t.simulator for t in plan.trials), rng.gamma(4, 0.25, simulators), strict=True))

@@ -9,17 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nsbench.components.component import Simulator, SimulatorSpec
-    from nsbench.registry.hooks import hookimpl
-    from nsbench.registry.registry import load
+    from nsbench.components.simulator import Simulator, SimulatorSpec
+    from nsbench.registry.hooks import API_VERSION, hookimpl
+    from nsbench.registry.loading import load
 
 __all__ = ["API_VERSION", "Simulator", "SimulatorSpec", "hookimpl", "load"]
 __version__ = "0.1.0"
 
-API_VERSION = 1
-"""The version of the plugin API: hooks, base classes and specs. A plugin may ask for it: ``nsbench_api = 1``."""
-
 HOMES = {
+    "API_VERSION": "nsbench.registry.hooks",
     "Simulator": "nsbench.components.component",
     "SimulatorSpec": "nsbench.components.component",
     "hookimpl": "nsbench.registry.hooks",

@@ -11,9 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from nsbench import hookimpl
-from nsbench.components.component import Dataset, DatasetSpec, Metric, MetricSpec, Score, Simulator, SimulatorSpec
+from nsbench.components.dataset import Dataset, DatasetSpec
+from nsbench.components.metric import Metric, MetricSpec, Score
+from nsbench.components.simulator import Simulator, SimulatorSpec
 from nsbench.testing.known_growth import Growth, GrowthParams, beside
-from nsbench.trajectories.growth import FieldTrajectories, GrowthTrajectories, Observable
+from nsbench.trajectories.domain import Observable
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 
 nsbench_api = 1
 

@@ -99,6 +99,7 @@ def bench(tmp_path, write_suite, registry):
     from nsbench.store.workspace import Workspace
     from nsbench.suite.planner import make_plan
     from nsbench.suite.reading import read_suite
+    from nsbench.suite.session import Session
 
     workspace = Workspace(tmp_path / "work space")
 
@@ -106,7 +107,7 @@ def bench(tmp_path, write_suite, registry):
         path = write_suite(text) if text else write_suite()
         plan = make_plan(read_suite(path, registry, overrides), registry)
         events = []
-        outcome = run(plan, registry, workspace, [events.append, *([listen] if listen else [])])
+        outcome = run(Session(plan, registry, workspace), [events.append, *([listen] if listen else [])])
         made = [e.what for e in events if isinstance(e, StageFinished) and not e.hit]
         return outcome, made, events
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import toy
 from nsbench import hookimpl
-from nsbench.components.component import SimulatorSpec
+from nsbench.components.simulator import SimulatorSpec
 from nsbench.store.files import write_whole
 
 STEPS, SECONDS = 20, 0.02

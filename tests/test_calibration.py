@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chisquare
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.components.component import NotApplicable
+from nsbench.components.metric import NotApplicable
 from nsbench_metrics.brier import ReliabilityDiagram, reliability_counts, reliability_table
 from nsbench_metrics.calibration import (
     Coverage,

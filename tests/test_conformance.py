@@ -11,7 +11,8 @@ import pytest
 
 import broken
 from nsbench.commands.check import check_component
-from nsbench.registry.registry import Registry, params_model
+from nsbench.registry.loading import params_model
+from nsbench.registry.registry import Registry
 from nsbench.suite.yaml import SuiteError
 from nsbench.testing import CannotCheck, check, conformance
 from nsbench.testing.findings import place_of

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import toy
-from nsbench.components.component import Score, Simulator
-from nsbench.trajectories.growth import FieldTrajectories
+from nsbench.components.metric import Score
+from nsbench.components.simulator import Simulator
+from nsbench.trajectories.fields import FieldTrajectories
 
 ROLLOUT, NATS, SCORE = toy.Learner.rollout, toy.Learner.log_likelihood, toy.Length.score
 

@@ -11,8 +11,9 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.components.component import NotApplicable
-from nsbench.trajectories.growth import Domain, GrowthTrajectories, Parameter
+from nsbench.components.metric import NotApplicable
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.morphology import OBSERVABLES, area, boundary
 from nsbench_metrics.descriptors import DESCRIPTORS, describe
 from nsbench_metrics.distances import MMD, SlicedWasserstein, mmd2, random_directions, sliced_wasserstein

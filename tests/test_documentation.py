@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from nsbench.components.component import Dataset, Metric, Simulator, events
+from nsbench.components import events
+from nsbench.components.dataset import Dataset
 from nsbench.components.format import Format
+from nsbench.components.metric import Metric
+from nsbench.components.simulator import Simulator
 from nsbench.registry import hooks as hookspecs
 from nsbench.registry.registry import Registry
 from nsbench.suite.schema import json_schema

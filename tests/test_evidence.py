@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import toy
-from nsbench.components.component import Conditions
-from nsbench.components.contracts.simulator import BrokenContract
-from nsbench.components.protocol import Bounds, Protocol
+from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.protocol import Bounds, Conditions, Protocol
 from nsbench.stages.measuring import collect
 
 PROTOCOL = Protocol(stride=1, horizon=6, batch=7)

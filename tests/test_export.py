@@ -15,8 +15,7 @@ from click.testing import CliRunner
 
 import nsbench
 from nsbench.commands import main as cli
-from nsbench.suite.planner import data_seed
-from nsbench.suite.seeds import generator
+from nsbench.suite.seeds import data_seed, generator
 
 ROOT = Path(__file__).parents[1]
 SPLITS = ("train", "val", "test")

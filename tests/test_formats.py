@@ -12,12 +12,13 @@ import pytest
 
 import nsbench
 from nsbench.commands.export import CannotExport, find_writer
-from nsbench.components.component import UnreadableData
+from nsbench.components.dataset import UnreadableData
 from nsbench.components.format import FormatSpec, Origin
 from nsbench.registry.registry import Plugin
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
-from nsbench.trajectories.growth import Domain, FieldTrajectories, Parameter
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.fields import FieldTrajectories
 from nsbench_formats.npz import write_npz
 from nsbench_formats.observables import observables
 from nsbench_formats.params import Fractions

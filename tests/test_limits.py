@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from nsbench.suite.limits import Limits
 from nsbench.suite.reading import read_suite
 from nsbench.suite.schema import json_schema
-from nsbench.suite.suite import Suite
+from nsbench.suite.suite import Limits, Suite
 from nsbench.suite.yaml import SuiteError
 
 

@@ -12,8 +12,7 @@ import time
 import pytest
 
 from nsbench.store import locks
-from nsbench.store.files import Busy
-from nsbench.store.locks import held, held_at_once, is_held
+from nsbench.store.locks import Busy, held, held_at_once, is_held
 
 HOLD = """
 import sys, time

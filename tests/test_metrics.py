@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
-from nsbench.components.component import Cost, Evidence, Likelihood
-from nsbench.trajectories.growth import Domain, GrowthTrajectories, Parameter
+from nsbench.components.evidence import Cost, Evidence, Likelihood
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.morphology import OBSERVABLES
 from nsbench_metrics.bootstrap import bootstrap_mean
 from nsbench_metrics.elbo import ELBO

@@ -15,6 +15,7 @@ from nsbench.running.run import run
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 from nsbench.testing import check
 from test_cli import nsbench, surroundings
 
@@ -52,7 +53,7 @@ def test_a_new_package_conforms_and_its_suite_runs(packages, kind, tmp_path, one
     assert report.conforms, "\n".join(report.lines())
     short = ["budget.transitions=32", "protocol.horizon=6", *SHORT[kind]]
     plan = make_plan(read_suite(folder / "suite.yaml", registry, short), registry)
-    outcome = run(plan, registry, Workspace(tmp_path / "out"))
+    outcome = run(Session(plan, registry, Workspace(tmp_path / "out")))
     assert [row.error for row in outcome.rows] == [""] * len(plan.trials)
     used = {trial.part.name for trial in plan.trials} | {score.part.name for score in plan.trials[0].scores}
     assert name in used | {data.part.name for data in plan.data.values()}

@@ -11,7 +11,8 @@ import torch
 
 import nsbench
 from forecasts import domain, gaussian_fields, generator, growth_maps
-from nsbench.components.component import Conditions, FitContext
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.neural.simulator import Network
 from nsbench.trajectories.growth import GrowthTrajectories

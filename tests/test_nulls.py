@@ -7,8 +7,8 @@ import pytest
 
 from conftest import SUITE
 from forecasts import generator, growth_maps
+from nsbench.components.rows import ScoreRow
 from nsbench.report.tables import notes, plain, results_tables
-from nsbench.results.rows import ScoreRow
 from nsbench.stages.nulls import climatology, null_evidence, persistence
 
 

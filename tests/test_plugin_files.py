@@ -8,14 +8,15 @@ import sys
 import pytest
 
 from nsbench.commands.main import main
+from nsbench.registry.loading import build
 from nsbench.registry.plugin_files import VARIABLE, name_files, named_files
-from nsbench.registry.registry import Registry, build
+from nsbench.registry.registry import Registry
 from nsbench.registry.source import source_digest
 from test_cli import nsbench
 
 MODULE = """\
 from nsbench import hookimpl
-from nsbench.components.component import Simulator, SimulatorSpec
+from nsbench.components.simulator import Simulator, SimulatorSpec
 from {helper} import steps_of
 
 class Still(Simulator):

@@ -10,7 +10,7 @@ from rich.console import Console
 from nsbench.commands import progress
 from nsbench.commands.progress import Clock, PlainProgress, progress_display
 from nsbench.components.events import Notice, RunStarted, StageFinished, StageProgress, StageStarted, TrialFinished
-from nsbench.results.rows import TrialResult
+from nsbench.components.rows import TrialResult
 
 
 @pytest.fixture

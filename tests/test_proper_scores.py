@@ -7,7 +7,7 @@ import pytest
 import scoringrules
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.components.component import NotApplicable
+from nsbench.components.metric import NotApplicable
 from nsbench.trajectories.ensembles import ensembles
 from nsbench_metrics.brier import Brier, fair_brier, reliability_counts, reliability_table
 from nsbench_metrics.params import BrierParams, CRPSParams, FieldScoreParams, VariogramParams

@@ -10,9 +10,12 @@ from pydantic import field_validator
 import nsbench
 import toy
 from conftest import TOY
-from nsbench.components.component import MetricSpec, Params, Simulator, SimulatorSpec
+from nsbench.components.component import Params
 from nsbench.components.events import Notice
-from nsbench.registry.registry import BrokenComponent, Plugin, Registry, UnknownComponent, build, load
+from nsbench.components.metric import MetricSpec
+from nsbench.components.simulator import Simulator, SimulatorSpec
+from nsbench.registry.loading import build, load
+from nsbench.registry.registry import BrokenComponent, Plugin, Registry, UnknownComponent
 from nsbench.suite.reading import read_suite
 from nsbench.suite.yaml import SuiteError
 
@@ -105,7 +108,7 @@ def test_two_plugins_that_claim_one_name_are_both_named_when_it_is_asked_for():
         (SimulatorSpec("x", "toy:Nothing"), "toy:Nothing cannot be imported"),
         (SimulatorSpec("x", "toy:Length"), "not a subclass of nsbench's Simulator"),
         (SimulatorSpec("x", "toy:Coin", "toy:Coin"), "not a pydantic model"),
-        (SimulatorSpec("x", "nsbench.components.component:Simulator"), "abstract"),
+        (SimulatorSpec("x", "nsbench.components.simulator:Simulator"), "abstract"),
         (MetricSpec("x", "test_registry:Undirected"), 'must say its direction, "min" or "max", and its unit'),
     ],
 )

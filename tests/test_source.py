@@ -28,7 +28,7 @@ PLUGIN = {
         from {a}.tools import steps as strides
         from . import late
         from .base import Base
-        from nsbench.components.component import Simulator
+        from nsbench.components.simulator import Simulator
 
         class Model(Base, Simulator):
             def rollout(self, start, steps, rng):
@@ -81,7 +81,7 @@ MOVED_MODEL = """
     from {b}.doors import quantities
     from {b}.ground import Base
     from {b}.walking import factors, pace
-    from nsbench.components.component import Simulator
+    from nsbench.components.simulator import Simulator
 
     class Model(Base, Simulator):
         def rollout(self, start, steps, rng):

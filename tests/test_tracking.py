@@ -19,20 +19,20 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from nsbench.components.component import Cost
 from nsbench.components.events import CurvePoint, RunFinished, RunStarted, StageStarted, TrialFinished
-from nsbench.results.rows import ScoreRow, TrialResult
-from nsbench.tracking.runs import (
+from nsbench.components.evidence import Cost
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.tracking.content import (
     DataSplit,
     TrialRecord,
-    _shown,
-    destination,
     flatten,
     image_artifacts,
     metrics_of,
     outcome_digest,
     scores_table,
 )
+from nsbench.tracking.destination import destination
+from nsbench.tracking.runs import _shown
 from nsbench.tracking.server import UIError, find_tables, serve
 from nsbench.tracking.tracker import Tracker
 from nsbench.tracking.view import leaderboard
@@ -285,7 +285,7 @@ def test_second_identical_result_logs_nothing_and_imports_nothing(finished):
 import sys
 from pathlib import Path
 from nsbench.components.events import TrialFinished
-from nsbench.results.rows import TrialResult
+from nsbench.components.rows import TrialResult
 from nsbench.tracking.tracker import Tracker
 def record(result): raise AssertionError("the store was read")
 workspace = Path({str(finished)!r})
@@ -361,7 +361,8 @@ def test_two_processes_open_a_fresh_workspace_at_once(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from nsbench.tracking.runs import connect, destination, open_run
+from nsbench.tracking.destination import connect, destination
+from nsbench.tracking.runs import open_run
 workspace = Path(sys.argv[1])
 client, experiment = connect(destination(workspace), "snow", workspace / "mlflow.lock")
 open_run(client, experiment, f"snow32/{sys.argv[2]}/r0", 1.0)

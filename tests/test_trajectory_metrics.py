@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.trajectories.growth import FieldTrajectories
+from nsbench.trajectories.fields import FieldTrajectories
 from nsbench_metrics.growth import Autocorrelation, GrowthRate, autocorrelation, increments
 from nsbench_metrics.params import (
     ArrivalParams,

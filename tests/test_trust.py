@@ -12,11 +12,12 @@ import h5py
 import pytest
 
 from conftest import SUITE
-from nsbench.components.component import UnreadableData
+from nsbench.components.dataset import UnreadableData
+from nsbench.names import hidden_character
 from nsbench.suite.reading import read_suite
-from nsbench.suite.yaml import MAX_BYTES, Fault, SuiteError, hidden_character
+from nsbench.suite.yaml import MAX_BYTES, Fault, SuiteError
 from nsbench.tracking import server as ui
-from nsbench.tracking.runs import connect, destination
+from nsbench.tracking.destination import connect, destination
 from nsbench_formats.params import WellParams
 from nsbench_formats.well import Well
 
@@ -133,11 +134,12 @@ from nsbench.suite.planner import make_plan
 from nsbench.registry.registry import Registry
 from nsbench.running.run import run
 from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 from nsbench.store.workspace import Workspace
 registry = Registry([*entry_points(group="nsbench"), TOY])
 plan = make_plan(read_suite(Path("suite.yaml"), registry), registry)
 for _ in range(2):
-    assert run(plan, registry, Workspace(Path("out"))).exit_code == 0
+    assert run(Session(plan, registry, Workspace(Path("out")))).exit_code == 0
 """
     run_watched(work, tmp_path)
 

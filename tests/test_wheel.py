@@ -60,7 +60,8 @@ SIMULATORS = [
 LIST = """
 import nsbench, sys
 from importlib.resources import files
-from nsbench.registry.registry import KINDS, import_object, installed, params_model
+from nsbench.registry.registry import KINDS, installed
+from nsbench.registry.loading import import_object, params_model
 assert nsbench.__file__.startswith(sys.argv[1]), nsbench.__file__
 registry = installed()
 assert not [p.error for p in registry.plugins if p.error]

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import fmean
 
-from nsbench.results import rows as results
-from nsbench.results.rows import TrialResult
+from nsbench.components.rows import TrialResult
+from nsbench.results import file as results
 from nsbench.store.files import whole, write_whole
 from nsbench.store.workspace import Workspace
 

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from nsbench.registry.registry import KINDS, Kind, Registry, did_you_mean
+import click
+
+from nsbench.commands import options
+from nsbench.names import did_you_mean
+from nsbench.registry.registry import KINDS, Kind, Registry
 from nsbench.suite.reading import override
 from nsbench.suite.yaml import Document
-from nsbench.testing import CannotCheck, check
+from nsbench.testing.check import CannotCheck, check
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--kind", type=click.Choice(["dataset", "simulator", "metric", "format"]), help="Where a name is several."
+)
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A parameter of NAME.")
+@click.option("--on", metavar="DATASET", help="Check a simulator or format on that dataset.")
+@click.option("--on-set", "on_settings", multiple=True, metavar="PATH=VALUE", help="A parameter of that dataset.")
+@click.option("--transitions", default=1024, show_default=True, help="Budget of a short fit.")
+@options.plugins
+def command(
+    name: str,
+    kind: Kind | None,
+    settings: tuple[str, ...],
+    on: str | None,
+    on_settings: tuple[str, ...],
+    transitions: int,
+) -> None:
+    """Check that a component keeps its contract; each finding says what is wrong, where, and what would be right."""
+    sys.exit(check_component(options.registry(), name, kind, settings, on, on_settings, transitions, click.echo))
 
 
 def check_component(
@@ -19,9 +46,9 @@ def check_component(
     on: str | None,
     on_settings: Iterable[str],
     transitions: int,
-    say: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> int:
-    """Check every component of that name, and say what was found. Returns 0 if all conform, else 1.
+    """Check every component of that name, and tell the findings. Returns 0 if all conform, else 1.
 
     settings, on_settings: "width=4", parameters of the component and of the dataset that it is checked on.
     Raises CannotCheck or SuiteError.
@@ -36,7 +63,7 @@ def check_component(
     conform = True
     for each in kinds:
         report = check(
-            each, name, params=params, on=on, on_params=on_params, transitions=transitions, registry=registry, tell=say
+            each, name, params=params, on=on, on_params=on_params, transitions=transitions, registry=registry, tell=tell
         )
         conform = conform and report.conforms
     return 0 if conform else 1
@@ -47,5 +74,5 @@ def parameters(settings: Iterable[str]) -> dict[str, Any]:
     document = Document({})
     for text in settings:
         document = override(text, document)
-    found: dict[str, Any] = document.data
-    return found
+    data: dict[str, Any] = document.data
+    return data

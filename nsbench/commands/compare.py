@@ -1,35 +1,38 @@
-"""What `nsbench compare` prints: a table and a sentence for each metric, or the same for programs."""
+"""`nsbench compare`: two simulators, metric by metric, as a table and sentences or for programs."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
+import click
 from rich.console import Console
 
-from nsbench.commands.run import show_table
-from nsbench.registry.registry import Registry
+from nsbench.commands.options import takes_session
+from nsbench.commands.screen import show_table
 from nsbench.report.comparison import comparison_table, sentences, to_csv, to_json
 from nsbench.results.comparison import compare
-from nsbench.results.stored import Reader, finished
-from nsbench.running.run import make_bench
-from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import Plan
+from nsbench.results.stored import StoredResults
+from nsbench.suite.session import Session
 
 Format = Literal["text", "csv", "json"]
 
 
-def compare_suite(
-    plan: Plan, registry: Registry, root: Path, a: str, b: str, format_name: Format, console: Console
-) -> None:
-    """Compare two simulators of the plan. Raises CannotCompare or UnreadableResults."""
-    workspace = Workspace(root)
-    reader = Reader(make_bench(plan, registry, workspace, emit=lambda event: None))
-    found = compare(plan, finished(plan, workspace), reader, a, b)
+@click.command()
+@takes_session
+@click.argument("a")
+@click.argument("b")
+@click.option("--format", "format_name", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True)
+def command(session: Session, a: str, b: str, format_name: Format) -> None:
+    """Hold two simulators of a suite against each other, paired over test cases and replicates."""
+    compare_suite(session, a, b, format_name, Console())
+
+
+def compare_suite(session: Session, a: str, b: str, format_name: Format, console: Console) -> None:
+    """Print the comparison. Raises CannotCompare or UnreadableResults."""
+    comparisons = compare(StoredResults(session), a, b)
     if format_name != "text":
-        text = to_csv(found) if format_name == "csv" else to_json(found)
-        console.file.write(text)
+        console.file.write(to_csv(comparisons) if format_name == "csv" else to_json(comparisons))
         return
-    show_table(comparison_table(found), console)
-    for line in sentences(found):
+    show_table(console, comparison_table(comparisons))
+    for line in sentences(comparisons):
         console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)

@@ -4,48 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 from rich.console import Console
 
+from nsbench.commands import options
 from nsbench.commands.progress import progress_display
-from nsbench.registry.registry import Registry
-from nsbench.running.run import make_bench
-from nsbench.stages.score import prepare
+from nsbench.commands.screen import say
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import workshop_of
 from nsbench.store.files import whole
-from nsbench.store.workspace import Workspace
 from nsbench.submissions.cases import write_cases
 from nsbench.submissions.scoring import CannotScore, choose_dataset
-from nsbench.suite.planner import Plan
+from nsbench.suite.session import Session
+from nsbench.trajectories.hdf5 import write_trajectories
 
 
-def export_cases(
-    plan: Plan,
-    registry: Registry,
-    root: Path,
-    *,
-    dataset: str | None,
-    to: Path | None,
-    truth: Path | None,
-    console: Console,
-) -> None:
-    """Write the cases, and the truth if it is asked for, to new files. Raises CannotScore."""
-    from nsbench.trajectories.hdf5 import write_trajectories
-
-    data = choose_dataset(plan, dataset)
+@click.command()
+@options.takes_session
+@options.dataset
+@click.option("--to", type=click.Path(path_type=Path), help="A new file; DATASET-cases.h5 if not given.")
+@click.option("--truth", type=click.Path(path_type=Path), help="A new file for what really happened, to judge by.")
+def command(session: Session, dataset: str | None, to: Path | None, truth: Path | None) -> None:
+    """Write the test cases' start states and parameters, for simulators that run elsewhere."""
+    data, suite, console = choose_dataset(session.plan, dataset), session.suite, Console()
     path = to or Path(f"{data.name}-cases.h5")
     for wanted in (path, truth):
         if wanted is not None and wanted.exists():
             raise CannotScore(f"{wanted}: is there already; nothing is overwritten")
     with progress_display(console) as display:
-        test = prepare(make_bench(plan, registry, Workspace(root), display), data.name, data, "test")
-    protocol = plan.suite.protocol
-    write_cases(path, test, protocol, suite=plan.suite.name, dataset=data.name, key=data.keys["test"].digest)
-    lines = [
-        f"{path}: {len(test):,} cases of {data.name}, {protocol.members} rollouts of each wanted, "
-        f"at most {protocol.horizon} frames after the first"
-    ]
+        test = prepare(workshop_of(session, display), data.name, data, "test")
+    write_cases(path, test, suite.protocol, suite=suite.name, dataset=data.name, key=data.keys["test"].digest)
+    say(
+        console,
+        f"{path}: {len(test):,} cases of {data.name}, {suite.protocol.members} rollouts of each wanted, "
+        f"at most {suite.protocol.horizon} frames after the first",
+    )
     if truth is not None:
         with whole(truth) as draft:
             write_trajectories(draft, test)
-        lines.append(f"{truth}: what really happened, to judge transitions by; no simulator may see it")
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, f"{truth}: what really happened, to judge transitions by; no simulator may see it")

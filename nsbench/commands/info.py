@@ -1,15 +1,56 @@
-"""`nsbench info`: a component in words."""
+"""`nsbench info`: a component in words; `nsbench info trial` (nsbench/commands/trial.py): a trial."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import click
 from pydantic.errors import PydanticUserError
+from rich.console import Console
 
+from nsbench.commands import options
+from nsbench.commands.screen import say
+from nsbench.commands.trial import describe_trial, find_suite
 from nsbench.components.component import ComponentSpec
-from nsbench.registry.registry import BrokenComponent, Kind, Registry, params_model
+from nsbench.errors import Refusal
+from nsbench.names import did_you_mean
+from nsbench.registry.loading import params_model
+from nsbench.registry.registry import KINDS, BrokenComponent, Kind, Registry
+from nsbench.store.workspace import Workspace
+
+
+@click.command()
+@click.argument("name")
+@options.plugins
+@click.argument("trial", required=False)
+@click.option(
+    "--suite", type=click.Path(path_type=Path), help="Of a trial: its suite; found in the workspace if not given."
+)
+@options.overrides
+@options.workspace
+def command(name: str, trial: str | None, suite: Path | None, overrides: tuple[str, ...], workspace: Workspace) -> None:
+    """Say what a component is and takes; `info trial ID`: all that is needed to make a number again."""
+    if trial is None:
+        say(Console(), *describe_component(name, options.registry()))
+        return
+    if name != "trial":
+        raise click.UsageError(f"info takes a component's name, or the word trial and an identity; got {name!r}")
+    path = suite or find_suite(workspace, trial)
+    session = options.session(path, overrides, workspace)
+    say(Console(), *describe_trial(session, session.only([trial]).plan.trials[0], path, overrides))
+
+
+def describe_component(name: str, registry: Registry) -> Iterator[str]:
+    """Every component of that name, in lines of plain text. Raises Refusal where there is none."""
+    specs = [(kind, spec) for kind in KINDS for _, spec in registry.providers(kind, name)]
+    if not specs:
+        names = [known for kind in KINDS for known in registry.names(kind)]
+        raise Refusal(f"no component {name!r}{did_you_mean(name, names)}")
+    for kind, spec in specs:
+        yield from describe(kind, spec, registry)
 
 
 def describe(kind: Kind, spec: ComponentSpec, registry: Registry) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`nsbench new`: a package of one's own that already runs, from the templates in nsbench/commands/templates."""
+"""`nsbench new`: a package of one's own that already runs, from the templates beside this file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import re
 import shutil
 import sys
 import uuid
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Literal
 
-from nsbench import __version__
+import click
+
+from nsbench.commands import options
+from nsbench.errors import Refusal
 from nsbench.registry.registry import Registry
 
 NewKind = Literal["simulator", "dataset", "metric"]
@@ -21,8 +25,20 @@ NewKind = Literal["simulator", "dataset", "metric"]
 _MODULE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-class CannotMake(Exception):
-    """What was asked for is not made, in words."""
+class CannotMake(Refusal):
+    """A package that cannot be written as was asked."""
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["simulator", "dataset", "metric"]))
+@click.argument("name")
+@click.option("--to", "parent", type=click.Path(path_type=Path), default=Path(), help="Where the folder NAME goes.")
+def command(kind: NewKind, name: str, parent: Path) -> None:
+    """Write a package of your own that already runs: module, test, suite, README."""
+    folder = new_package(kind, name, parent, options.registry())
+    click.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}\nnext:")
+    for line in next_steps(folder, name):
+        click.echo(f"  {line}")
 
 
 def new_package(kind: NewKind, name: str, parent: Path, registry: Registry) -> Path:
@@ -47,7 +63,7 @@ def new_package(kind: NewKind, name: str, parent: Path, registry: Registry) -> P
 
 def contents(kind: NewKind, name: str) -> dict[str, str]:
     """The package's files: name -> text."""
-    words = {"name": name, "Class": _class_name(name), "version": ".".join(__version__.split(".")[:2])}
+    words = {"name": name, "Class": _class_name(name), "version": ".".join(version("nsbench").split(".")[:2])}
     templates = sorted((files("nsbench.commands") / "templates" / kind).iterdir(), key=lambda path: path.name)
     return {
         template.name.removesuffix(".in").replace("NAME", name): Template(
@@ -58,7 +74,7 @@ def contents(kind: NewKind, name: str) -> dict[str, str]:
 
 
 def next_steps(folder: Path, name: str) -> list[str]:
-    """What its author does next, as commands."""
+    """The commands that the package's author runs next."""
     path = folder if folder.is_absolute() else f"./{folder}"  # without a slash pip would look for it on an index
     return [f"pip install {path}", f"nsbench check {name}", f"nsbench run {folder / 'suite.yaml'}"]
 
@@ -71,10 +87,10 @@ def _require_free(kind: NewKind, name: str, registry: Registry) -> None:
         )
     if claims := registry.providers(kind, name):
         raise CannotMake(f"there is a {kind} {name!r} already (plugin {claims[0][0].name}, {claims[0][0].origin})")
-    found = importlib.util.find_spec(name)
-    if name in sys.stdlib_module_names or (found is not None and found.origin is not None):
-        where = found.origin if found else "Python's own"
-        raise CannotMake(f"there is a module {name!r} already ({where}): the package's module would hide it")
+    spec = importlib.util.find_spec(name)
+    if name in sys.stdlib_module_names or (spec is not None and spec.origin is not None):
+        place = spec.origin if spec else "Python's own"
+        raise CannotMake(f"there is a module {name!r} already ({place}): the package's module would hide it")
 
 
 def _class_name(name: str) -> str:

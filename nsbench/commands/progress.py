@@ -14,13 +14,13 @@ from nsbench.components.events import (
     Notice,
     RunFinished,
     RunStarted,
-    Stage,
     StageFinished,
     StageProgress,
     StageStarted,
     TrialFinished,
 )
 from nsbench.quantities import duration
+from nsbench.store.key import ArtifactKind
 
 PLAIN_SECONDS = 15
 """How often a plain line says how far a long stage is."""
@@ -33,7 +33,7 @@ _TELLING_SECONDS = 0.5
 class Running:
     """A stage that is being made: since when, and how far it was when first heard of and is now."""
 
-    stage: Stage
+    kind: ArtifactKind
     what: str = ""
     since: float = 0.0
     done: int = 0
@@ -63,20 +63,20 @@ class Clock:
     expected to go on at once.
     """
 
-    pending: dict[str, Stage] = field(default_factory=dict)
-    slowest: dict[Stage, float] = field(default_factory=lambda: defaultdict(float))
+    pending: dict[str, ArtifactKind] = field(default_factory=dict)
+    slowest: dict[ArtifactKind, float] = field(default_factory=lambda: defaultdict(float))
     running: dict[str, Running] = field(default_factory=dict)  # by trial
 
     def hear(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self.pending = dict(event.pending)
         elif isinstance(event, StageStarted):
-            self.running[event.trial] = Running(event.stage, event.what, time.monotonic())
+            self.running[event.trial] = Running(event.kind, event.what, time.monotonic())
             self.pending.pop(event.key, None)
         elif isinstance(event, StageProgress) and event.trial in self.running:
             self.running[event.trial].hear(event)
         elif isinstance(event, StageFinished) and not event.hit:
-            self.slowest[event.stage] = max(self.slowest[event.stage], event.seconds)
+            self.slowest[event.kind] = max(self.slowest[event.kind], event.seconds)
             self.running.pop(event.trial, None)
         elif isinstance(event, TrialFinished):
             self.running.pop(event.result.trial, None)
@@ -91,7 +91,7 @@ class Clock:
         expected = dict(self.slowest)
         for running, left in known:
             whole = time.monotonic() - running.since + left
-            expected[running.stage] = max(expected.get(running.stage, 0.0), whole)
+            expected[running.kind] = max(expected.get(running.kind, 0.0), whole)
         if not expected:
             return None
         work = sum(left for _, left in known) + sum(expected.get(stage, 0.0) for stage in self.pending.values())

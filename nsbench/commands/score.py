@@ -2,70 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
+import click
 from rich.console import Console
 
+from nsbench.commands import options
 from nsbench.commands.progress import progress_display
-from nsbench.commands.run import make_tracker, show, where
-from nsbench.components.events import RunFinished, TrialFinished
-from nsbench.registry.registry import Registry
-from nsbench.results.file import ResultsFile
-from nsbench.running.run import make_bench, new_invocation
-from nsbench.stages.anchors import AnchorScores
-from nsbench.stages.score import prepare
+from nsbench.commands.screen import say, show_rows
+from nsbench.results.stored import StoredResults, submissions_of
+from nsbench.running.run import new_invocation
 from nsbench.store.workspace import Workspace
-from nsbench.submissions.reading import read_rollouts
-from nsbench.submissions.scoring import check_name, choose_dataset, finished, keep, outside, rescored, score_outside
-from nsbench.suite.planner import Plan
+from nsbench.submissions.scoring import Entry, submit
+from nsbench.suite.session import Session
+from nsbench.tracking.record import make_tracker
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Where rollouts stand in a suite. dataset: None for the only one; replicate: which fit they are of."""
+@click.command()
+@click.argument("rollouts", type=click.Path(path_type=Path))
+@click.option("--suite", required=True, type=click.Path(path_type=Path), help="The suite whose test cases these are.")
+@click.option("--as", "name", required=True, metavar="NAME", help="What the rollouts' simulator is called in tables.")
+@options.dataset
+@click.option("--replicate", default=0, show_default=True, help="Which fit of the simulator these rollouts are of.")
+@options.overrides
+@options.plugins
+@options.workspace
+@options.no_tracking
+def command(
+    rollouts: Path,
+    suite: Path,
+    name: str,
+    dataset: str | None,
+    replicate: int,
+    overrides: tuple[str, ...],
+    workspace: Workspace,
+    no_tracking: bool,
+) -> None:
+    """Score ROLLOUTS that were made elsewhere, beside a suite's simulators."""
+    session = options.session(suite, overrides, workspace)
+    entry = Entry(name, dataset, replicate)
+    sys.exit(score_file(session, rollouts, entry, Console(), tracked=not no_tracking))
 
-    name: str
-    dataset: str | None = None
-    replicate: int = 0
 
-
-def score_file(
-    plan: Plan,
-    registry: Registry,
-    root: Path,
-    path: Path,
-    entry: Entry,
-    *,
-    tracked: bool,
-    console: Console,
-) -> int:
+def score_file(session: Session, path: Path, entry: Entry, console: Console, *, tracked: bool) -> int:
     """Score a file of rollouts, print the suite's table, and return the exit code.
 
     Raises CannotScore, and UnreadableData for a file that is not what it should be; nothing is kept then.
     """
-    workspace, suite = Workspace(root), plan.suite.name
-    data = choose_dataset(plan, entry.dataset)
-    check_name(plan, entry.name, entry.replicate)
     tracker = None
     with progress_display(console) as display:
-        bench = make_bench(plan, registry, workspace, display)
-        test = prepare(bench, data.name, data, "test")
-        submission = read_rollouts(path, test, plan.suite.protocol)
-        which = outside(plan, data, entry.name, entry.replicate, submission.digest)
-        keep(bench, which, submission)
-        row = score_outside(bench, which, AnchorScores(plan, bench), workspace)
-        ResultsFile(workspace.results(suite)).add(row)
-        others, notes = rescored(plan, bench, workspace)
-        rows = [*finished(plan, workspace), *others]
-        if tracked and plan.suite.tracking.enabled:
-            tracker = make_tracker(plan, registry, workspace, new_invocation(), display)
-            for event in (*map(TrialFinished, rows), RunFinished(suite, "", row.seconds, False)):
-                tracker(event)
-    show(rows, console)
-    closing = [*notes, f"results: {workspace.results(suite)}"]
+        submission, outcome = submit(session, path, entry, [display])
+        _, misplaced = submissions_of(session)
+        rows = [*StoredResults(session).rows.values(), *outcome.rows]
+        if tracked and session.suite.tracking.enabled:
+            tracker = make_tracker(session, new_invocation(), display)
+            tracker.log(rows)
+    show_rows(console, rows)
+    say(console, *misplaced, f"results: {session.results}")
     if tracker is not None:
-        closing.append(f"compare in MLflow: {where(tracker, workspace)}")
-    for line in closing:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return 0 if row.status == "ok" else 1
+        say(console, f"compare in MLflow: {tracker.where}")
+    return next((0 for row in outcome.rows if row.trial == submission.id and row.status == "ok"), 1)

@@ -9,43 +9,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from nsbench.registry.registry import Registry, did_you_mean
-from nsbench.results.rows import TrialResult, UnreadableResults, load
-from nsbench.store.environment import default_threads, environment
-from nsbench.store.provenance import provenance
-from nsbench.store.store import Damaged, Key, Store, read_manifest
+from nsbench.components.rows import TrialResult
+from nsbench.errors import Refusal
+from nsbench.names import did_you_mean
+from nsbench.registry.registry import Registry
+from nsbench.results.file import UnreadableResults, load
+from nsbench.store.environment import default_threads, provenance, recorded_environment
+from nsbench.store.key import differences
+from nsbench.store.manifest import Damaged, read_manifest
+from nsbench.store.store import Store
 from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import SPLITS, Part, Plan, Trial, UnknownTrial, differences, make_plan, only
-from nsbench.suite.reading import read_suite
-from nsbench.suite.seeds import Seed
+from nsbench.suite.session import Session
+from nsbench.suite.trials import Part, PlannedArtifact, Trial, UnknownTrial
 
 
-class AmbiguousTrial(LookupError):
+class AmbiguousTrial(Refusal, LookupError):
     """A trial that several suites of the workspace have; the message says which."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """An artifact of a trial: what, as results name it, with which seed, and its manifest if it is in the store."""
+class StoredArtifact:
+    """An artifact of a trial, and its manifest if it is in the store."""
 
-    what: str
-    key: Key
-    seed: Seed
+    planned: PlannedArtifact
     manifest: dict[str, Any] | None
-
-
-def show_trial(
-    trial: str, suite: Path | None, overrides: tuple[str, ...], root: Path, registry: Registry, console: Console
-) -> int:
-    """Print it. Raises UnknownTrial, AmbiguousTrial, and whatever is wrong with the suite."""
-    workspace = Workspace(root)
-    path = suite or find_suite(workspace, trial)
-    plan = make_plan(read_suite(path, registry, overrides), registry)
-    for line in lines(plan, only(plan, [trial]).trials[0], workspace, registry, path, overrides):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return 0
 
 
 def find_suite(workspace: Workspace, trial: str) -> Path:
@@ -53,17 +40,18 @@ def find_suite(workspace: Workspace, trial: str) -> Path:
 
     Raises UnknownTrial or AmbiguousTrial.
     """
-    found, known = [], set()
+    suites: list[Path] = []
+    known: set[str] = set()
     for path in sorted((workspace.root / "runs").glob("*/suite.yaml")):
         trials = {row.trial for row in _rows(workspace, path.parent.name)}
         known |= trials
-        found += [path] if trial in trials else []
-    if not found:
+        suites += [path] if trial in trials else []
+    if not suites:
         raise UnknownTrial(f"no results of trial {trial!r} in {workspace.root}{did_you_mean(trial, known)}")
-    if len(found) > 1:
-        which = ", ".join(str(path) for path in found)
-        raise AmbiguousTrial(f"trial {trial} is in more than one suite: say which with --suite, of {which}")
-    return found[0]
+    if len(suites) > 1:
+        listed = ", ".join(str(path) for path in suites)
+        raise AmbiguousTrial(f"trial {trial} is in more than one suite: say which with --suite, of {listed}")
+    return suites[0]
 
 
 def _rows(workspace: Workspace, suite: str) -> list[TrialResult]:
@@ -73,18 +61,16 @@ def _rows(workspace: Workspace, suite: str) -> list[TrialResult]:
         return []  # another suite's damage is not this one's
 
 
-def lines(
-    plan: Plan, trial: Trial, workspace: Workspace, registry: Registry, path: Path, overrides: tuple[str, ...]
-) -> Iterator[str]:
-    """The trial in words, line by line."""
-    row = next((r for r in _rows(workspace, plan.suite.name) if r.trial == trial.id), None)
-    made = _made(trial, Store(workspace.store))
-    yield f"trial {trial.id} of suite {plan.suite.name}, {path}"
+def describe_trial(session: Session, trial: Trial, path: Path, overrides: tuple[str, ...]) -> Iterator[str]:
+    """The trial in words, line by line. path: of the suite's file; overrides: of its entries."""
+    row = next((r for r in _rows(session.workspace, session.suite.name) if r.trial == trial.id), None)
+    artifacts = _artifacts_of(trial, Store(session.workspace.store))
+    yield f"trial {trial.id} of suite {session.suite.name}, {path}"
     yield from _result(row)
-    yield from _commands(trial, workspace, path, overrides)
-    yield from _settings(plan, trial, registry)
-    yield from _artifacts(made, row)
-    yield from _environments(made)
+    yield from _commands(trial, session.workspace, path, overrides)
+    yield from _settings(session, trial)
+    yield from _artifacts(artifacts, row)
+    yield from _environments(artifacts)
 
 
 def _result(row: TrialResult | None) -> Iterator[str]:
@@ -112,8 +98,8 @@ def _commands(trial: Trial, workspace: Workspace, path: Path, overrides: tuple[s
     yield "    fits, simulates and scores again, beside the store, and says whether the same comes out"
 
 
-def _settings(plan: Plan, trial: Trial, registry: Registry) -> Iterator[str]:
-    suite, conditions = plan.suite, plan.conditions
+def _settings(session: Session, trial: Trial) -> Iterator[str]:
+    suite, conditions, registry = session.suite, session.plan.conditions, session.registry
     yield ""
     yield "made with:"
     yield from _part("dataset", trial.data.part, registry)
@@ -140,47 +126,41 @@ def _plain(data: dict[str, Any]) -> str:
     return json.dumps(data, ensure_ascii=False)
 
 
-def _made(trial: Trial, store: Store) -> list[Made]:
-    plans = {split: trial.data if split == "test" else trial.fit_data for split in SPLITS}
-    of: list[tuple[str, Key, Seed]] = [
-        (f"data/{split}", data.keys[split], data.seeds[split]) for split, data in plans.items()
-    ]
-    of += [("model", trial.model, trial.fit_seed), ("evidence", trial.evidence, trial.simulate_seed)]
-    of += [(f"score/{metric.name}", metric.key, metric.seed) for metric in trial.scores]
-    return [Made(what, key, seed, _manifest(store, key)) for what, key, seed in of]
+def _artifacts_of(trial: Trial, store: Store) -> list[StoredArtifact]:
+    return [StoredArtifact(planned, _manifest(store, planned)) for planned in trial.artifacts()]
 
 
-def _manifest(store: Store, key: Key) -> dict[str, Any] | None:
+def _manifest(store: Store, planned: PlannedArtifact) -> dict[str, Any] | None:
     try:
-        return read_manifest(store.path(key)) if store.has(key) else None
+        return read_manifest(store.path(planned.key)) if store.has(planned.key) else None
     except Damaged:
         return None  # a run names it and makes it again
 
 
-def _artifacts(made: list[Made], row: TrialResult | None) -> Iterator[str]:
+def _artifacts(artifacts: list[StoredArtifact], row: TrialResult | None) -> Iterator[str]:
     yield ""
     yield "artifacts: key, seed, state"
-    for m in made:
+    for planned, manifest in ((a.planned, a.manifest) for a in artifacts):
         state = "not in the store"
-        if m.manifest is not None:
-            seconds = m.manifest["facts"].get("seconds")
-            state = f"made {m.manifest['made']}" + (f" in {seconds:.1f} s" if isinstance(seconds, float) else "")
-        yield f"  {m.what:<18} {m.key.digest}  {json.dumps(m.seed)}  {state}"
-    others = [m.what for m in made if row is not None and row.keys.get(m.what) != m.key.digest]
+        if manifest is not None:
+            seconds = manifest["facts"].get("seconds")
+            state = f"made {manifest['made']}" + (f" in {seconds:.1f} s" if isinstance(seconds, float) else "")
+        yield f"  {planned.name:<18} {planned.key.digest}  {json.dumps(planned.seed)}  {state}"
+    planned_keys = {a.planned.name: a.planned.key.digest for a in artifacts}
+    others = [name for name, key in planned_keys.items() if row is not None and row.keys.get(name) != key]
     if others:
         yield f"  the result above came from other keys of {', '.join(others)}:"
         yield "  code, libraries or parameters have changed since; `nsbench plan` names what did"
 
 
-def _environments(made: list[Made]) -> Iterator[str]:
+def _environments(artifacts: list[StoredArtifact]) -> Iterator[str]:
     """Where the artifacts were made: those made alike together, each with what is different now."""
-    now = here()
+    now = recorded_environment()
     groups: dict[str, tuple[dict[str, Any], list[str]]] = {}
-    for m in (m for m in made if m.manifest is not None):
-        recorded = m.manifest["environment"] if m.manifest else {}
-        threads = m.manifest["facts"].get("threads") if m.manifest else None
-        group = groups.setdefault(json.dumps([recorded, threads]), (recorded | {"threads": threads}, []))
-        group[1].append(m.what)
+    for planned, manifest in ((a.planned, a.manifest) for a in artifacts):
+        if manifest is not None:
+            recorded = manifest["environment"] | {"threads": manifest["facts"].get("threads")}
+            groups.setdefault(json.dumps(recorded), (recorded, []))[1].append(planned.name)
     for recorded, names in groups.values():
         yield ""
         yield f"environment of {', '.join(names)}:"
@@ -190,11 +170,6 @@ def _environments(made: list[Made]) -> Iterator[str]:
         changes = differences(now, {name: value for name, value in recorded.items() if name != "threads"})
         yield "  here and now: " + ("the same" if not changes else "")
         yield from (f"    {change}" for change in changes)
-
-
-def here() -> dict[str, Any]:
-    """The environment as a manifest made now would record it."""
-    return json.loads(json.dumps(environment() | {"code": provenance()}))
 
 
 def _flat(name: str, value: object) -> list[str]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    from nsbench.results.rows import TrialResult
-
-Stage = Literal["data", "model", "evidence", "score"]
+from nsbench.components.rows import TrialResult
+from nsbench.store.key import ArtifactKind
 
 
 @dataclass(frozen=True)
@@ -21,14 +18,14 @@ class Event:
 class RunStarted(Event):
     """The run of a suite begins.
 
-    trials: their identities, in the order of the suite. pending: key -> stage of each artifact
+    trials: their identities, in the order of the suite. pending: key -> kind of each artifact
     that is not in the store yet.
     """
 
     suite: str
     invocation: str
     trials: tuple[str, ...]
-    pending: Mapping[str, Stage] = field(default_factory=dict)
+    pending: Mapping[str, ArtifactKind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class StageStarted(Event):
     """
 
     trial: str
-    stage: Stage
+    kind: ArtifactKind
     key: str
     what: str
 
@@ -54,7 +51,7 @@ class StageProgress(Event):
     """done of total, in `unit` (transitions, trajectories, …)."""
 
     trial: str
-    stage: Stage
+    kind: ArtifactKind
     done: int
     total: int
     unit: str
@@ -65,7 +62,7 @@ class StageFinished(Event):
     """hit: the artifact was in the store already. seconds: what making it took."""
 
     trial: str
-    stage: Stage
+    kind: ArtifactKind
     key: str
     what: str
     hit: bool

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Component, ComponentSpec, Dataset, Split, UnreadableData
-from nsbench.trajectories.growth import Domain, Trajectories
+from nsbench.components.component import Component, ComponentSpec
+from nsbench.components.dataset import Dataset, Split, UnreadableData
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
 
 
 @dataclass(frozen=True)

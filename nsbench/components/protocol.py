@@ -1,12 +1,13 @@
-"""What makes a comparison fair: how every simulator of a suite is run."""
+"""The protocol: how every simulator of a suite is run, so that the comparison is fair."""
 
 from __future__ import annotations
 
-from typing import Self
+from dataclasses import dataclass
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from nsbench.components.component import Decode, Params
+from nsbench.components.component import Params
 
 
 class Bounds(Params):
@@ -31,3 +32,29 @@ class Protocol(Params):
     decode: Decode = Field("mode", description="each site's likelier state, or a draw")
     batch: int = Field(64, ge=1, description="trajectories simulated together")
     bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
+
+
+LikelihoodKind = Literal["exact", "elbo", "vlb"]
+
+
+Device = Literal["cpu", "cuda"]
+
+
+Precision = Literal["float32", "bfloat16"]
+
+
+Decode = Literal["mode", "sample"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a simulator is run: the same for all simulators of a suite.
+
+    device     "cpu" or "cuda".
+    precision  of the network's arithmetic; scores are always accumulated in float64.
+    decode     "mode": each site takes its likelier state, given the latent; "sample": it is drawn.
+    """
+
+    device: Device = "cpu"
+    precision: Precision = "float32"
+    decode: Decode = "mode"

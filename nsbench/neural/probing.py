@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nsbench.components.component import Conditions, Simulator
-from nsbench.components.latents import LatentUse
+from nsbench.components.evidence import LatentUse
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import Simulator
 from nsbench.neural.devices import autocast, device_of
 from nsbench.neural.gaussian import kl_divergence
 from nsbench.neural.model import LatentGrowth

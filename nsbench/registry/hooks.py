@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import pluggy
 
-from nsbench.components.component import DatasetSpec, MetricSpec, SimulatorSpec
+from nsbench.components.dataset import DatasetSpec
 from nsbench.components.events import Event
 from nsbench.components.format import FormatSpec
+from nsbench.components.metric import MetricSpec
+from nsbench.components.simulator import SimulatorSpec
+
+API_VERSION = 1
+"""The version of the plugin API: hooks, base classes and specs. A plugin may ask for it: ``nsbench_api = 1``."""
 
 hookspec = pluggy.HookspecMarker("nsbench")
 hookimpl = pluggy.HookimplMarker("nsbench")

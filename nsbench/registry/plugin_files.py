@@ -15,10 +15,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from nsbench.errors import Refusal
+
 VARIABLE = "NSBENCH_PLUGINS"
 
 
-class UnusablePluginFile(Exception):
+class UnusablePluginFile(Refusal):
     """A file that cannot be a plugin: what is wrong with it, and what would be right."""
 
 

@@ -6,65 +6,48 @@ listed with its error and harms nothing else until a suite asks for it by name.
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import pluggy
-from pydantic import BaseModel, ValidationError
 
-from nsbench import API_VERSION, __version__
-from nsbench.components.component import (
-    Component,
-    ComponentSpec,
-    Dataset,
-    DatasetSpec,
-    Metric,
-    MetricSpec,
-    Params,
-    Simulator,
-    SimulatorReference,
-    SimulatorSpec,
-    UnreadableData,
-)
+from nsbench.components.component import Component, ComponentSpec
+from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference
 from nsbench.components.events import Event
 from nsbench.components.format import Format, FormatSpec
-from nsbench.registry import hooks as hookspecs
+from nsbench.components.metric import Metric, MetricSpec
+from nsbench.components.simulator import Simulator, SimulatorSpec
+from nsbench.errors import Refusal
+from nsbench.names import NAME, did_you_mean
+from nsbench.registry import hooks
+from nsbench.registry.hooks import API_VERSION
 from nsbench.registry.plugin_files import UnusablePluginFile, load_file, modules_beside, named_files, place_of
 
 Kind = Literal["dataset", "simulator", "metric", "format"]
 
+
 KINDS: tuple[Kind, ...] = ("dataset", "simulator", "metric", "format")
 
-_HOOKS: dict[Kind, tuple[str, type[ComponentSpec], type[Component]]] = {
+
+HOOKS: dict[Kind, tuple[str, type[ComponentSpec], type[Component]]] = {
     "dataset": ("nsbench_datasets", DatasetSpec, Dataset),
     "simulator": ("nsbench_simulators", SimulatorSpec, Simulator),
     "metric": ("nsbench_metrics", MetricSpec, Metric),
     "format": ("nsbench_formats", FormatSpec, Format),
 }
 
-Loaded = TypeVar("Loaded")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-class UnknownComponent(LookupError):
+class UnknownComponent(Refusal, LookupError):
     """A name that no plugin provides, or that more than one does."""
 
 
-class BrokenComponent(Exception):
+class BrokenComponent(Refusal):
     """A spec whose class or parameters cannot be imported, or are not what they should be."""
-
-
-class NoParams(Params):
-    """The parameters of a component that has none."""
 
 
 @dataclass
@@ -91,9 +74,9 @@ class Registry:
         files: plugins that are not installed, each a Python file.
         """
         self._manager = pluggy.PluginManager("nsbench")
-        self._manager.add_hookspecs(hookspecs)
+        self._manager.add_hookspecs(hooks)
         self.plugins: list[Plugin] = []
-        self._providers: dict[Kind, dict[str, list[tuple[Plugin, ComponentSpec]]]] = {k: {} for k in _HOOKS}
+        self._providers: dict[Kind, dict[str, list[tuple[Plugin, ComponentSpec]]]] = {k: {} for k in HOOKS}
         found = entry_points(group="nsbench") if points is None else points
         for point in sorted(found, key=lambda p: (p.name, p.value)):
             self._add(point)
@@ -107,7 +90,7 @@ class Registry:
         try:
             self.register(plugin, point.load())
         except (Exception, SystemExit) as error:  # a script in place of a module ends the program
-            plugin.error = _in_a_line(error)
+            plugin.error = in_a_line(error)
 
     def _add_file(self, file: Path) -> None:
         plugin = Plugin(file.stem, str(file), file.stem, file=file)
@@ -117,7 +100,7 @@ class Registry:
         except UnusablePluginFile as error:
             plugin.error = str(error)
         except (Exception, SystemExit) as error:
-            plugin.error = f"{place_of(error, file)}{_in_a_line(error)}"
+            plugin.error = f"{place_of(error, file)}{in_a_line(error)}"
 
     def register(self, plugin: Plugin, implementation: object) -> None:
         """Take in a plugin's module or object. What is wrong with its hooks lands in plugin.error."""
@@ -125,19 +108,19 @@ class Registry:
         unique = f"{plugin.name} ({plugin.module})"
         if not faults:
             self._manager.register(implementation, name=unique)
-            for kind in _HOOKS:
+            for kind in HOOKS:
                 faults += self._ask(plugin, implementation, kind)
         plugin.error = "; ".join(faults)
 
     def _ask(self, plugin: Plugin, implementation: object, kind: Kind) -> list[str]:
         """Take in what a plugin's hook returns; returns what is wrong with it."""
-        hook, spec_type, _ = _HOOKS[kind]
+        hook, spec_type, _ = HOOKS[kind]
         if not hasattr(implementation, hook):
             return []
         try:
             specs = getattr(implementation, hook)()
         except Exception as error:
-            return [f"{hook} raised {_in_a_line(error)}"]
+            return [f"{hook} raised {in_a_line(error)}"]
         if bad := _nonsense(hook, specs, spec_type):
             return [bad]
         plugin.specs[kind] = list(specs)
@@ -146,7 +129,7 @@ class Registry:
         return []
 
     def _misnamed(self, implementation: object) -> list[str]:
-        known = [name for name, _ in inspect.getmembers(hookspecs) if name.startswith("nsbench_")]
+        known = [name for name, _ in inspect.getmembers(hooks) if name.startswith("nsbench_")]
         faults = []
         for name in dir(implementation):
             marked = self._manager.parse_hookimpl_opts(implementation, name) is not None
@@ -182,7 +165,7 @@ class Registry:
 
     def packages(self) -> set[str]:
         """Top-level packages of nsbench and its plugins: code whose changes must change keys."""
-        specs = [spec for kind in _HOOKS for claims in self._providers[kind].values() for _, spec in claims]
+        specs = [spec for kind in HOOKS for claims in self._providers[kind].values() for _, spec in claims]
         modules = [target for spec in specs for target in spec.code()]
         modules += [plugin.module for plugin in self.plugins]
         beside = {name for plugin in self.plugins if plugin.file for name in modules_beside(plugin.file)}
@@ -205,72 +188,6 @@ def installed() -> Registry:
     return Registry(files=named_files())
 
 
-def params_model(spec: ComponentSpec) -> type[BaseModel]:
-    """The model of a component's parameters. Raises BrokenComponent."""
-    if spec.params is None:
-        return NoParams
-    model = import_object(spec.params)
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise BrokenComponent(f"{spec.params} of {spec.name!r} is not a pydantic model")
-    return model
-
-
-def full_params(spec: ComponentSpec, params: Mapping[str, Any]) -> dict[str, Any]:
-    """All parameters of a component, as plain data. Raises BrokenComponent, or pydantic's ValidationError."""
-    model = params_model(spec)
-    try:
-        return model.model_validate(dict(params)).model_dump(mode="json")
-    except ValidationError:
-        raise
-    except Exception as error:  # a validator or a type that breaks pydantic's own rules
-        raise BrokenComponent(f"{spec.params} of {spec.name!r} fails on {dict(params)}: {_in_a_line(error)}") from error
-
-
-def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Component:
-    """An instance of the component. Raises BrokenComponent, or pydantic's ValidationError."""
-    model = params_model(spec).model_validate(dict(params))
-    cls = import_object(spec.target)
-    base = _HOOKS[kind][2]
-    if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise BrokenComponent(f"{spec.target} of {spec.name!r} is not a subclass of nsbench's {base.__name__}")
-    if kind == "metric" and (getattr(cls, "direction", None) not in ("min", "max") or not hasattr(cls, "unit")):
-        raise BrokenComponent(f'{spec.target} must say its direction, "min" or "max", and its unit, a text')
-    try:
-        return cls(model)
-    except UnreadableData:
-        raise
-    except Exception as error:
-        raise BrokenComponent(f"{spec.target} cannot be made: {_in_a_line(error)}") from error
-
-
-def load(kind: Kind, name: str, **params: Any) -> Any:
-    """A component by name, ready to use: ``nsbench.load("dataset", "lca", size=32)``.
-
-    Raises UnknownComponent, BrokenComponent, or pydantic's ValidationError for wrong parameters.
-    """
-    return build(kind, installed().spec(kind, name), params)
-
-
-def import_object(target: str) -> Any:
-    """What "module:name" names. Raises BrokenComponent, with the import's own error behind it."""
-    module, colon, name = target.partition(":")
-    if not colon or not module or not name:
-        raise BrokenComponent(f'{target!r} must be "module:name"')
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:
-        raise BrokenComponent(f"{target} cannot be imported: {type(error).__name__}: {error}") from error
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean …?" for the nearest known name, or what is known, or nothing."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(known)}" if known else ""
-
-
 def _other_version(implementation: object) -> list[str]:
     """What is wrong where a plugin asks for a plugin API that this nsbench does not speak."""
     wanted = getattr(implementation, "nsbench_api", API_VERSION)
@@ -279,7 +196,7 @@ def _other_version(implementation: object) -> list[str]:
     if type(wanted) is not int:
         return [f"nsbench_api must be a whole number, the plugin API's version ({API_VERSION}); it is {wanted!r:.80}"]
     remedy = "install a newer nsbench" if wanted > API_VERSION else "the plugin must be brought up to date"
-    return [f"asks for version {wanted} of the plugin API; nsbench {__version__} speaks {API_VERSION}: {remedy}"]
+    return [f"asks for version {wanted} of the plugin API; nsbench {version('nsbench')} speaks {API_VERSION}: {remedy}"]
 
 
 def _nonsense(hook: str, specs: object, spec_type: type[ComponentSpec]) -> str:
@@ -293,7 +210,7 @@ def _nonsense(hook: str, specs: object, spec_type: type[ComponentSpec]) -> str:
 
 
 def _faults_of(spec: ComponentSpec) -> list[str]:
-    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
+    if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
         return [f"a name is letters, digits, '.', '_' and '-', at most 64, got {spec.name!r:.80}"]
     faults = []
     for field_name in ("target", "params", "reading", "writer"):
@@ -310,5 +227,5 @@ def _faults_of(spec: ComponentSpec) -> list[str]:
     return faults
 
 
-def _in_a_line(error: BaseException) -> str:
+def in_a_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

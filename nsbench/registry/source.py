@@ -27,6 +27,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import nsbench
+from nsbench.errors import Refusal
 from nsbench.registry.libraries import HARMLESS_LIBRARIES, NUMERIC_LIBRARIES, versions
 from nsbench.registry.syntax import MARK, Import, Statement, UnreadableSource, read_statements, without_hooks
 
@@ -39,7 +40,7 @@ _FINDERS = frozenset({"hookimpl", "load"})
 """What nsbench itself offers that finds or announces code and computes nothing: what it finds is in the key anyway."""
 
 
-class SourceNotFound(Exception):
+class SourceNotFound(Refusal):
     """A component without readable source: its results could not be told from stale ones."""
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from nsbench import quantities as numbers
+from nsbench import quantities
 from nsbench.report.tables import ABSENT, Table
 from nsbench.results.comparison import Comparison, Comparisons
 from nsbench.results.statistics import FLIPS, Interval
@@ -21,7 +21,11 @@ def comparison_table(found: Comparisons) -> Table:
     sizes = [found.a, found.b, f"{found.a} − {found.b}", "95 %\ninterval", "ratio", "95 %\ninterval"]
     tests = ["in\nfloors", "p", "p\nHolm", "better"]
     rows = [
-        [f"{row.metric} {_arrow(row)}{_unit(row)}", *([row.dataset] if several else []), *_cells(found, row)]
+        [
+            f"{row.metric} {quantities.arrow(row.direction)}{_unit(row)}",
+            *([row.dataset] if several else []),
+            *_cells(found, row),
+        ]
         for row in found.rows
     ]
     first, last = len(naming), len(naming) + len(sizes)
@@ -83,16 +87,12 @@ def _size(row: Comparison) -> str:
     text = f"{_number(paired.difference, signed=True)}{unit}"
     if paired.interval is not None:
         text += f" ({_interval(paired.interval, signed=True)}"
-        text += f"; {numbers.number(abs(row.effect))} floors)" if row.effect is not None else ")"
+        text += f"; {quantities.number(abs(row.effect))} floors)" if row.effect is not None else ")"
     return text if row.verdict != "untested" else f"difference {text}, {row.over}"
 
 
 def _better(found: Comparisons, row: Comparison) -> str:
     return {"a": found.a, "b": found.b, "open": "open", "untested": "no test", "not compared": ABSENT}[row.verdict]
-
-
-def _arrow(row: Comparison) -> str:
-    return "↓" if row.direction == "min" else "↑"
 
 
 def _unit(row: Comparison) -> str:
@@ -102,7 +102,7 @@ def _unit(row: Comparison) -> str:
 def _number(value: float | None, *, signed: bool = False) -> str:
     if value is None:
         return ABSENT
-    return numbers.signed(value) if signed else numbers.number(value)
+    return quantities.signed(value) if signed else quantities.number(value)
 
 
 def _interval(ends: Interval | None, *, signed: bool = False) -> str:

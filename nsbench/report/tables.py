@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nsbench.quantities import number
-from nsbench.results.rows import ANCHORS, ScoreRow, TrialResult
+from nsbench.components.metric import ANCHORS
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.quantities import arrow, number
 
 ABSENT = "–"
 
@@ -77,17 +78,13 @@ _ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
 
 def _titled(score: ScoreRow) -> str:
     unit = "" if score.unit == "1" else f" {score.unit}"
-    return f"{score.metric} {_arrow(score)}{unit}"
+    return f"{score.metric} {arrow(score.direction)}{unit}"
 
 
 def _beside(score: ScoreRow) -> str:
     """The metric's own columns, in words."""
     known = [(heading, score.extras[name]) for name, heading in score.columns if name in score.extras]
     return ", ".join(f"{heading} {number(value)}" for heading, value in known) or ABSENT
-
-
-def _arrow(score: ScoreRow) -> str:
-    return "↓" if score.direction == "min" else "↑"
 
 
 def _table(columns: list[tuple[str, list[str]]], groups: list[range]) -> Table:
@@ -143,7 +140,7 @@ def _find(result: TrialResult, metric: str) -> ScoreRow | None:
 def _metric_columns(metric: str, scores: list[ScoreRow | None]) -> list[tuple[str, list[str]]]:
     known = next(score for score in scores if score is not None)
     unit = f",\n{known.unit}" if known.unit else ""
-    columns = [(f"{metric} {_arrow(known)}{unit}", [_value(score) for score in scores])]
+    columns = [(f"{metric} {arrow(known.direction)}{unit}", [_value(score) for score in scores])]
     columns.append(("95 %\ninterval", [_interval(score) for score in scores]))
     columns.append(("floor", [_maybe(score.floor if score else None) for score in scores]))
     columns.append(("skill", [_maybe(score.skill if score else None, digits=2) for score in scores]))

@@ -8,13 +8,14 @@ from typing import Literal
 
 import numpy as np
 
-from nsbench.registry.registry import did_you_mean
+from nsbench.components.rows import ScoreRow
+from nsbench.errors import Refusal
+from nsbench.names import did_you_mean
 from nsbench.results.pairing import NoPairs, UnitScores
-from nsbench.results.rows import ScoreRow
 from nsbench.results.statistics import Paired, compare_pairs, holm
-from nsbench.results.stored import Finished, Reader
-from nsbench.suite.planner import Plan, Trial
+from nsbench.results.stored import StoredResults
 from nsbench.suite.seeds import Seed, generator
+from nsbench.suite.trials import Plan, Trial
 
 Verdict = Literal["a", "b", "open", "untested", "not compared"]
 
@@ -30,7 +31,7 @@ ONE_FIT = (
 Pair = tuple[Trial, Trial]
 
 
-class CannotCompare(Exception):
+class CannotCompare(Refusal):
     """What was asked for cannot be compared, in words."""
 
 
@@ -74,16 +75,17 @@ class Comparisons:
     notes: tuple[str, ...]
 
 
-def compare(plan: Plan, done: Finished, reader: Reader, a: str, b: str) -> Comparisons:
+def compare(stored: StoredResults, a: str, b: str) -> Comparisons:
     """Compare two simulators of the suite, by name. Raises CannotCompare."""
+    plan = stored.plan
     _require_names(plan, a, b)
-    comparer = _Comparer(plan, done, reader)
+    comparer = _Comparer(stored)
     rows: list[Comparison] = []
     notes: list[str] = []
     fewest = plan.suite.replicates
     for pairs in (_trials(plan, dataset, a, b) for dataset in plan.data):
-        usable = [pair for pair in pairs if all(_ok(done, trial) for trial in pair)]
-        notes += [f"left out: {_why(done, trial)}" for pair in pairs for trial in pair if not _ok(done, trial)]
+        usable = [pair for pair in pairs if all(_is_ok(stored, trial) for trial in pair)]
+        notes += [f"left out: {_why(stored, trial)}" for pair in pairs for trial in pair if not _is_ok(stored, trial)]
         if usable:
             fewest = min(fewest, len(usable))
             rows += [comparer.metric(usable, k) for k in range(len(plan.suite.metrics))]
@@ -109,14 +111,14 @@ def _trials(plan: Plan, dataset: str, a: str, b: str) -> list[Pair]:
     return [(found[a, r], found[b, r]) for r in range(plan.suite.replicates) if (a, r) in found and (b, r) in found]
 
 
-def _ok(done: Finished, trial: Trial) -> bool:
-    return trial.id in done.rows and done.rows[trial.id].status == "ok"
+def _is_ok(stored: StoredResults, trial: Trial) -> bool:
+    return trial.id in stored.rows and stored.rows[trial.id].status == "ok"
 
 
-def _why(done: Finished, trial: Trial) -> str:
-    if trial.id in done.open:
-        return f"{trial.id} {done.open[trial.id]}"
-    row = done.rows[trial.id]
+def _why(stored: StoredResults, trial: Trial) -> str:
+    if trial.id in stored.open:
+        return f"{trial.id} {stored.open[trial.id]}"
+    row = stored.rows[trial.id]
     return f"{trial.id} {row.status}: {row.error}" if row.error else f"{trial.id} {row.status}"
 
 
@@ -129,9 +131,7 @@ def _nothing(left_out: list[str], a: str, b: str) -> str:
 
 @dataclass(frozen=True)
 class _Comparer:
-    plan: Plan
-    done: Finished
-    reader: Reader
+    stored: StoredResults
 
     def metric(self, pairs: Sequence[Pair], metric: int) -> Comparison:
         """A metric of the suite, over the replicates of a dataset."""
@@ -143,7 +143,7 @@ class _Comparer:
         row = Comparison(pairs[0][0].data.name, name, known.unit, known.direction, known.label, a, b)
         if reason := _incomparable(scores):
             return replace(row, reason=reason, verdict="not compared")
-        paired, over, reason = self._paired(trials, scores, [self.plan.suite.seed, "compare", row.dataset, name])
+        paired, over, reason = self._paired(trials, scores, [self.stored.plan.suite.seed, "compare", row.dataset, name])
         floor = _mean(score.floor for score in scores[0])
         clear = floor is not None and floor != 0 and self._clear_of_zero(pairs[0][0], metric)
         effect = paired.difference / abs(floor) if clear and floor else None
@@ -156,7 +156,7 @@ class _Comparer:
         rng = generator(seed)
         try:
             sides = [
-                [self.reader.units(trial, score) for trial, score in zip(*side, strict=True)]
+                [self.stored.units(trial, score) for trial, score in zip(*side, strict=True)]
                 for side in zip(trials, scores, strict=True)
             ]
             return *_paired_over_units(sides, rng), ""
@@ -165,12 +165,12 @@ class _Comparer:
             return compare_pairs(a, b, np.ones(1), rng), _replicates(len(a)), f"no test: {none}"
 
     def _score(self, trial: Trial, metric: str) -> ScoreRow:
-        return next(score for score in self.done.rows[trial.id].scores if score.metric == metric)
+        return next(score for score in self.stored.rows[trial.id].scores if score.metric == metric)
 
     def _clear_of_zero(self, trial: Trial, metric: int) -> bool:
         """Whether the floor's own interval, where it has one, leaves out 0: else it is no unit to measure by."""
-        anchor = self.plan.anchors[trial.data.name, trial.replicate].floor
-        interval = self.reader.interval(anchor, metric) if anchor else None
+        anchor = self.stored.plan.anchors[trial.data.name, trial.replicate].floor
+        interval = self.stored.interval(anchor.scores[metric]) if anchor else None
         return interval is None or not interval[0] <= 0 <= interval[1]
 
 

@@ -1,15 +1,24 @@
-"""The results of a suite, as a run adds to them: also when another run of the same suite does."""
+"""results.jsonl, the long table of a suite's results: a row a trial, appended as trials end, by one or several runs."""
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
+from typing import IO
 
-from nsbench.results.rows import TrialResult, append, load, same_outcome
-from nsbench.store.files import locked
+from nsbench.components.rows import TrialResult
+from nsbench.errors import Refusal
+from nsbench.store.locks import locked
+from nsbench.store.workspace import Workspace
+
+
+class UnreadableResults(Refusal):
+    """A results file with a line that is no result."""
 
 
 class ResultsFile:
-    """results.jsonl: a row is added when it says something new, and none takes the place of a better one.
+    """A results file as a run adds to it: a row is added when it says something new, and none replaces a better one.
 
     Raises UnreadableResults for a file that holds something else.
     """
@@ -21,18 +30,18 @@ class ResultsFile:
         self._read()
 
     def add(self, row: TrialResult) -> None:
-        """On disk when this returns."""
+        """Add a row, on disk when this returns."""
         with locked(self._path.with_suffix(".lock")):
             self._read()
             known = self._rows.get(row.trial)
-            if known is not None and (same_outcome(known, row) or _is_no_news(known, row)):
+            if known is not None and (known.outcome() == row.outcome() or _is_no_news(known, row)):
                 return
             append(self._path, row)
             self._rows[row.trial] = row
             self._size = self._path.stat().st_size
 
     def _read(self) -> None:
-        """What is in the file, unless it is what this run left there."""
+        """Read what is in the file, unless it is what this run left there."""
         size = self._path.stat().st_size if self._path.exists() else 0
         if size != self._size:
             self._rows = {row.trial: row for row in load(self._path)}
@@ -42,3 +51,75 @@ class ResultsFile:
 def _is_no_news(known: TrialResult, row: TrialResult) -> bool:
     """Whether another run finished what this one was stopped in."""
     return row.status == "interrupted" and known.status == "ok" and known.keys == row.keys
+
+
+def append(path: Path, row: TrialResult) -> None:
+    """Add a row, on disk when this returns. A line that was cut short before is ended first.
+
+    A row that cannot be written whole, as on a full disk, is taken back.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b", buffering=0) as file:
+        size = file.tell()
+        torn = size > 0 and _last_byte(file) != b"\n"
+        line = b"\n" * torn + row.to_json().encode() + b"\n"
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def _last_byte(file: IO[bytes]) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
+
+
+def load(path: Path) -> list[TrialResult]:
+    """The last row of each trial, in the order in which the trials first appear.
+
+    A row that a lost machine cut short is no row. Raises UnreadableResults, naming file and line, for a
+    line that is something else.
+    """
+    if not path.exists():
+        return []
+    rows: dict[str, TrialResult] = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            row = TrialResult.from_json(line.decode())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if _cut_short(line):
+                continue
+            raise UnreadableResults(
+                f"{path}:{number}: not a result: {error}; mend or remove that file, nothing that was computed is lost"
+            ) from error
+        rows[row.trial] = row
+    return list(rows.values())
+
+
+def _cut_short(line: bytes) -> bool:
+    """Whether this is how a row begins, and no more."""
+    start = b'{"trial"'
+    if not (line.startswith(start) or start.startswith(line)):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False
+
+
+def suites_by_key(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """{key: the suites whose results name it}; results that cannot be read are nobody's."""
+    suites: dict[str, list[str]] = {}
+    runs = workspace.root / "runs"
+    for folder in sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else ():
+        try:
+            rows = load(workspace.results(folder.name))
+        except UnreadableResults:
+            continue
+        for key in {key for row in rows for key in row.keys.values()}:
+            suites.setdefault(key, []).append(folder.name)
+    return {key: tuple(names) for key, names in suites.items()}

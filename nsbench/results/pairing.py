@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.ensembles import ensembles
-from nsbench.trajectories.growth import Trajectories
 
 Array = NDArray[np.float64]
 

@@ -8,11 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from nsbench.results.rows import ANCHORS, ScoreRow, TrialResult
+from nsbench.components.metric import ANCHORS, NULLS
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.quantities import arrow
 from nsbench.results.statistics import Interval, t_interval
-from nsbench.results.stored import Finished, Reader
-from nsbench.results.ties import Candidate, tied_with_best
-from nsbench.suite.planner import Plan, Trial
+from nsbench.results.stored import StoredResults
+from nsbench.results.ties import Contender, tied_with_best
+from nsbench.suite.trials import Plan, Trial
 
 LineKind = Literal["simulator", "anchor", "null"]
 
@@ -64,7 +66,7 @@ class MetricColumn:
 
     @property
     def arrow(self) -> str:
-        return "↓" if self.direction == "min" else "↑"
+        return arrow(self.direction)
 
 
 @dataclass(frozen=True)
@@ -85,47 +87,47 @@ class Summary:
         return list(dict.fromkeys(line.dataset for line in self.lines))
 
 
-def summarise(plan: Plan, done: Finished, reader: Reader) -> Summary:
+def summarise(stored: StoredResults) -> Summary:
     """The summary of what has been run."""
-    metrics = _columns(plan, done)
+    plan = stored.plan
+    metrics = _columns(stored)
     lines: list[Line] = []
     for dataset in plan.data:
-        own = _simulators(plan, done, dataset)
-        own = _marked(plan, done, reader, own, metrics)
+        own = _simulators(stored, dataset)
+        own = _marked(stored, own, metrics)
         own.sort(key=lambda line: line.kind != "simulator")  # stable: the suite's order otherwise
-        lines += [*own, *_scales(done, plan, dataset, {line.name for line in own if line.kind == "anchor"})]
-    return Summary(plan.suite.name, metrics, tuple(lines), _failed(plan, done), plan.suite.replicates)
+        lines += [*own, *_scales(stored, dataset, {line.name for line in own if line.kind == "anchor"})]
+    return Summary(plan.suite.name, metrics, tuple(lines), _failed(stored), plan.suite.replicates)
 
 
-def _columns(plan: Plan, done: Finished) -> tuple[MetricColumn, ...]:
+def _columns(stored: StoredResults) -> tuple[MetricColumn, ...]:
     known: dict[str, ScoreRow] = {}
-    for row in done.rows.values():
+    for row in stored.rows.values():
         for score in row.scores:
             if score.metric not in known or known[score.metric].value is None:
                 known[score.metric] = score
-    names = [use.name for use in plan.suite.metrics if use.name in known]
+    names = [use.name for use in stored.plan.suite.metrics if use.name in known]
     return tuple(
         MetricColumn(n, known[n].unit, known[n].direction, tuple(heading for _, heading in known[n].columns))
         for n in names
     )
 
 
-def _simulators(plan: Plan, done: Finished, dataset: str) -> list[Line]:
+def _simulators(stored: StoredResults, dataset: str) -> list[Line]:
     """A line for each simulator of the suite on a dataset; those that are an anchor are of that kind."""
-    anchors = {
+    truths = {
         trial.evidence.digest
-        for (name, _), found in plan.anchors.items()
+        for (name, _), anchors in stored.plan.anchors.items()
         if name == dataset
-        for trial in (found.floor, found.noise_free)
-        if trial is not None
+        for trial in anchors.truths().values()
     }
     lines = []
-    for name, trials in _by_simulator(plan, dataset).items():
-        rows = [done.rows[trial.id] for trial in trials if trial.id in done.rows]
+    for name, trials in _by_simulator(stored.plan, dataset).items():
+        rows = [stored.rows[trial.id] for trial in trials if trial.id in stored.rows]
         scores = [score for row in rows if row.status == "ok" for score in row.scores]
         cells = {metric: _cell([s for s in scores if s.metric == metric]) for metric in {s.metric for s in scores}}
-        kind: LineKind = "anchor" if trials[0].evidence.digest in anchors else "simulator"
-        lines.append(Line(dataset, name, kind, cells, _statuses(done, trials)))
+        kind: LineKind = "anchor" if trials[0].evidence.digest in truths else "simulator"
+        lines.append(Line(dataset, name, kind, cells, _statuses(stored, trials)))
     return lines
 
 
@@ -137,10 +139,10 @@ def _by_simulator(plan: Plan, dataset: str) -> dict[str, list[Trial]]:
     return found
 
 
-def _statuses(done: Finished, trials: Iterable[Trial]) -> dict[str, int]:
+def _statuses(stored: StoredResults, trials: Iterable[Trial]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for trial in trials:
-        status = done.rows[trial.id].status if trial.id in done.rows else "not run"
+        status = stored.rows[trial.id].status if trial.id in stored.rows else "not run"
         counts[status] = counts.get(status, 0) + 1
     return counts
 
@@ -167,31 +169,30 @@ def _cell(scores: Sequence[ScoreRow]) -> Cell:
     )
 
 
-def _scales(done: Finished, plan: Plan, dataset: str, listed: set[str]) -> list[Line]:
+def _scales(stored: StoredResults, dataset: str, listed: set[str]) -> list[Line]:
     """Lines of the anchors that the suite does not list, and of the null models."""
-    rows = [row for row in done.rows.values() if row.dataset == dataset and row.status == "ok"]
-    names = _listed_anchors(plan, dataset)
+    rows = [row for row in stored.rows.values() if row.dataset == dataset and row.status == "ok"]
+    names = _listed_anchors(stored.plan, dataset)
     lines = []
     for anchor in ANCHORS:
         if names.get(anchor, set()) & listed:
             continue
         cells = {m: cell for m in {s.metric for row in rows for s in row.scores} if (cell := _scale(rows, m, anchor))}
         if cells:
-            kind: LineKind = "anchor" if anchor in ("floor", "noise_free") else "null"
+            kind: LineKind = "null" if anchor in NULLS else "anchor"
             lines.append(Line(dataset, anchor.replace("_", "-"), kind, cells))
     return lines
 
 
 def _listed_anchors(plan: Plan, dataset: str) -> dict[str, set[str]]:
     """Under which names the suite lists the anchors."""
-    found: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
     for trial in plan.trials:
         if trial.data.name == dataset:
-            anchors = plan.anchors[dataset, trial.replicate]
-            for name, anchor in (("floor", anchors.floor), ("noise_free", anchors.noise_free)):
-                if anchor is not None and anchor.evidence.digest == trial.evidence.digest:
-                    found.setdefault(name, set()).add(trial.simulator)
-    return found
+            for anchor, truth in plan.anchors[dataset, trial.replicate].truths().items():
+                if truth.evidence.digest == trial.evidence.digest:
+                    names.setdefault(anchor, set()).add(trial.simulator)
+    return names
 
 
 def _scale(rows: Sequence[TrialResult], metric: str, anchor: str) -> Cell | None:
@@ -208,32 +209,32 @@ def _scale(rows: Sequence[TrialResult], metric: str, anchor: str) -> Cell | None
     return Cell(value=float(np.mean(values)), interval=t_interval(values), replicates=len(values))
 
 
-def _marked(
-    plan: Plan, done: Finished, reader: Reader, lines: list[Line], metrics: Sequence[MetricColumn]
-) -> list[Line]:
+def _marked(stored: StoredResults, lines: list[Line], metrics: Sequence[MetricColumn]) -> list[Line]:
     """The lines with the best simulators of each metric marked, kind of score by kind of score."""
-    trials = {trial.id: trial for trial in plan.trials}
-    scores = _scores(done, trials)
+    trials = {trial.id: trial for trial in stored.plan.trials}
+    scores = _scores(stored, trials)
     best: set[tuple[str, str]] = set()
     for metric in metrics:
-        groups: dict[str, list[Candidate]] = {}
+        groups: dict[str, list[Contender]] = {}
         for line in lines:
             cell = line.cells.get(metric.name)
             if line.kind == "simulator" and cell is not None and cell.value is not None:
                 known = scores[line.dataset, line.name, metric.name]
-                groups.setdefault(cell.label, []).append(Candidate(line.name, cell.value, cell.interval, known))
+                groups.setdefault(cell.label, []).append(Contender(line.name, cell.value, cell.interval, known))
         for candidates in groups.values():
-            best |= {(name, metric.name) for name in tied_with_best(candidates, metric.direction, reader)}
+            best |= {(name, metric.name) for name in tied_with_best(candidates, metric.direction, stored)}
     return [
         replace(line, cells={m: replace(cell, best=(line.name, m) in best) for m, cell in line.cells.items()})
         for line in lines
     ]
 
 
-def _scores(done: Finished, trials: dict[str, Trial]) -> dict[tuple[str, str, str], dict[int, tuple[Trial, ScoreRow]]]:
+def _scores(
+    stored: StoredResults, trials: dict[str, Trial]
+) -> dict[tuple[str, str, str], dict[int, tuple[Trial, ScoreRow]]]:
     """By dataset, simulator and metric: the score of each replicate that has one."""
     found: dict[tuple[str, str, str], dict[int, tuple[Trial, ScoreRow]]] = {}
-    for row in done.rows.values():
+    for row in stored.rows.values():
         for score in row.scores if row.status == "ok" else ():
             if score.value is not None:
                 place = found.setdefault((row.dataset, row.simulator, score.metric), {})
@@ -241,10 +242,10 @@ def _scores(done: Finished, trials: dict[str, Trial]) -> dict[tuple[str, str, st
     return found
 
 
-def _failed(plan: Plan, done: Finished) -> tuple[tuple[str, str, str], ...]:
-    rows = [(trial.id, done.rows.get(trial.id)) for trial in plan.trials]
+def _failed(stored: StoredResults) -> tuple[tuple[str, str, str], ...]:
+    rows = [(trial.id, stored.rows.get(trial.id)) for trial in stored.plan.trials]
     return tuple(
-        (name, row.status, row.error) if row else (name, "not run", done.open[name])
+        (name, row.status, row.error) if row else (name, "not run", stored.open[name])
         for name, row in rows
         if row is None or row.status != "ok"
     )

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.components.rows import ScoreRow
 from nsbench.results.pairing import NoPairs
-from nsbench.results.rows import ScoreRow
 from nsbench.results.statistics import Interval, bootstrap_means, holm, p_values
-from nsbench.results.stored import Reader
-from nsbench.suite.planner import Trial
+from nsbench.results.stored import StoredResults
+from nsbench.suite.trials import Trial
 
 LEVEL = 0.05
 
@@ -22,7 +22,7 @@ MANY = 20
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Contender:
     """A simulator's score: its mean, the interval of it, and the scores by replicate."""
 
     name: str
@@ -31,7 +31,9 @@ class Candidate:
     scores: dict[int, tuple[Trial, ScoreRow]]
 
 
-def tied_with_best(candidates: Sequence[Candidate], direction: Literal["min", "max"], reader: Reader) -> set[str]:
+def tied_with_best(
+    candidates: Sequence[Contender], direction: Literal["min", "max"], stored: StoredResults
+) -> set[str]:
     """The names of the best candidate and of those that are tied with it.
 
     Tied is whose paired difference from the best, over test cases and replicates, is not significant at 5 %
@@ -44,8 +46,8 @@ def tied_with_best(candidates: Sequence[Candidate], direction: Literal["min", "m
     others = [c for c in candidates if c is not best]
     if len(others) > MANY:
         others = [c for c in others if not _far(best, c)]
-    units = _Units(reader)
-    paired: dict[tuple[int, ...], list[Candidate]] = {}
+    units = _Units(stored)
+    paired: dict[tuple[int, ...], list[Contender]] = {}
     tied = {best.name}
     for candidate in others:
         shared = tuple(sorted(best.scores.keys() & candidate.scores.keys()))
@@ -64,7 +66,7 @@ def tied_with_best(candidates: Sequence[Candidate], direction: Literal["min", "m
     return tied
 
 
-def _far(best: Candidate, other: Candidate) -> bool:
+def _far(best: Contender, other: Contender) -> bool:
     """Whether they differ by more than twice all of their intervals' half-widths together.
 
     Those over test cases and, of several replicates, over replicates. Two independent scores would differ by that
@@ -74,7 +76,7 @@ def _far(best: Candidate, other: Candidate) -> bool:
     return None not in widths and abs(best.value - other.value) > 2 * sum(w for w in widths if w is not None)
 
 
-def _half_widths(candidate: Candidate) -> float | None:
+def _half_widths(candidate: Contender) -> float | None:
     own = [score.interval for _, score in candidate.scores.values()]
     if candidate.interval is None or any(interval is None for interval in own):
         return None
@@ -83,7 +85,7 @@ def _half_widths(candidate: Candidate) -> float | None:
     return over_cases + over_replicates
 
 
-def _apart(a: Candidate, b: Candidate) -> bool:
+def _apart(a: Contender, b: Contender) -> bool:
     """Whether their intervals are both known and do not overlap."""
     if a.interval is None or b.interval is None:
         return False
@@ -93,12 +95,12 @@ def _apart(a: Candidate, b: Candidate) -> bool:
 class _Units:
     """Scores by independent unit, each read once."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, stored: StoredResults) -> None:
+        self._stored = stored
         self._known: dict[str, NDArray[np.float64] | None] = {}
         self._weights: dict[str, NDArray[np.float64]] = {}
 
-    def pair(self, a: Candidate, b: Candidate, replicates: Sequence[int]) -> bool:
+    def pair(self, a: Contender, b: Contender, replicates: Sequence[int]) -> bool:
         """Whether both are known by the same units, two at least, in all of the replicates."""
         names = [self._read(*c.scores[r]) for c in (a, b) for r in replicates]
         weights = [self._weights[name] for name in names if name in self._weights]
@@ -106,7 +108,7 @@ class _Units:
         return same and len(weights[0]) > 1
 
     def differ(
-        self, best: Candidate, others: Sequence[Candidate], replicates: Sequence[int]
+        self, best: Contender, others: Sequence[Contender], replicates: Sequence[int]
     ) -> list[tuple[float, bool]]:
         """(p, whether the interval holds 0) of each one's difference from the best."""
         x = np.stack([self._values(c, replicates) for c in (best, *others)])  # [k, R, U]
@@ -119,7 +121,7 @@ class _Units:
         low, high = np.percentile(apart, [2.5, 97.5], axis=1)
         return [(float(p[k]), bool(low[k] <= 0 <= high[k])) for k in range(len(others))]
 
-    def _values(self, candidate: Candidate, replicates: Sequence[int]) -> NDArray[np.float64]:
+    def _values(self, candidate: Contender, replicates: Sequence[int]) -> NDArray[np.float64]:
         known = [self._known[self._read(*candidate.scores[r])] for r in replicates]
         return np.stack([values for values in known if values is not None])
 
@@ -127,7 +129,7 @@ class _Units:
         name = f"{trial.id}/{score.metric}"
         if name not in self._known:
             try:
-                found = self._reader.units(trial, score)
+                found = self._stored.units(trial, score)
             except NoPairs:
                 self._known[name] = None
             else:

@@ -9,12 +9,12 @@ from typing import Protocol, Self
 from nsbench.components.events import Emit
 from nsbench.registry.registry import Registry
 from nsbench.running.stop import Stop
-from nsbench.running.workers.job import End, Job
+from nsbench.running.workers.job import Job, JobEnd
 from nsbench.store.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """Where a run takes place, and who is told of it."""
 
     suite: str
@@ -43,6 +43,6 @@ class Executor(Protocol):
 
     def start(self, job: Job) -> None: ...
 
-    def wait(self) -> list[End]:
+    def wait(self) -> list[JobEnd]:
         """Wait for something to happen: events are told, the ends of jobs are returned."""
         ...

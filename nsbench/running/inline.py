@@ -5,16 +5,16 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from nsbench.running.executor import Setting
-from nsbench.running.workers.job import End, Job, carry_out
-from nsbench.stages.workshop import open_bench
+from nsbench.running.executor import RunContext
+from nsbench.running.workers.job import Job, JobEnd, carry_out
+from nsbench.stages.workshop import open_workshop
 
 
 class Inline:
     """One job at a time, here. No limit but retries can be kept: what hangs, hangs the run."""
 
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._job: Job | None = None
 
     def __enter__(self) -> Self:
@@ -34,12 +34,12 @@ class Inline:
     def start(self, job: Job) -> None:
         self._job = job
 
-    def wait(self) -> list[End]:
+    def wait(self) -> list[JobEnd]:
         job, self._job = self._job, None
         if job is None:
             return []
-        setting = self._setting
-        bench = open_bench(
-            job.suite, job.conditions, setting.registry, setting.workspace, setting.emit, stopping=setting.stop.asked
+        context = self._context
+        workshop = open_workshop(
+            job.suite, job.conditions, context.registry, context.workspace, context.emit, stopping=context.stop.asked
         )
-        return [carry_out(bench, job)]
+        return [carry_out(workshop, job)]

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nsbench.results.rows import Status
-from nsbench.running.executor import Setting
+from nsbench.components.rows import Status
+from nsbench.running.executor import RunContext
 from nsbench.running.workers.guard import Guard, Watch
-from nsbench.running.workers.job import End, Job
+from nsbench.running.workers.job import Job, JobEnd
 from nsbench.running.workers.memory import GroupMemory, kernel_kills
 from nsbench.running.workers.messages import Hello, Message, read_end, read_event, uninstalled
 from nsbench.running.workers.process import WorkerProcess
@@ -51,13 +51,13 @@ class Slot:
 
 
 class Local:
-    """Up to `jobs` jobs at once. The machine's cores are divided between them, its GPUs given out in turn."""
+    """Up to `parallel` jobs at once. The machine's cores are divided between them, its GPUs given out in turn."""
 
-    def __init__(self, setting: Setting, jobs: int = 1, company: int = 0) -> None:
+    def __init__(self, context: RunContext, parallel: int = 1, company: int = 0) -> None:
         """company: how many jobs there may be on this machine, where others than this executor start them."""
-        self._setting = setting
-        self._company = company or jobs
-        self._slots = [Slot(index) for index in range(jobs)]
+        self._context = context
+        self._company = company or parallel
+        self._slots = [Slot(index) for index in range(parallel)]
         self._watch = Watch()
         self._selector = selectors.DefaultSelector()
         self._asked = False
@@ -83,7 +83,7 @@ class Local:
     def start(self, job: Job) -> None:
         idle = [slot for slot in self._slots if slot.underway is None]
         slot = min(idle, key=lambda slot: (slot.worker is None, slot.index))
-        log = self._setting.workspace.log(self._setting.suite, job.name)
+        log = self._context.workspace.log(self._context.suite, job.name)
         worker = slot.worker or self._hire(slot, log)
         memory = GroupMemory(worker.pid, slot.watcher)
         guard = Guard(job.suite.limits, worker.signal_group, memory)
@@ -91,8 +91,8 @@ class Local:
         self._watch.add(guard)
         worker.send({"job": job.to_json(), "log": str(log)})
 
-    def wait(self) -> list[End]:
-        if self._setting.stop.asked() and not self._asked:
+    def wait(self) -> list[JobEnd]:
+        if self._context.stop.asked() and not self._asked:
             self._asked = True
             for slot in self._slots:
                 if slot.underway is not None and slot.worker is not None:
@@ -105,14 +105,14 @@ class Local:
         return ends
 
     def _hire(self, slot: Slot, log: Path) -> WorkerProcess:
-        setting, jobs = self._setting, len(self._slots)
-        hello = Hello(sys.path, str(setting.workspace.root), self._company, uninstalled(setting.registry))
+        context, jobs = self._context, len(self._slots)
+        hello = Hello(sys.path, str(context.workspace.root), self._company, uninstalled(context.registry))
         slot.worker = WorkerProcess(hello, surroundings(slot.index, jobs), log)
         self._selector.register(slot.worker.channel, selectors.EVENT_READ, slot)
         return slot.worker
 
     def _retire(self, slot: Slot, patience: float = 0.0) -> int:
-        """End a slot's worker, if it has one; returns its exit status."""
+        """JobEnd a slot's worker, if it has one; returns its exit status."""
         if slot.underway is not None:
             self._watch.release(slot.underway.guard)
         worker, slot.worker, slot.underway = slot.worker, None, None
@@ -121,7 +121,7 @@ class Local:
         self._selector.unregister(worker.channel)
         return worker.end(patience)
 
-    def _hear(self, slot: Slot) -> End | None:
+    def _hear(self, slot: Slot) -> JobEnd | None:
         """What a worker has to say; the end of its job, if it is that."""
         assert slot.worker is not None
         try:
@@ -131,7 +131,7 @@ class Local:
         ends = [end for message in messages if (end := self._message(slot, message)) is not None]
         return ends[0] if ends else None
 
-    def _message(self, slot: Slot, message: Message) -> End | None:
+    def _message(self, slot: Slot, message: Message) -> JobEnd | None:
         if "ready" in message:
             slot.watcher = message["ready"]
             if slot.underway is not None:
@@ -141,12 +141,12 @@ class Local:
         elif "waiting" in message and slot.underway is not None:
             slot.underway.guard.wait(message["waiting"])
         elif "event" in message:
-            self._setting.emit(read_event(message))
+            self._context.emit(read_event(message))
         elif "end" in message:
             return self._ended(slot, read_end(message))
         return None
 
-    def _ended(self, slot: Slot, end: End) -> End:
+    def _ended(self, slot: Slot, end: JobEnd) -> JobEnd:
         """The end that a worker reports, and the verdict on it; only who did well stays."""
         assert slot.underway is not None
         guard, job = slot.underway.guard, slot.underway.job
@@ -161,7 +161,7 @@ class Local:
             self._retire(slot)
         return end
 
-    def _died(self, slot: Slot) -> End | None:
+    def _died(self, slot: Slot) -> JobEnd | None:
         """What the end of a worker, rather than of its job, means for the job."""
         underway = slot.underway
         status = self._retire(slot, _LEAVING_SECONDS)
@@ -169,7 +169,7 @@ class Local:
             return None
         guard = underway.guard
         verdict, reason = (guard.verdict, guard.reason) if guard.verdict else cause(status, underway.kills)
-        return End(underway.job.name, verdict, reason, seconds=guard.seconds(), peak_bytes=guard.peak or None)
+        return JobEnd(underway.job.name, verdict, reason, seconds=guard.seconds(), peak_bytes=guard.peak or None)
 
 
 def cause(status: int, kills_before: int) -> tuple[Status, str]:

@@ -20,14 +20,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from nsbench.components.events import Event, Notice
-from nsbench.running.executor import Setting
+from nsbench.running.executor import RunContext
 from nsbench.running.local import Local
 from nsbench.running.stop import Stop
-from nsbench.running.workers.job import DataWork, End, Job, NullWork, TrialWork
+from nsbench.running.workers.job import Job, JobEnd
 from nsbench.running.workers.messages import Hello, event_message, read_event, registry_of, uninstalled
 from nsbench.store.environment import cores
 from nsbench.store.files import write_whole
-from nsbench.store.store import Key, Store
+from nsbench.store.store import Store
 from nsbench.store.transfer import Parcel, pack, unpack
 from nsbench.store.workspace import Workspace
 
@@ -68,8 +68,8 @@ class Mailbox:
 class RayCluster:
     """As many jobs at once as the cluster has room for. address: of a cluster; None starts one here."""
 
-    def __init__(self, setting: Setting, address: str | None = None) -> None:
-        self._setting, self._address = setting, address
+    def __init__(self, context: RunContext, address: str | None = None) -> None:
+        self._context, self._address = context, address
         self._tasks: dict[Any, Job] = {}
         self._begun: dict[str, str] = {}
         self._token = uuid.uuid4().hex
@@ -88,7 +88,7 @@ class RayCluster:
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor = ray.remote(num_cpus=0)(Mailbox)
-        self._mailbox = actor.options(scheduling_strategy=here).remote(str(self._setting.workspace.store))
+        self._mailbox = actor.options(scheduling_strategy=here).remote(str(self._context.workspace.store))
         write_whole(self._sign, "this file is how a node finds out whether it sees this workspace")
         return self
 
@@ -103,7 +103,7 @@ class RayCluster:
 
     @property
     def _sign(self) -> Path:
-        return self._setting.workspace.root / "ray" / self._token
+        return self._context.workspace.root / "ray" / self._token
 
     def free(self) -> bool:
         return len(self._tasks) < max(1, int(self._ray.cluster_resources().get("CPU", 1)))
@@ -112,15 +112,15 @@ class RayCluster:
         return bool(self._tasks)
 
     def start(self, job: Job) -> None:
-        setting = self._setting
-        hello = Hello(sys.path, str(setting.workspace.root), 1, uninstalled(setting.registry))
+        context = self._context
+        hello = Hello(sys.path, str(context.workspace.root), 1, uninstalled(context.registry))
         task = self._ray.remote(work).options(max_retries=RETRIES, **resources(job))
-        task = task.remote(job.to_json(), json.dumps(asdict(hello)), setting.suite, self._token, self._mailbox)
+        task = task.remote(job.to_json(), json.dumps(asdict(hello)), context.suite, self._token, self._mailbox)
         self._tasks[task] = job
 
-    def wait(self) -> list[End]:
+    def wait(self) -> list[JobEnd]:
         ray = self._ray
-        if self._setting.stop.asked() and not self._asked:
+        if self._context.stop.asked() and not self._asked:
             self._asked = True
             ray.get(self._mailbox.stop.remote())
         done, _ = ray.wait(list(self._tasks), num_returns=1, timeout=_POLL_SECONDS)
@@ -130,24 +130,24 @@ class RayCluster:
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "begun" not in message:
-            self._setting.emit(read_event(message))
+            self._context.emit(read_event(message))
             return
         job, node = message["begun"], message["node"]
         if job in self._begun:
-            self._setting.emit(Notice(f"{job}: lost with node {self._begun[job]}, begun again on {node}"))
+            self._context.emit(Notice(f"{job}: lost with node {self._begun[job]}, begun again on {node}"))
         self._begun[job] = node
 
-    def _end(self, task: Any) -> End:
+    def _end(self, task: Any) -> JobEnd:
         job = self._tasks.pop(task)
         self._begun.pop(job.name, None)
         try:
             answer = json.loads(self._ray.get(task))
         except self._ray.exceptions.RayError as error:
             first = str(error).strip().splitlines()[0]
-            return End(job.name, "killed", f"Ray lost it {RETRIES + 1} times: {type(error).__name__}: {first}")
+            return JobEnd(job.name, "killed", f"Ray lost it {RETRIES + 1} times: {type(error).__name__}: {first}")
         if answer["log"] is not None:
-            write_whole(self._setting.workspace.log(self._setting.suite, job.name), answer["log"])
-        return End(**answer["end"])
+            write_whole(self._context.workspace.log(self._context.suite, job.name), answer["log"])
+        return JobEnd(**answer["end"])
 
 
 def resources(job: Job) -> dict[str, Any]:
@@ -175,41 +175,29 @@ def work(job_text: str, hello_text: str, suite: str, token: str, mailbox: Any) -
     def tell(event: Event) -> None:
         mailbox.put.remote(json.dumps(event_message(event)))
 
-    wanted = [] if shared else artifacts(job)
+    wanted = [] if shared else [artifact.key for artifact in job.work.artifacts()]
     for key in wanted:
-        if not store.has(key) and (parcel := ray.get(mailbox.fetch.remote(key.stage, key.digest))) is not None:
-            unpack(store.root, key.stage, key.digest, parcel)
+        if not store.has(key) and (parcel := ray.get(mailbox.fetch.remote(key.kind, key.digest))) is not None:
+            unpack(store.root, key.kind, key.digest, parcel)
     there = {key.digest for key in wanted if store.has(key)}
-    setting = Setting(suite, workspace, registry_of(hello.plugins), tell, Stop())
-    end = _in_a_worker(setting, job, lambda: bool(ray.get(mailbox.stopping.remote())))
+    context = RunContext(suite, workspace, registry_of(hello.plugins), tell, Stop())
+    end = _in_a_worker(context, job, lambda: bool(ray.get(mailbox.stopping.remote())))
     for key in wanted:
-        parcel = pack(store.root, key.stage, key.digest) if key.digest not in there else None
+        parcel = pack(store.root, key.kind, key.digest) if key.digest not in there else None
         if parcel is not None:
-            ray.get(mailbox.deliver.remote(key.stage, key.digest, parcel))
+            ray.get(mailbox.deliver.remote(key.kind, key.digest, parcel))
     log = workspace.log(suite, job.name)
     text = None if shared or not log.exists() else log.read_text(encoding="utf-8", errors="replace")
     return json.dumps({"end": asdict(end), "log": text})
 
 
-def _in_a_worker(setting: Setting, job: Job, stopping: Any) -> End:
+def _in_a_worker(context: RunContext, job: Job, stopping: Any) -> JobEnd:
     """One job, as on one machine; costs are marked as measured in the company that the node may have."""
-    ends: list[End] = []
-    with Local(setting, company=cores()) as crew:
+    ends: list[JobEnd] = []
+    with Local(context, company=cores()) as crew:
         crew.start(job)
         while crew.busy():
             if stopping():
-                setting.stop.ask()
+                context.stop.ask()
             ends += crew.wait()
     return ends[0]
-
-
-def artifacts(job: Job) -> list[Key]:
-    """What a job may need or make."""
-    match job.work:
-        case DataWork(data, splits):
-            return [data.keys[split] for split in splits]
-        case TrialWork(trial, scores):
-            made_from = [trial.fit_data.keys["train"], trial.fit_data.keys["val"], trial.data.keys["test"]]
-            return [*made_from, trial.model, trial.evidence, *(metric.key for metric in scores)]
-        case NullWork(null, scores):
-            return [null.data.keys["test"], *(metric.key for metric in scores)]

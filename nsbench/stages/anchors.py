@@ -1,72 +1,49 @@
-"""What stands beside a score that no trial of the run made: those of the ground truth and of the null models."""
+"""The anchors: what stands beside a score and gives it its scale.
+
+Which ones a row wants is said here, and how their values get beside its scores; who makes them, and when, is for others
+to say. The ground truth is a trial of its own, a null model a recipe; both are scored as everything is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from nsbench.components.events import Notice
-from nsbench.results.rows import ScoreRow
-from nsbench.stages.score import score, score_null
-from nsbench.stages.workshop import Bench
-from nsbench.suite.planner import DataPlan, NullPlan, Plan, ScorePlan, Trial
+from nsbench.components.metric import Anchor
+from nsbench.components.rows import ScoreRow
+from nsbench.suite.trials import Candidate, NullPlan, Plan, ScorePlan, Trial
 
 
-class Scored(Protocol):
-    """What anchors need to know of a trial."""
+@dataclass(frozen=True)
+class WantedAnchor:
+    """An anchor that a row wants: who it is, and its scores by the metrics concerned."""
 
-    @property
-    def id(self) -> str: ...
-    @property
-    def data(self) -> DataPlan: ...
-    @property
-    def replicate(self) -> int: ...
+    name: Anchor
+    plan: Trial | NullPlan
+    scores: tuple[ScorePlan, ...]
 
 
-class AnchorScores:
-    """The scores of the ground truth itself and of the null models, which stand beside everybody else's."""
+def wanted_anchors(plan: Plan, candidate: Candidate, scores: Sequence[ScoreRow]) -> Iterator[WantedAnchor]:
+    """What is wanted beside a row. scores: the row's own, one a metric of the suite.
 
-    def __init__(self, plan: Plan, bench: Bench) -> None:
-        self._plan = plan
-        self._bench = bench
-        self._known: dict[str, ScoreRow | None] = {}
+    A null model has neither likelihood nor costs, so metrics that need those are not asked of one.
+    """
+    anchors = plan.anchors[candidate.data.name, candidate.replicate]
+    for name, anchor in anchors.all().items():
+        is_null = isinstance(anchor, NullPlan)
+        metrics = [k for k, score in enumerate(scores) if score.anchored and (score.rollouts_only or not is_null)]
+        if metrics:
+            yield WantedAnchor(name, anchor, tuple(anchor.scores[k] for k in metrics))
 
-    def beside(self, trial: Scored, metric: int, own: ScoreRow) -> ScoreRow:
-        """A score with those of the anchors of the same metric beside it."""
-        anchors = self._plan.anchors[trial.data.name, trial.replicate]
-        if not own.anchored:
-            return own
-        nulls = anchors.nulls if own.rollouts_only else {}
-        return replace(
-            own,
-            floor=self._value(anchors.floor, metric),
-            noise_free=self._value(anchors.noise_free, metric),
-            climatology=self._null(trial, nulls.get("climatology"), metric),
-            persistence=self._null(trial, nulls.get("persistence"), metric),
-        )
 
-    def _value(self, anchor: Trial | None, metric: int) -> float | None:
-        if anchor is None:
-            return None
-        plan = anchor.scores[metric]
-        return self._once(plan, anchor.id, lambda: score(self._bench, anchor, plan))
-
-    def _null(self, trial: Scored, null: NullPlan | None, metric: int) -> float | None:
-        if null is None:
-            return None
-        plan = null.scores[metric]
-        return self._once(plan, null.null, lambda: score_null(self._bench, trial.id, null, plan))
-
-    def _once(self, plan: ScorePlan, name: str, make: Callable[[], ScoreRow]) -> float | None:
-        if plan.key.digest not in self._known:
-            self._known[plan.key.digest] = self._made(name, make)
-        known = self._known[plan.key.digest]
-        return known.value if known else None
-
-    def _made(self, name: str, make: Callable[[], ScoreRow]) -> ScoreRow | None:
-        try:
-            return make()
-        except Exception as error:
-            self._bench.emit(Notice(f"no anchor from {name}: {type(error).__name__}: {error}"))
-            return None
+def beside_anchors(
+    scores: Sequence[ScoreRow], anchors: Sequence[WantedAnchor], read: Callable[[ScorePlan], ScoreRow | None]
+) -> tuple[ScoreRow, ...]:
+    """The scores with their anchors' values beside them. read: an anchor's score; None where there is none."""
+    values: dict[str, dict[str, Any]] = {score.metric: {} for score in scores}
+    for anchor in anchors:
+        for metric in anchor.scores:
+            row = read(metric)
+            values[metric.name][anchor.name] = row.value if row is not None else None
+    return tuple(replace(score, **values[score.metric]) for score in scores)

@@ -14,18 +14,13 @@ from statistics import median
 import numpy as np
 import psutil
 
-from nsbench.components.component import Conditions, Cost, Likelihood, Simulator
-from nsbench.components.contracts.simulator import (
-    BrokenContract,
-    require_flops,
-    require_nats,
-    require_rollout,
-    require_size,
-)
-from nsbench.components.latents import ProbedEvidence
-from nsbench.components.protocol import Bounds, Protocol
+from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.contracts.simulator import require_flops, require_nats, require_rollout, require_size
+from nsbench.components.evidence import Cost, Evidence, Likelihood
+from nsbench.components.protocol import Bounds, Conditions, Protocol
+from nsbench.components.simulator import Simulator
 from nsbench.stages.probing import latent_use
-from nsbench.trajectories.growth import Trajectories
+from nsbench.trajectories.base import Trajectories
 
 ALONE_CASES = 4
 """Rollouts at batch 1 that are timed; the median counts."""
@@ -49,7 +44,7 @@ def collect(
     threads: int,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> ProbedEvidence:
+) -> Evidence:
     """Simulate and judge the test cases (framed trajectories).
 
     truth: the ground truth's simulator, timed in turn; None where there is none. jobs: how many trials the
@@ -78,7 +73,7 @@ def collect(
         peak_bytes=memory.peak,
         jobs=jobs,
     )
-    return ProbedEvidence(rollouts, protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng))
+    return Evidence(rollouts, protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng))
 
 
 def _rollouts(

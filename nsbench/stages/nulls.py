@@ -8,24 +8,19 @@ climatology   any case's truth, whatever the parameters: each rollout is the tru
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
-from nsbench.components.component import Cost, Evidence
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Null
+from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.ensembles import alike
-from nsbench.trajectories.growth import Trajectories
-
-Null = Literal["climatology", "persistence"]
-NULLS: tuple[Null, ...] = ("climatology", "persistence")
-
-_NO_COST = Cost(ms_per_trajectory=0.0, batch=1, ms_per_trajectory_alone=0.0, threads=1, device="cpu")
 
 
 def null_evidence(null: Null, reference: Trajectories, members: int, rng: np.random.Generator) -> Evidence | None:
     """The evidence that a null model would leave, without likelihood and cost; None where it has no meaning."""
     rollouts = persistence(reference, members) if null == "persistence" else climatology(reference, members, rng)
-    return None if rollouts is None else Evidence(rollouts, members, _NO_COST)
+    return None if rollouts is None else Evidence(rollouts, members)
 
 
 def persistence(reference: Trajectories, members: int) -> Trajectories:

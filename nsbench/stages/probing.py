@@ -14,9 +14,9 @@ import sys
 
 import numpy as np
 
-from nsbench.components.component import Simulator
-from nsbench.components.latents import LatentUse
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import LatentUse
+from nsbench.components.simulator import Simulator
+from nsbench.trajectories.base import Trajectories
 
 TRANSITIONS = 256
 """Test transitions that are asked about, at most."""

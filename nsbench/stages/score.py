@@ -1,323 +1,173 @@
-"""The four stages of a trial: prepare, fit, simulate, score.
+"""The fourth stage: a metric holds evidence against the truth of the same cases.
 
-Each is a function from what came before to an artifact in the store. A stage whose artifact is there reads
-it and asks for nothing else: a cached score imports no simulator and touches no data.
+The artifact holds score.json, the row without its anchors; items.npy and figure.png where there are such. There is one
+scorer: what differs between a trial, a null model and a submission is where the evidence comes from.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nsbench.components.component import (
-    Cost,
-    Dataset,
-    Evidence,
-    FitContext,
-    Likelihood,
-    LikelihoodKind,
-    Metric,
-    NotApplicable,
-    Score,
-    Simulator,
-    Split,
-)
-from nsbench.components.contracts.dataset import require_parts, require_recorded, require_saved, require_score
-from nsbench.components.contracts.simulator import BrokenContract
-from nsbench.components.events import CurvePoint
-from nsbench.components.latents import LatentUse, ProbedEvidence
-from nsbench.registry.registry import build
-from nsbench.results.rows import ScoreRow
-from nsbench.stages.journal import Journal
+from nsbench.components.contracts.metric import require_score
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Need, NotApplicable, Score
+from nsbench.components.rows import DECLARED, ScoreRow
+from nsbench.errors import Refusal
 from nsbench.stages.nulls import null_evidence
-from nsbench.stages.workshop import Bench
-from nsbench.store.files import whole
+from nsbench.stages.prepare import prepare
+from nsbench.stages.simulate import read_evidence, simulate
+from nsbench.stages.workshop import Workshop, Write
 from nsbench.store.store import Artifact, Draft
-from nsbench.suite.planner import DataPlan, NullPlan, ScorePlan, Trial
 from nsbench.suite.seeds import generator
-from nsbench.trajectories.growth import Domain, Trajectories
+from nsbench.suite.trials import DataPlan, NullPlan, ScorePlan, Submission, Trial
+from nsbench.trajectories.base import Trajectories
+
+_SCORE = "score.json"
+_ITEMS = "items.npy"
+_FIGURE = "figure.png"
+
+DRAWN_FILES = frozenset({_FIGURE})
+"""Pictures, which name the program that drew them: they are never the same twice."""
+
+_ABSENT: dict[tuple[Need, bool], str] = {
+    ("likelihood", False): "the simulator has no likelihood",
+    ("likelihood", True): "no likelihood came with the rollouts",
+    ("cost", False): "no costs were measured",
+    ("cost", True): "no costs were declared with the rollouts",
+}
+"""Why a metric gets no score: what it needs, and whether the rollouts were made elsewhere."""
 
 
-def prepare(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
-    """The trajectories of a split, framed by the suite's protocol."""
-    return recorded(bench, trial, data, split).framed(bench.suite.protocol.stride, bench.suite.protocol.horizon)
+class NoRollouts(Refusal):
+    """A submission whose rollouts are not in the store."""
 
 
-def recorded(bench: Bench, trial: str, data: DataPlan, split: Split) -> Trajectories:
-    """The trajectories of a split, as the dataset recorded them."""
-    from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
-
-    key, what = data.keys[split], f"{split} data of {data.name}"
-    dataset: Dataset = bench.component(data.part)
-
-    def write(draft: Draft) -> None:
-        trajectories = _made_in_parts(bench, trial, data, split, dataset)
-        write_trajectories(draft.folder / "trajectories.h5", trajectories)
-        draft.facts["trajectories"] = len(trajectories)
-
-    artifact = bench.found(trial, key, what)
-    if artifact is None:
-        artifact = bench.make(trial, key, what, write)
-        shutil.rmtree(bench.work / key.digest, ignore_errors=True)
-    return read_trajectories(artifact.folder / "trajectories.h5", dataset.domain)
-
-
-def _made_in_parts(bench: Bench, trial: str, data: DataPlan, split: Split, dataset: Dataset) -> Trajectories:
-    """A split, part by part; parts that an earlier sitting finished are read, not made again."""
-    from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
-
-    key, count, parts = data.keys[split], require_parts(dataset, dataset.parts(split)), []
-    progress = bench.progress(trial, key, "parts")
-    for k in range(count):
-        path = bench.work / key.digest / f"part-{k:05d}.h5"
-        if path.exists():
-            parts.append(read_trajectories(path, dataset.domain))
-        else:
-            made = dataset.part(split, generator(data.seeds[split]), k)
-            parts.append(require_recorded(dataset, made, dataset.domain, "part" if count > 1 else "prepare", split))
-            if count > 1:
-                with whole(path) as draft:
-                    write_trajectories(draft, parts[-1])
-        progress(k + 1, count)
-    return type(parts[0]).joined(parts)
-
-
-def fit(bench: Bench, trial: Trial) -> tuple[Simulator, float | None]:
-    """The fitted simulator, and the seconds that its fit took (None for one that learns nothing)."""
-    key, what = trial.model, f"fit of {trial.simulator}"
-    artifact = bench.found(trial.id, key, what)
-    if artifact is None:
-        train = prepare(bench, trial.id, trial.fit_data, "train")
-        val = prepare(bench, trial.id, trial.fit_data, "val")
-        artifact = bench.make(trial.id, key, what, lambda draft: _fit(bench, trial, train, val, draft))
-        shutil.rmtree(bench.work / key.digest, ignore_errors=True)
-    simulator: Simulator = bench.component(trial.part)
-    simulator.conditions = bench.conditions
-    _load(simulator, artifact.folder / "weights")
-    return simulator, artifact.facts["fit_seconds"]
-
-
-def _load(simulator: Simulator, weights: Path) -> None:
-    """Have a simulator read what it saved; where it cannot, say what there was to read."""
-    try:
-        simulator.load(weights)
-    except Exception as error:
-        saved = ", ".join(sorted(p.name for p in weights.rglob("*") if p.is_file())) or "nothing"
-        got = f"raised {type(error).__name__}: {error} (save wrote {saved})"
-        raise BrokenContract(simulator, "load", got, "it must read what save wrote, and nothing else") from error
-
-
-def _fit(bench: Bench, trial: Trial, train: Trajectories, val: Trajectories, draft: Draft) -> None:
-    simulator: Simulator = bench.component(trial.part)
-    simulator.conditions = bench.conditions
-    curves: list[tuple[str, float, int]] = []
-    draft.facts["fit_seconds"] = None
-    if type(simulator).fit is not Simulator.fit:  # ground truths have nothing to learn
-        before = dict(vars(simulator))
-        journal = _learn(bench, trial, simulator, train, val)
-        require_saved(simulator, vars(simulator), before)
-        curves, draft.facts["fit_seconds"] = journal.curves(), journal.seconds
-    weights = draft.folder / "weights"
-    weights.mkdir()
-    simulator.save(weights)
-    (draft.folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
-
-
-def _learn(bench: Bench, trial: Trial, simulator: Simulator, train: Trajectories, val: Trajectories) -> Journal:
-    """Fit, in a work directory that outlasts an interruption; returns the diary of all sittings."""
-    workdir = bench.work / trial.model.digest
-    workdir.mkdir(parents=True, exist_ok=True)
-    journal = Journal(workdir, lambda point: bench.emit(CurvePoint(trial.id, *point)))
-    ctx = FitContext(
-        transitions=bench.suite.budget.transitions,
-        workdir=workdir / "checkpoints",
-        rng=generator(trial.fit_seed),
-        conditions=bench.conditions,
-        log=journal.log,
-        progress=bench.progress(trial.id, trial.model, "transitions"),
-        stopping=bench.stopping,
-    )
-    ctx.workdir.mkdir(exist_ok=True)
-    with journal:
-        simulator.fit(train, val, ctx)
-    return journal
-
-
-def simulate(bench: Bench, trial: Trial) -> Evidence:
-    """The trial's evidence on its test cases."""
-    key, what = trial.evidence, f"rollouts of {trial.simulator}"
-    artifact = bench.found(trial.id, key, what)
-    test = prepare(bench, trial.id, trial.data, "test")
-    if artifact is None:
-        simulator, fit_seconds = fit(bench, trial)
-        inputs = (simulator, fit_seconds, test)
-        artifact = bench.make(trial.id, key, what, lambda draft: _simulate(bench, trial, *inputs, draft))
-    return read_evidence(artifact, test.domain)
-
-
-def _simulate(
-    bench: Bench, trial: Trial, simulator: Simulator, fit_seconds: float | None, test: Trajectories, draft: Draft
-) -> None:
-    from nsbench.stages.measuring import collect
-
-    evidence = collect(
-        simulator,
-        test,
-        bench.suite.protocol,
-        bench.conditions,
-        generator(trial.simulate_seed),
-        truth=ground_truth(bench, trial),
-        fit_seconds=fit_seconds,
-        threads=bench.threads,
-        jobs=bench.jobs,
-        progress=bench.progress(trial.id, trial.evidence, "trajectories"),
-    )
-    write_evidence(draft, evidence)
-
-
-def write_evidence(draft: Draft, evidence: Evidence) -> None:
-    """What ``read_evidence`` reads."""
-    from nsbench.trajectories.hdf5 import write_trajectories
-
-    write_trajectories(draft.folder / "rollouts.h5", evidence.rollouts)
-    (draft.folder / "cost.json").write_text(json.dumps(asdict(evidence.cost)), encoding="utf-8")
-    if evidence.likelihood is not None:
-        arrays: dict[str, Any] = {f"bound_{k}": nats for k, nats in evidence.likelihood.bounds.items()}
-        if evidence.likelihood.latents is not None:
-            arrays["latents"] = evidence.likelihood.latents
-        np.savez(draft.folder / "likelihood.npz", nats=evidence.likelihood.nats, **arrays)
-        draft.facts["likelihood"] = evidence.likelihood.kind
-    if isinstance(evidence, ProbedEvidence) and evidence.latent_use is not None:
-        np.savez(draft.folder / "latents.npz", **vars(evidence.latent_use))
-
-
-def ground_truth(bench: Bench, trial: Trial) -> Simulator | None:
-    """The simulator that the dataset names as its truth, as it is timed beside every other."""
-    from nsbench.components.component import DatasetSpec
-
-    spec = cast(DatasetSpec, bench.registry.spec("dataset", trial.data.part.name))
-    if spec.floor is None:
-        return None
-    truth = build("simulator", bench.registry.spec("simulator", spec.floor.name), spec.floor.params)
-    simulator = cast(Simulator, truth)
-    simulator.conditions = bench.conditions
-    return simulator
-
-
-def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
-    """The evidence in an artifact, on frames of that domain."""
-    from nsbench.trajectories.hdf5 import read_trajectories
-
-    folder, kind = artifact.folder, cast(LikelihoodKind | None, artifact.facts.get("likelihood"))
-    likelihood = None
-    if kind is not None:
-        with np.load(folder / "likelihood.npz", allow_pickle=False) as arrays:
-            bounds = {int(n.removeprefix("bound_")): arrays[n] for n in arrays.files if n.startswith("bound_")}
-            latents = arrays["latents"] if "latents" in arrays.files else None
-            likelihood = Likelihood(kind, arrays["nats"], bounds, latents)
-    latent_use = None
-    if (folder / "latents.npz").exists():
-        with np.load(folder / "latents.npz", allow_pickle=False) as arrays:
-            latent_use = LatentUse(**{name: arrays[name] for name in arrays.files})
-    return ProbedEvidence(
-        latent_use=latent_use,
-        rollouts=read_trajectories(folder / "rollouts.h5", domain),
-        members=artifact.manifest["fields"]["protocol"]["members"],
-        cost=Cost(**json.loads((folder / "cost.json").read_text(encoding="utf-8"))),
-        likelihood=likelihood,
+def score(workshop: Workshop, trial: Trial, metric: ScorePlan) -> ScoreRow:
+    """A metric's score of a trial, without its anchors."""
+    return _scored(
+        workshop, trial.id, trial.simulator, trial.data, metric, lambda test: simulate(workshop, trial, test)
     )
 
 
-def score(bench: Bench, trial: Trial, metric: ScorePlan) -> ScoreRow:
-    """A metric's score of the trial, without its anchors."""
-    key, what = metric.key, f"{metric.name} of {trial.simulator}"
-    artifact = bench.found(trial.id, key, what)
-    if artifact is None:
-        evidence = simulate(bench, trial)
-        reference = prepare(bench, trial.id, trial.data, "test")
-        inputs = (evidence, reference)
-        artifact = bench.make(trial.id, key, what, lambda draft: _score(bench, metric, *inputs, draft))
-    return read_score(artifact.folder, metric.name)
-
-
-def score_null(bench: Bench, trial: str, null: NullPlan, metric: ScorePlan) -> ScoreRow:
+def score_null(workshop: Workshop, job: str, null: NullPlan, metric: ScorePlan) -> ScoreRow:
     """A null model's score: made from the test data alone, no simulator is asked."""
-    key, what = metric.key, f"{metric.name} of {null.null}"
-    artifact = bench.found(trial, key, what)
-    if artifact is None:
-        reference = prepare(bench, trial, null.data, "test")
-        evidence = null_evidence(null.null, reference, bench.suite.protocol.members, generator(null.seed))
-        inputs = (evidence, reference)
-        artifact = bench.make(trial, key, what, lambda draft: _score(bench, metric, *inputs, draft))
+
+    def evidence(test: Trajectories) -> Evidence | None:
+        return null_evidence(null.null, test, workshop.suite.protocol.members, generator(null.seed))
+
+    return _scored(workshop, job, null.null, null.data, metric, evidence)
+
+
+def score_submission(workshop: Workshop, submission: Submission, metric: ScorePlan) -> ScoreRow:
+    """A metric's score of rollouts that were made elsewhere. Raises NoRollouts."""
+
+    def evidence(test: Trajectories) -> Evidence:
+        artifact = workshop.store.find(submission.evidence)
+        if artifact is None:
+            raise NoRollouts("its rollouts are no longer in the store: score the file again")
+        return read_evidence(artifact, test.domain)
+
+    return _scored(workshop, submission.id, submission.simulator, submission.data, metric, evidence)
+
+
+def _scored(
+    workshop: Workshop,
+    job: str,
+    name: str,
+    data: DataPlan,
+    metric: ScorePlan,
+    evidence: Callable[[Trajectories], Evidence | None],
+) -> ScoreRow:
+    """A metric's score of evidence on the test cases of a dataset, from the store or made now.
+
+    name: whose evidence it is. evidence: asked for, with the truth, only where the score is missing.
+    """
+
+    def make() -> Write:
+        truth = prepare(workshop, job, data, "test")
+        known = evidence(truth)
+        return lambda draft: _write(draft, _judged(workshop, metric, known, truth))
+
+    artifact = workshop.obtain(job, metric.key, f"{metric.name} of {name}", make, {_SCORE})
     return read_score(artifact.folder, metric.name)
 
 
-def _score(bench: Bench, plan: ScorePlan, evidence: Evidence | None, reference: Trajectories, draft: Draft) -> None:
-    """Score evidence; a null model that means nothing here has none."""
-    metric: Metric = bench.component(plan.part)
-    keep_score(draft, plan.name, metric, lambda: _scored(metric, evidence, reference, plan))
-
-
-def keep_score(draft: Draft, name: str, metric: Metric, ask: Callable[[], Score]) -> None:
-    """Write what the metric, named so in the suite, answers when it is asked; or why it declines."""
-    names = ("unit", "direction", "columns", "anchored", "zero", "items_by")
-    about = {name: getattr(metric, name) for name in names}
-    about |= {"rollouts_only": metric.needs <= {"rollouts"}, "costs": "cost" in metric.needs}
+def _judged(
+    workshop: Workshop, plan: ScorePlan, evidence: Evidence | None, truth: Trajectories
+) -> tuple[ScoreRow, Score | None]:
+    """The metric's row, and the score behind it; None where the metric declines."""
+    metric: Metric = workshop.component(plan.part)
     try:
-        result = ask()
+        score = _asked(metric, evidence, truth, plan)
     except NotApplicable as reason:
-        _write_score(draft, about | {"absent": str(reason)})
-        return
-    about["unit"] = result.unit or about["unit"]
-    _write_score(
-        draft,
-        about
-        | {
-            "value": result.value,
-            "interval": result.interval,
-            "extras": result.extras,
-            "label": result.label,
-        },
+        return replace(_about(plan.name, metric), absent=str(reason)), None
+    row = replace(
+        _about(plan.name, metric),
+        unit=score.unit or metric.unit,
+        value=score.value,
+        interval=score.interval,
+        extras=score.extras,
+        label=score.label,
     )
-    np.save(draft.folder / "items.npy", result.items, allow_pickle=False)
-    if result.figure is not None:
-        (draft.folder / "figure.png").write_bytes(result.figure)
+    return row, score
 
 
-def _scored(metric: Metric, evidence: Evidence | None, reference: Trajectories, plan: ScorePlan) -> Score:
+def _about(name: str, metric: Metric) -> ScoreRow:
+    """What a row says of its metric, whatever the value."""
+    return ScoreRow(
+        metric=name,
+        unit=metric.unit,
+        direction=metric.direction,
+        value=None,
+        columns=metric.columns,
+        anchored=metric.anchored,
+        zero=metric.zero,
+        rollouts_only=metric.needs <= {"rollouts"},
+        costs="cost" in metric.needs,
+        items_by=metric.items_by,
+    )
+
+
+def _asked(metric: Metric, evidence: Evidence | None, truth: Trajectories, plan: ScorePlan) -> Score:
+    """The metric's answer. Raises NotApplicable where the evidence lacks what it needs."""
     if evidence is None:
         raise NotApplicable("this null model needs more than one ensemble")
-    if "likelihood" in metric.needs and evidence.likelihood is None:
-        raise NotApplicable("the simulator has no likelihood")
-    return require_score(metric, metric.score(evidence, reference, generator(plan.seed)))
+    for need, there in (("likelihood", evidence.likelihood), ("cost", evidence.cost)):
+        if need in metric.needs and there is None:
+            raise NotApplicable(_ABSENT[need, evidence.declared])
+    score = require_score(metric, metric.score(evidence, truth, generator(plan.seed)))
+    # What rests on declared costs says so, and ranks with nothing that was measured here.
+    return replace(score, label=DECLARED) if evidence.declared and "cost" in metric.needs else score
 
 
-def _write_score(draft: Draft, content: dict[str, Any]) -> None:
-    (draft.folder / "score.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+def _write(draft: Draft, judged: tuple[ScoreRow, Score | None]) -> None:
+    row, score = judged
+    (draft.folder / _SCORE).write_text(json.dumps(asdict(row), allow_nan=False), encoding="utf-8")
+    if score is None:
+        return
+    np.save(draft.folder / _ITEMS, score.items, allow_pickle=False)
+    if score.figure is not None:
+        (draft.folder / _FIGURE).write_bytes(score.figure)
 
 
 def read_score(folder: Path, name: str) -> ScoreRow:
     """The score in an artifact's folder, under its name in the suite."""
-    content = json.loads((folder / "score.json").read_text(encoding="utf-8"))
-    interval = content.get("interval")
-    return ScoreRow(
-        metric=name,
-        unit=content["unit"],
-        direction=cast(Literal["min", "max"], content["direction"]),
-        value=content.get("value"),
-        interval=tuple(interval) if interval else None,
-        label=content.get("label", ""),
-        absent=content.get("absent", ""),
-        extras=content.get("extras", {}),
-        columns=tuple((name, heading) for name, heading in content["columns"]),
-        anchored=content["anchored"],
-        zero=content["zero"],
-        rollouts_only=content["rollouts_only"],
-        costs=content.get("costs", False),
-    )
+    row = ScoreRow.from_data(json.loads((folder / _SCORE).read_text(encoding="utf-8")))
+    return replace(row, metric=name)
+
+
+def read_items(artifact: Artifact) -> NDArray[np.float64]:
+    """A score's value by item, float64[k, ...]; see ScoreRow.items_by."""
+    return np.asarray(np.load(artifact.folder / _ITEMS, allow_pickle=False))
+
+
+def read_figure(artifact: Artifact) -> bytes | None:
+    """A score's picture, a PNG."""
+    path = artifact.folder / _FIGURE
+    return path.read_bytes() if path.exists() else None

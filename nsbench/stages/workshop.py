@@ -1,41 +1,41 @@
-"""What every stage works with: the suite, what is installed, the store, and how an artifact is made once."""
+"""What every stage works with, and the one way to an artifact: it is read, or made once, under its lock."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nsbench.components.component import Conditions
-from nsbench.components.events import Emit, Notice, Stage, StageFinished, StageProgress, StageStarted
-from nsbench.registry.registry import Registry, build
+from nsbench.components.events import Emit, Notice, StageFinished, StageProgress, StageStarted
+from nsbench.components.protocol import Conditions
+from nsbench.registry.loading import build
+from nsbench.registry.registry import Registry
 from nsbench.store.environment import default_threads
+from nsbench.store.key import Key
 from nsbench.store.locks import held, held_at_once, is_held
-from nsbench.store.store import Artifact, Draft, Key, Store
+from nsbench.store.store import Artifact, Draft, Store
 from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import Part
+from nsbench.suite.session import Session
 from nsbench.suite.suite import Suite
+from nsbench.suite.trials import Part
 
-_HOLDS: dict[Stage, set[str]] = {
-    "data": {"trajectories.h5"},
-    "model": {"curves.json"},
-    "evidence": {"rollouts.h5", "cost.json"},
-    "score": {"score.json"},
-}
-"""What every artifact of a stage holds."""
+Write = Callable[[Draft], None]
+"""Writes the files of an artifact into its draft."""
 
 
 @dataclass(frozen=True)
-class Bench:
+class Workshop:
     """What every stage works with.
 
-    work: where unfinished fits keep their checkpoints; beside it, the locks of what is in the making. stopping():
-    whether the run is to end. waiting(True), waiting(False): another process is making what is wanted here,
-    and is done. built(part, code): a component was imported, its code. jobs: how many trials the run has going at once.
+    work      where unfinished fits keep their checkpoints; beside it, the locks of what is in the making.
+    stopping  stopping(): whether the run is to end.
+    waiting   waiting(True), waiting(False): another process is making what is wanted here, and is done.
+    built     built(part, code): a component was imported; its code, as its spec names it.
+    parallel  how many trials the run has going at once.
     """
 
     suite: Suite
@@ -47,7 +47,7 @@ class Bench:
     stopping: Callable[[], bool] = lambda: False
     waiting: Callable[[bool], None] = lambda begins: None
     built: Callable[[Part, tuple[str, ...]], None] = lambda part, code: None
-    jobs: int = 1
+    parallel: int = 1
 
     @property
     def threads(self) -> int:
@@ -56,30 +56,52 @@ class Bench:
     def component(self, part: Part) -> Any:
         """An instance of a part, its libraries held to the suite's threads."""
         spec = self.registry.spec(part.kind, part.name)
-        made = build(part.kind, spec, part.params)
+        component = build(part.kind, spec, part.params)
         self.built(part, spec.code())
         hold_threads(self.threads)
-        return made
+        return component
 
-    def make(self, trial: str, key: Key, what: str, write: Callable[[Draft], None]) -> Artifact:
-        """Make an artifact, with its start and end announced; wait for it if another process does."""
+    def obtain(self, job: str, key: Key, what: str, make: Callable[[], Write], holds: Set[str]) -> Artifact:
+        """The artifact of a key: read from the store or, where it is not there, made, which is announced.
+
+        job: whose it is in events; what: the artifact in words. make: asked for only where the artifact is missing and
+        before its lock is taken, it gathers what the artifact is made from and returns what writes it. holds: the
+        files that such an artifact has at least; one that lacks any is damaged.
+        """
+        artifact = self._stored(job, key, what, holds)
+        if artifact is not None:
+            return artifact
+        write = make()
         self.stop_if_asked()
         with self._lock(key) as alone:
             if alone:
                 self.store.clear_drafts(key)
-            found = self.found(trial, key, what)
-            return found or self._make(trial, key, what, write)
+            return self._stored(job, key, what, holds) or self._make(job, key, what, write)
 
-    def _make(self, trial: str, key: Key, what: str, write: Callable[[Draft], None]) -> Artifact:
-        self.emit(StageStarted(trial, key.stage, key.digest, what))
+    def _stored(self, job: str, key: Key, what: str, holds: Set[str]) -> Artifact | None:
+        """The artifact, if it is in the store, announced as a hit; one that lacks a file is moved aside."""
+        artifact = self.store.find(key)
+        if artifact is None:
+            return None
+        if lacking := holds - set(artifact.manifest["files"]):
+            self.store.set_aside(key, f"{artifact.folder} lacks {', '.join(sorted(lacking))}")
+            return None
+        self.emit(StageFinished(job, key.kind, key.digest, what, True, 0.0))
+        return artifact
+
+    def _make(self, job: str, key: Key, what: str, write: Write) -> Artifact:
+        self.emit(StageStarted(job, key.kind, key.digest, what))
         before = time.perf_counter()
         with self.store.writing(key) as draft:
             write(draft)
             draft.facts.setdefault("seconds", time.perf_counter() - before)
             draft.facts["threads"] = self.threads
         seconds = time.perf_counter() - before
-        self.emit(StageFinished(trial, key.stage, key.digest, what, False, seconds))
-        return self._expected(key)
+        self.emit(StageFinished(job, key.kind, key.digest, what, False, seconds))
+        artifact = self.store.find(key)
+        if artifact is None:
+            raise RuntimeError(f"the {key.kind} artifact {key.digest} vanished as soon as it was written")
+        return artifact
 
     @contextmanager
     def _lock(self, key: Key) -> Iterator[bool]:
@@ -98,7 +120,7 @@ class Bench:
             yield alone
 
     def _lock_path(self, key: Key) -> Path:
-        return self.work.with_name("locks") / f"{key.stage}-{key.digest}"
+        return self.work.with_name("locks") / f"{key.kind}-{key.digest}"
 
     def is_in_the_making(self, key: Key) -> bool:
         """Whether another process is making the artifact now."""
@@ -107,7 +129,7 @@ class Bench:
     def claim(self, key: Key) -> AbstractContextManager[bool]:
         """Say that the artifact is about to be made, so that others begin elsewhere; raises Busy if another said it.
 
-        It keeps nobody from making the artifact: only the lock under which that is done does.
+        A claim keeps nobody from making the artifact: only the lock under which that is done does.
         """
         path = self._lock_path(key)
         return held_at_once(path.with_name(f"{path.name}-claim"))
@@ -117,51 +139,41 @@ class Bench:
         if self.stopping():
             raise KeyboardInterrupt
 
-    def found(self, trial: str, key: Key, what: str) -> Artifact | None:
-        """The artifact, if it is in the store, announced as a hit."""
-        artifact = self.store.find(key)
-        lacking = _HOLDS[key.stage] - set(artifact.manifest["files"]) if artifact else None
-        if artifact is not None and lacking:
-            self.store.set_aside(key, f"{artifact.folder} lacks {', '.join(sorted(lacking))}")
-            artifact = None
-        if artifact is not None:
-            self.emit(StageFinished(trial, key.stage, key.digest, what, True, 0.0))
-        return artifact
+    def progress(self, job: str, key: Key, unit: str) -> Callable[[int, int], None]:
+        """A function that tells how far a stage is, and ends it when the run is to end.
 
-    def progress(self, trial: str, key: Key, unit: str) -> Callable[[int, int], None]:
-        """Tells how far a stage is, and ends it when the run is to end.
-
-        A fit is given one call's grace: one that keeps checkpoints sees for itself, and writes one.
+        The first call after a stop request lets a fit write its own checkpoint; the second interrupts it.
         """
-        warned = key.stage != "model"
+        grace = 1 if key.kind == "model" else 0
 
         def tell(done: int, total: int) -> None:
-            nonlocal warned
-            self.emit(StageProgress(trial, key.stage, done, total, unit))
-            if warned and done < total:
-                self.stop_if_asked()
-            warned = warned or self.stopping()
+            nonlocal grace
+            self.emit(StageProgress(job, key.kind, done, total, unit))
+            if not self.stopping() or done >= total:
+                return
+            if grace == 0:
+                raise KeyboardInterrupt
+            grace -= 1
 
         return tell
 
-    def _expected(self, key: Key) -> Artifact:
-        artifact = self.store.find(key)
-        if artifact is None:
-            raise RuntimeError(f"the {key.stage} artifact {key.digest} vanished as soon as it was written")
-        return artifact
 
-
-def open_bench(
+def open_workshop(
     suite: Suite,
     conditions: Conditions,
     registry: Registry,
     workspace: Workspace,
     emit: Emit,
     stopping: Callable[[], bool] = lambda: False,
-) -> Bench:
-    """The bench of a suite in a workspace; what the store has to say becomes an event."""
+) -> Workshop:
+    """The workshop of a suite in a workspace; what the store has to say becomes an event."""
     store = Store(workspace.store, notify=lambda message: emit(Notice(message)))
-    return Bench(suite, conditions, registry, store, workspace.work, emit, stopping)
+    return Workshop(suite, conditions, registry, store, workspace.work, emit, stopping)
+
+
+def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:
+    """The workshop of a session."""
+    return open_workshop(session.suite, session.plan.conditions, session.registry, session.workspace, emit)
 
 
 def hold_threads(threads: int) -> None:

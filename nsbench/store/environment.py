@@ -1,16 +1,18 @@
-"""Where numbers were made: machine, versions, devices. Recorded beside every artifact."""
+"""Where numbers were made: machine, versions, devices, and the commit of the code. Recorded beside every artifact."""
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
+import json
 import os
 import platform
+import subprocess
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
-
-from nsbench.components.component import Device, Precision
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import Any
 
 _PACKAGES = (
     *("nsbench", "numpy", "torch", "numba", "scipy", "pot", "scikit-image", "scoringrules"),
@@ -36,17 +38,6 @@ def environment() -> dict[str, Any]:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def resolve_precision(wanted: Literal["auto", "float32", "bfloat16"], device: Device) -> Precision:
-    """ "auto" is bfloat16 where the device multiplies it natively, else float32.
-
-    Elsewhere bfloat16 is emulated, and several times slower.
-    """
-    if wanted != "auto":
-        return wanted
-    native = cuda_capability() >= 8 if device == "cuda" else bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
-    return "bfloat16" if native else "float32"
 
 
 def default_threads() -> int:
@@ -118,15 +109,61 @@ def _cuda(function: str, *arguments: int) -> int:
     return value.value if done else 0
 
 
-def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
-    """ "auto" is the GPU where there is one, else the CPU."""
-    if wanted != "auto":
-        return wanted
-    return "cuda" if cuda_devices() else "cpu"
-
-
 def _version(distribution: str) -> str | None:
     try:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+_PATIENCE = 10.0
+"""Seconds that git may take: a checkout may lie on a slow disk."""
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """{"nsbench": "nsbench 0.1.0, 6c2ce9b…, edited", plugin: …}: distribution, and commit where it is a checkout."""
+    found = {"nsbench": _origin("nsbench", f"nsbench {version('nsbench')}")}
+    for point in sorted(entry_points(group="nsbench"), key=lambda p: p.name):
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
+        found[point.name] = _origin(point.module, distribution)
+    return found
+
+
+def _origin(module: str, distribution: str) -> str:
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    checkout = _checkout(Path(spec.origin)) if spec and spec.origin else None
+    state = git_state(checkout) if checkout else ""
+    return f"{distribution}, {state}" if state else distribution
+
+
+def _checkout(path: Path) -> Path | None:
+    """The checkout that a file belongs to; none for what is installed, be it in an environment inside of one."""
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return None
+    return next((folder for folder in path.parents if (folder / ".git").exists()), None)
+
+
+@cache
+def git_state(checkout: Path) -> str:
+    """The commit, and ", edited" where files differ from it; "" without git or commits."""
+    commit = _git(checkout, "rev-parse", "HEAD")
+    edited = bool(commit) and _git(checkout, "status", "--porcelain", "--untracked-files=no") != ""
+    return f"{commit}, edited" if edited else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git says; "" where it says no. It is kept from running programs that the checkout names."""
+    quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    command = ["git", "-C", str(folder), *quiet, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def recorded_environment() -> dict[str, Any]:
+    """The environment as a manifest made here and now records it."""
+    plain: dict[str, Any] = json.loads(json.dumps(environment() | {"code": provenance()}))
+    return plain

@@ -10,25 +10,22 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
-from nsbench.components.events import Stage
-from nsbench.results.rows import UnreadableResults, load
-from nsbench.running.schedule import stage_keys
-from nsbench.store.files import NoLocks, locked
-from nsbench.store.store import MANIFEST, STAGES, Damaged, Key, read_manifest, verified_manifest
+from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key
+from nsbench.store.locks import NoLocks, locked
+from nsbench.store.manifest import MANIFEST, Damaged, read_manifest, verified_manifest
+from nsbench.store.store import move_folder_aside
 from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import Plan
 
 Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit"]
 
 _KEY = re.compile(r"[0-9a-f]{32}")
-_AGE = re.compile(r"([0-9]{1,6})\s*([hdw])")
-_SECONDS = {"h": 3600, "d": 86_400, "w": 604_800}
 _DAY = 86_400.0
 
 
@@ -40,7 +37,7 @@ class Entry:
     cannot be read, "" if it can.
     """
 
-    stage: Stage | Leftover
+    kind: ArtifactKind | Leftover
     key: str
     folder: Path
     size: int
@@ -62,35 +59,30 @@ class Pruning:
         return sum(entry.size for entry, _ in self.removed)
 
 
-def parse_age(text: str) -> float:
-    """Seconds of "12h", "30d" or "4w". Raises ValueError."""
-    found = _AGE.fullmatch(text.strip())
-    if not found:
-        raise ValueError(f"an age is a number of hours, days or weeks, e.g. 12h, 30d, 4w; got {text!r}")
-    return int(found[1]) * _SECONDS[found[2]]
+def artifacts(workspace: Workspace, suites: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> list[Entry]:
+    """Every artifact of the store, kind by kind; of one whose manifest is damaged, as much as can be said.
 
-
-def artifacts(workspace: Workspace) -> list[Entry]:
-    """Every artifact of the store, stage by stage; of one whose manifest is damaged, as much as can be said."""
-    suites, names = suites_by_key(workspace), _Names(workspace.store)
+    suites: {key: the suites whose results name it}.
+    """
+    names = _Names(workspace.store)
     return [
-        _artifact(folder, stage, names, suites.get(folder.name, ()))
-        for stage in STAGES
-        for folder in _folders(workspace.store / stage)
+        _artifact(folder, kind, names, suites.get(folder.name, ()))
+        for kind in ARTIFACT_KINDS
+        for folder in _folders(workspace.store / kind)
         if _KEY.fullmatch(folder.name)
     ]
 
 
-def _artifact(folder: Path, stage: Stage, names: _Names, suites: tuple[str, ...]) -> Entry:
+def _artifact(folder: Path, kind: ArtifactKind, names: _Names, suites: tuple[str, ...]) -> Entry:
     fault, what = "", ""
     try:
-        what = names.of(stage, read_manifest(folder)["fields"])
+        what = names.of(kind, read_manifest(folder)["fields"])
     except Damaged as damage:
         fault = str(damage)
     times = _times(folder)
     manifest = folder / MANIFEST
     used = manifest.stat().st_mtime if manifest.exists() else max(times)
-    return Entry(stage, folder.name, folder, _size(folder), min(times), used, what, suites, fault)
+    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault)
 
 
 class _Names:
@@ -98,10 +90,10 @@ class _Names:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._known: dict[tuple[Stage, str], str] = {}
+        self._known: dict[tuple[ArtifactKind, str], str] = {}
 
-    def of(self, stage: Stage, fields: dict[str, Any]) -> str:
-        match stage:
+    def of(self, kind: ArtifactKind, fields: dict[str, Any]) -> str:
+        match kind:
             case "data":
                 return f"{fields.get('split')} data of {fields.get('name')}"
             case "model":
@@ -111,21 +103,21 @@ class _Names:
             case "score":
                 return f"{fields.get('name')} of {self._simulator('evidence', fields.get('evidence'))}"
 
-    def _simulator(self, stage: Stage, key: object) -> str:
+    def _simulator(self, kind: ArtifactKind, key: object) -> str:
         if isinstance(key, dict):
             return str(key.get("null"))  # of null models the key holds how they are made
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             return "?"
-        if (stage, key) not in self._known:
-            self._known[stage, key] = self._looked_up(stage, key)
-        return self._known[stage, key]
+        if (kind, key) not in self._known:
+            self._known[kind, key] = self._looked_up(kind, key)
+        return self._known[kind, key]
 
-    def _looked_up(self, stage: Stage, key: str) -> str:
+    def _looked_up(self, kind: ArtifactKind, key: str) -> str:
         try:
-            fields = read_manifest(self._root / stage / key)["fields"]
+            fields = read_manifest(self._root / kind / key)["fields"]
         except Damaged:
             return "?"  # removed, or not to be trusted
-        return str(fields.get("name")) if stage == "model" else self._simulator("model", fields.get("model"))
+        return str(fields.get("name")) if kind == "model" else self._simulator("model", fields.get("model"))
 
 
 def leftovers(workspace: Workspace) -> list[Entry]:
@@ -136,7 +128,7 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     for folder in _folders(workspace.store / "damaged"):
         found.append(_leftover("damaged", folder))
     for folder in _folders(workspace.work):
-        finished = any((workspace.store / stage / folder.name / MANIFEST).is_file() for stage in ("model", "data"))
+        finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in ("model", "data"))
         found.append(_leftover("finished fit" if finished else "unfinished fit", folder))
     return found
 
@@ -146,29 +138,6 @@ def _leftover(kind: Leftover, folder: Path) -> Entry:
     return Entry(kind, folder.name, folder, _size(folder), min(times), max(times))
 
 
-def suites_by_key(workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    """{key: the suites whose results name it}; results that cannot be read are nobody's."""
-    found: dict[str, list[str]] = {}
-    for folder in _folders(workspace.root / "runs"):
-        try:
-            rows = load(workspace.results(folder.name))
-        except UnreadableResults:
-            continue
-        for key in {key for row in rows for key in row.keys.values()}:
-            found.setdefault(key, []).append(folder.name)
-    return {key: tuple(names) for key, names in found.items()}
-
-
-def needed(plan: Plan) -> set[str]:
-    """The key of everything that a suite would ask for, its anchors' included."""
-    trials = [*plan.trials, *(t for a in plan.anchors.values() for t in (a.floor, a.noise_free) if t)]
-    nulls = [null for anchors in plan.anchors.values() for null in anchors.nulls.values()]
-    keys: list[Key] = [key for trial in trials for key in stage_keys(trial)]
-    keys += [metric.key for null in nulls for metric in null.scores]
-    keys += [key for data in plan.data.values() for key in data.keys.values()]
-    return {key.digest for key in keys}
-
-
 def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Collection[str] | None = None) -> Pruning:
     """What may go: drafts, damaged artifacts and the work of finished fits always; artifacts and unfinished fits
     if told which: those that were not used for so long and are not kept.
@@ -176,9 +145,9 @@ def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Col
     older_than: seconds, 0 if only `keep` is given. keep: keys, none if only `older_than` is given.
     """
     left = leftovers(workspace)
-    removed = [(entry, _REASONS[entry.stage]) for entry in left if entry.stage in _REASONS]
+    removed = [(entry, _REASONS[entry.kind]) for entry in left if entry.kind in _REASONS]
     if older_than is not None or keep is not None:
-        rest = [*artifacts(workspace), *(entry for entry in left if entry.stage == "unfinished fit")]
+        rest = [*artifacts(workspace), *(entry for entry in left if entry.kind == "unfinished fit")]
         since = time.time() - (older_than or 0.0)
         why = "no kept suite needs it, last used " if keep is not None else "last used "
         removed += [(e, why + _days_ago(e.used)) for e in rest if e.used <= since and e.key not in (keep or ())]
@@ -230,12 +199,12 @@ def _remove(folder: Path, trash: Path) -> None:
         shutil.rmtree(trash)
 
 
-def damage(workspace: Workspace, entry: Entry) -> str:
+def damage(entry: Entry) -> str:
     """What is wrong with an artifact, all of its files read; "" if nothing."""
     try:
         fields = read_manifest(entry.folder)["fields"]
-        stage = next(stage for stage in STAGES if stage == entry.stage)
-        key = Key(stage, fields)
+        kind = next(kind for kind in ARTIFACT_KINDS if kind == entry.kind)
+        key = Key(kind, fields)
         if key.digest != entry.key:
             return f"{entry.folder / MANIFEST} does not belong to its key"
         verified_manifest(entry.folder, key)
@@ -246,9 +215,7 @@ def damage(workspace: Workspace, entry: Entry) -> str:
 
 def move_aside(workspace: Workspace, entry: Entry) -> Path:
     """Take a damaged artifact out of the store's way; returns where it lies."""
-    aside = workspace.store / "damaged" / f"{entry.stage}-{entry.key}-{uuid.uuid4().hex[:8]}"
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    return entry.folder.rename(aside)
+    return move_folder_aside(entry.folder, workspace.store)
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -1,6 +1,8 @@
-"""One process makes an artifact, others wait for it: a lock for each key, on this machine or over a network.
+"""Locks keep processes apart, on one machine or on several.
 
-The lock is the file system's own (flock), so that it ends with the process that holds it, however that dies.
+They are the file system's own (flock): a lock ends with the process that holds it, however that dies. Over NFS Linux
+turns them into byte-range locks of the server, so that they hold between machines too. `locked` holds a file that
+stays; `held` one for each artifact that is being made, which goes when it is given up.
 """
 
 from __future__ import annotations
@@ -12,18 +14,54 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-
-from nsbench.store.files import Busy
+from typing import IO
 
 _POLL_SECONDS = 0.1
+
+
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+"""What the system says of a file system without locks."""
+
+
+class NoLocks(OSError):
+    """A file system without locks."""
+
+
+class Busy(OSError):
+    """A lock that another process holds."""
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+    """Hold a file's lock; released when the block, or the process, ends.
+
+    shared: others may hold it too, if they share it. wait: for as long as somebody else holds it; if not, that
+    raises Busy. Raises NoLocks where the file system has none.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:  # NFS wants a file that is open for reading to share it, for writing to have it alone
+        _lock(file, path, shared, wait)
+        yield
+
+
+def _lock(file: IO[str], path: Path, shared: bool, wait: bool) -> None:
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError as error:
+        raise Busy(error.errno, "another process holds the lock", str(path)) from error
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            text = "this file system has no locks (over NFS: mount it with locks, and run its lock service)"
+            raise NoLocks(error.errno, text, str(path)) from error
+        raise
 
 
 @contextmanager
 def held(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[bool]:
     """Hold a lock, waiting for it. waiting: called again and again meanwhile; may raise.
 
-    Yields False where the file system has no locks: whoever goes on must bear company. The file goes when
+    Yields False where the file system has no locks; another process may then do the same work. The file goes when
     the lock is given up, so that a workspace does not fill with them.
     """
     while True:

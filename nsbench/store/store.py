@@ -1,6 +1,6 @@
 """The content-addressed store: an artifact's key is the digest of all that it was made from.
 
-    <root>/<stage>/<key>/manifest.json   key fields, checksums, environment, facts
+    <root>/<kind>/<key>/manifest.json   key fields, checksums, environment, facts
                         /…               the artifact's files
 
 An artifact is there whole or not at all: it is written to a folder of its own, forced to disk, and
@@ -13,7 +13,6 @@ to be done has made it. Who uses the store shares a lock, which whoever removes 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,31 +21,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any
 
-from nsbench.components.events import Stage
-from nsbench.store.environment import environment
-from nsbench.store.files import NOT_WRITABLE, NoLocks, locked, sync, sync_tree
-from nsbench.store.provenance import provenance
-
-MANIFEST = "manifest.json"
-STAGES: tuple[Stage, ...] = get_args(Stage)
+from nsbench.store.environment import recorded_environment
+from nsbench.store.files import NOT_WRITABLE, sync, sync_tree
+from nsbench.store.key import ArtifactKind, Key, digest_of
+from nsbench.store.locks import NoLocks, locked
+from nsbench.store.manifest import MANIFEST, Damaged, checksum, read_manifest, verified_manifest
 
 _DAY = 86_400.0
-
-
-@dataclass(frozen=True)
-class Key:
-    """What an artifact is made from: plain data, the same wherever and whenever it is made."""
-
-    stage: Stage
-    fields: dict[str, Any]
-
-    @cached_property
-    def digest(self) -> str:
-        return _digest({"stage": self.stage, **self.fields})
 
 
 @dataclass(frozen=True)
@@ -70,10 +54,6 @@ class Draft:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Damaged(Exception):
-    """An artifact whose files are not what its manifest says."""
-
-
 class Unwritable(OSError):
     """A store that may only be read, and lacks something."""
 
@@ -87,7 +67,7 @@ class Store:
         self._unlocked = False
 
     def path(self, key: Key) -> Path:
-        return self.root / key.stage / key.digest
+        return self.root / key.kind / key.digest
 
     def has(self, key: Key) -> bool:
         """Whether the artifact is there; its files are checked when it is read."""
@@ -108,11 +88,8 @@ class Store:
 
     def set_aside(self, key: Key, damage: str) -> None:
         """Move an artifact out of the way, and say so. damage: what is wrong with it, in words."""
-        folder = self.path(key)
-        aside = self.root / "damaged" / f"{key.stage}-{key.digest}-{uuid.uuid4().hex[:8]}"
         try:
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(aside)
+            aside = move_folder_aside(self.path(key), self.root)
         except FileNotFoundError:
             return  # another process was first
         except OSError as error:
@@ -143,7 +120,7 @@ class Store:
 
         Raises Unwritable, before anything is made, where the store may only be read.
         """
-        folder = self.root / "drafts" / f"{key.stage}-{key.digest}-{uuid.uuid4().hex}"
+        folder = self.root / "drafts" / f"{key.kind}-{key.digest}-{uuid.uuid4().hex}"
         with self.in_use():
             self._begin(folder, key)
             draft = Draft(folder)
@@ -162,28 +139,31 @@ class Store:
                 raise
             raise Unwritable(
                 error.errno,
-                f"the {key.stage} {key.digest} is not in the store, and cannot be put there ({error.strerror}); "
+                f"the {key.kind} {key.digest} is not in the store, and cannot be put there ({error.strerror}); "
                 "make it where this may be written, or take another --workspace",
                 str(self.root),
             ) from error
 
     def clear_drafts(self, key: Key) -> None:
-        """Remove what is left of processes that died while they wrote this artifact. Only for who holds its lock."""
-        for folder in (self.root / "drafts").glob(f"{key.stage}-{key.digest}-*"):
+        """Remove what is left of processes that died while they wrote this artifact.
+
+        Call only while holding the artifact's lock.
+        """
+        for folder in (self.root / "drafts").glob(f"{key.kind}-{key.digest}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _seal(self, key: Key, draft: Draft) -> None:
         files = sorted(p for p in draft.folder.rglob("*") if p.is_file())
         manifest = {
-            "stage": key.stage,
+            "stage": key.kind,
             "key": key.digest,
             "fields": key.fields,
-            "files": {p.relative_to(draft.folder).as_posix(): _checksum(p) for p in files},
+            "files": {p.relative_to(draft.folder).as_posix(): checksum(p) for p in files},
             "facts": draft.facts,
-            "environment": environment() | {"code": provenance()},
+            "environment": recorded_environment(),
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        manifest["digest"] = _digest(manifest)
+        manifest["digest"] = digest_of(manifest)
         (draft.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         sync_tree(draft.folder)
         target = self.path(key)
@@ -196,13 +176,20 @@ class Store:
             shutil.rmtree(draft.folder, ignore_errors=True)  # another process was first, with the same content
         sync(target.parent)
 
-    def manifests(self, stage: Stage) -> Iterator[dict[str, Any]]:
-        """Every readable manifest of a stage."""
-        for path in sorted((self.root / stage).glob(f"*/{MANIFEST}")):
+    def manifests(self, kind: ArtifactKind) -> Iterator[dict[str, Any]]:
+        """Every readable manifest of a kind."""
+        for path in sorted((self.root / kind).glob(f"*/{MANIFEST}")):
             try:
                 yield read_manifest(path.parent)
             except Damaged:
                 continue  # find() will name it when it is asked for
+
+
+def move_folder_aside(folder: Path, root: Path) -> Path:
+    """Move an artifact's folder to those of a store that are damaged; returns where it lies."""
+    aside = root / "damaged" / f"{folder.parent.name}-{folder.name}-{uuid.uuid4().hex[:8]}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    return folder.rename(aside)
 
 
 def _mark_as_used(folder: Path) -> None:
@@ -211,64 +198,3 @@ def _mark_as_used(folder: Path) -> None:
         manifest = folder / MANIFEST
         if time.time() - manifest.stat().st_mtime > _DAY:
             os.utime(manifest)
-
-
-def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
-    """The manifest of an artifact whose files are all there, unchanged, and nothing else. Raises Damaged."""
-    manifest = read_manifest(folder)
-    if (manifest["stage"], manifest["key"]) != (key.stage, key.digest) or fields_digest(manifest) != key.digest:
-        raise Damaged(f"{folder / MANIFEST} does not belong to its key")
-    for name, checksum in manifest["files"].items():
-        path = folder / name
-        if path.is_symlink() or not path.is_file():
-            raise Damaged(f"{path} is missing")
-        try:
-            found = _checksum(path)
-        except OSError as error:
-            raise Damaged(f"{path} cannot be read ({error})") from error
-        if found != checksum:
-            raise Damaged(f"{path} has changed since it was written")
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if name not in (MANIFEST, *manifest["files"]) and not path.is_dir() and not path.name.startswith(".nfs"):
-            raise Damaged(f"{path} was added after the artifact was written")
-    return manifest
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an artifact, as it was written; whether it belongs here is not asked. Raises Damaged."""
-    path = folder / MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if manifest.pop("digest") != _digest(manifest):
-            raise Damaged(f"{path} has changed since it was written")
-        well_formed = all(isinstance(manifest[name], dict) for name in ("files", "facts", "fields", "environment"))
-        well_formed = well_formed and all(isinstance(manifest[name], str) for name in ("stage", "key", "made"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Damaged(f"{path} cannot be read ({type(error).__name__}: {error})") from error
-    if not well_formed:
-        raise Damaged(f"{path} is no manifest")
-    outside = [name for name in manifest["files"] if not _is_inside(name)]
-    if outside:
-        raise Damaged(f"{path} names a file outside of its folder: {outside[0]!r}")
-    return manifest
-
-
-def fields_digest(manifest: dict[str, Any]) -> str:
-    """The key that belongs to a manifest's fields."""
-    return Key(manifest["stage"], manifest["fields"]).digest
-
-
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
-
-
-def _digest(data: dict[str, Any]) -> str:
-    text = json.dumps(data, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

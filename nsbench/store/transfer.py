@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path, PurePosixPath
 
 from nsbench.store.files import sync, sync_tree
-from nsbench.store.store import MANIFEST
+from nsbench.store.manifest import MANIFEST
 
 Parcel = dict[str, bytes]
 """Path within the artifact -> content."""

@@ -20,7 +20,8 @@ import numpy as np
 
 from nsbench.components.protocol import Protocol
 from nsbench.store.files import whole
-from nsbench.trajectories.growth import Domain, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
 
 FORMAT = "nsbench cases"
 VERSION = 1

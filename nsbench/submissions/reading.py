@@ -24,11 +24,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Cost, Device, Likelihood, LikelihoodKind
-from nsbench.components.protocol import Protocol
+from nsbench.components.evidence import Cost, Likelihood
+from nsbench.components.protocol import Device, LikelihoodKind, Protocol
 from nsbench.submissions.cases import cases_digest
 from nsbench.submissions.strict_hdf5 import Fault, array, first, group, opened, require_known, word
-from nsbench.trajectories.growth import Domain, FieldTrajectories, GrowthTrajectories, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 
 _KNOWN = ("arrival", "values", "lengths", "case", "params", "likelihood", "cost")
 _COSTS: dict[str, type] = {
@@ -48,7 +51,7 @@ _MORE_COSTS: dict[str, type] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Submission:
+class RolloutFile:
     """Rollouts made elsewhere, as they are scored.
 
     rollouts: cases × members, the members of a case side by side. cost: as declared, None where nothing was.
@@ -63,7 +66,7 @@ class Submission:
     digest: str
 
 
-def read_rollouts(path: Path, test: Trajectories, protocol: Protocol) -> Submission:
+def read_rollouts(path: Path, test: Trajectories, protocol: Protocol) -> RolloutFile:
     """The rollouts of the cases of framed test trajectories.
 
     Raises UnreadableData, naming the file, the dataset in it and the fault.
@@ -77,7 +80,7 @@ def read_rollouts(path: Path, test: Trajectories, protocol: Protocol) -> Submiss
         likelihood = _likelihood(file, test)
         cost, machine = _cost(file)
     digest = _digest(rollouts, likelihood, cost, machine)
-    return Submission(rollouts, protocol.members, likelihood, cost, machine, digest)
+    return RolloutFile(rollouts, protocol.members, likelihood, cost, machine, digest)
 
 
 def _cases(file: h5py.File, test: Trajectories, protocol: Protocol) -> NDArray[np.int64]:

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import UnreadableData
-from nsbench.registry.registry import did_you_mean
+from nsbench.components.dataset import UnreadableData
+from nsbench.names import did_you_mean
 
 Shape = tuple[int | str, ...]
 """Sizes of the axes; a letter stands for any size."""

@@ -1,116 +1,26 @@
-"""From a suite to trials: every artifact of every trial, by the key that it will have."""
+"""From a suite to its plan: every component's code is read once, every artifact gets its key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from nsbench.components.component import Conditions, DatasetSpec, Reading, SimulatorReference, Split, UnreadableData
-from nsbench.registry.registry import Kind, Registry, did_you_mean, import_object, params_model
+from nsbench.components.dataset import SPLITS, DatasetSpec, Reading, SimulatorReference, UnreadableData
+from nsbench.components.metric import NULLS, Null
+from nsbench.components.protocol import Conditions
+from nsbench.registry.loading import import_object, params_model
+from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
-from nsbench.stages.nulls import NULLS, Null
-from nsbench.store.environment import resolve_device, resolve_precision
-from nsbench.store.store import Key
-from nsbench.suite.seeds import Seed
-from nsbench.suite.suite import DatasetUse, MetricUse, SimulatorUse, Suite
+from nsbench.store.key import Key
+from nsbench.suite.devices import resolve_device, resolve_precision
+from nsbench.suite.seeds import Seed, data_seed
+from nsbench.suite.suite import DatasetUse, SimulatorUse, Suite
+from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
-
-_COLLECTING = "nsbench.stages.measuring:collect"
+_MEASURING = "nsbench.stages.measuring:collect"
 _NULLS = "nsbench.stages.nulls:null_evidence"
-
-
-@dataclass(frozen=True)
-class Part:
-    """A component in use: by its own name, with all of its parameters and the digest of its code."""
-
-    kind: Kind
-    name: str
-    params: dict[str, Any]
-    source: str
-    libraries: dict[str, str]
-
-    def fields(self) -> dict[str, Any]:
-        return {"name": self.name, "params": self.params, "source": self.source, "libraries": self.libraries}
-
-
-@dataclass(frozen=True)
-class DataPlan:
-    """A dataset of the suite: its splits' keys and seeds."""
-
-    name: str
-    part: Part
-    keys: dict[Split, Key]
-    seeds: dict[Split, Seed]
-
-
-@dataclass(frozen=True)
-class ScorePlan:
-    """A metric of the suite, applied to one trial."""
-
-    name: str
-    part: Part
-    key: Key
-    seed: Seed
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`."""
-
-    data: DataPlan
-    fit_data: DataPlan
-    simulator: str
-    part: Part
-    replicate: int
-    model: Key
-    fit_seed: Seed
-    evidence: Key
-    simulate_seed: Seed
-    scores: tuple[ScorePlan, ...]
-
-    @property
-    def id(self) -> str:
-        """The trial's identity in its suite, "dataset/simulator/r0"."""
-        return f"{self.data.name}/{self.simulator}/r{self.replicate}"
-
-
-@dataclass(frozen=True)
-class NullPlan:
-    """A null model on a dataset. scores: one a metric of the suite."""
-
-    null: Null
-    data: DataPlan
-    seed: Seed
-    scores: tuple[ScorePlan, ...]
-
-
-@dataclass(frozen=True)
-class Anchors:
-    """What gives scores their scale: the ground truth as trials of its own, redrawn and without noise, and
-    the null models."""
-
-    floor: Trial | None
-    noise_free: Trial | None
-    nulls: dict[Null, NullPlan]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a run will do. anchors: by dataset and replicate."""
-
-    suite: Suite
-    conditions: Conditions
-    trials: tuple[Trial, ...]
-    anchors: dict[tuple[str, int], Anchors]
-    data: dict[str, DataPlan]
-
-
-class UnknownTrial(LookupError):
-    """An identity that no trial of the suite has."""
 
 
 def make_plan(suite: Suite, registry: Registry) -> Plan:
@@ -118,21 +28,9 @@ def make_plan(suite: Suite, registry: Registry) -> Plan:
     return _Planner(suite, registry).plan()
 
 
-def only(plan: Plan, trials: Sequence[str]) -> Plan:
-    """The plan with some of its trials. Raises UnknownTrial."""
-    known = [trial.id for trial in plan.trials]
-    for trial in trials:
-        if trial not in known:
-            raise UnknownTrial(f"suite {plan.suite.name} has no trial {trial!r}{did_you_mean(trial, known)}")
-    return replace(plan, trials=tuple(trial for trial in plan.trials if trial.id in trials))
-
-
-def data_seed(seed: int, split: Split, dataset: str) -> Seed:
-    """What a split is drawn from. dataset: the component's name, so that its use in a suite changes nothing."""
-    return [seed, f"data/{split}", dataset]
-
-
 class _Planner:
+    """A suite, with what has been planned of it already."""
+
     def __init__(self, suite: Suite, registry: Registry) -> None:
         self.suite = suite
         self.registry = registry
@@ -144,47 +42,51 @@ class _Planner:
             precision=resolve_precision(suite.compute.precision, device),
             decode=suite.protocol.decode,
         )
+        self.metrics = tuple(MetricPlan(use.name, self._part("metric", use.use, use.params)) for use in suite.metrics)
         self.data = {use.name: self._data(use) for use in suite.datasets}
 
     def plan(self) -> Plan:
+        """The whole plan."""
         suite = self.suite
-        trials, anchors = [], {}
+        trials: list[Trial] = []
+        anchors: dict[tuple[str, int], Anchors] = {}
         for use in suite.datasets:
-            fit_data = self.data[use.fit_on or use.name]
-            spec = self.registry.spec("dataset", use.use)
-            assert isinstance(spec, DatasetSpec)
+            data, fit_data = self.data[use.name], self.data[use.fit_on or use.name]
             for replicate in range(suite.replicates):
-                anchors[use.name, replicate] = Anchors(
-                    floor=self._anchor(spec.floor, use, fit_data, replicate),
-                    noise_free=self._anchor(spec.noise_free, use, fit_data, replicate),
-                    nulls={null: self._null(null, self.data[use.name], replicate) for null in NULLS},
-                )
+                anchors[use.name, replicate] = self._anchors(use, data, fit_data, replicate)
                 trials += [
-                    self._trial(simulator, self.data[use.name], fit_data, replicate)
+                    self._trial(simulator, data, fit_data, replicate)
                     for simulator in suite.simulators
                     if simulator.on is None or use.name in simulator.on
                 ]
-        return Plan(suite, self.conditions, tuple(trials), anchors, self.data)
+        return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics)
 
-    def _anchor(
-        self, which: SimulatorReference | None, use: DatasetUse, fit_data: DataPlan, replicate: int
+    def _anchors(self, use: DatasetUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Anchors:
+        spec = self._dataset_spec(use)
+        return Anchors(
+            floor=self._truth(spec.floor, data, fit_data, replicate),
+            noise_free=self._truth(spec.noise_free, data, fit_data, replicate),
+            nulls={null: self._null(null, data, replicate) for null in NULLS},
+        )
+
+    def _truth(
+        self, reference: SimulatorReference | None, data: DataPlan, fit_data: DataPlan, replicate: int
     ) -> Trial | None:
-        if which is None:
+        """The ground truth as a trial; None where the dataset names none."""
+        if reference is None:
             return None
-        params = params_model(self.registry.spec("simulator", which.name)).model_validate(which.params)
-        simulator = SimulatorUse(use=which.name, params=params.model_dump(mode="json"))
-        return self._trial(simulator, self.data[use.name], fit_data, replicate)
+        params = params_model(self.registry.spec("simulator", reference.name)).model_validate(reference.params)
+        simulator = SimulatorUse(use=reference.name, params=params.model_dump(mode="json"))
+        return self._trial(simulator, data, fit_data, replicate)
 
     def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
-        """In the keys of its scores, how a null model is made stands for the evidence."""
+        """A null model. It has no evidence artifact; its scores' keys hold the recipe instead."""
         protocol = self.suite.protocol
         source, libraries = self._source(_NULLS)
         seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
-        made: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
-        made |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
-        return NullPlan(
-            null, data, seed, tuple(self._score(metric, data, made, replicate) for metric in self.suite.metrics)
-        )
+        recipe: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
+        recipe |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
+        return NullPlan(null, data, seed, self._scores(data, recipe, replicate))
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
         source, libraries = self._source(*self.registry.spec(kind, name).code())
@@ -203,10 +105,14 @@ class _Planner:
         keys = {split: Key("data", fields | {"split": split, "seed": seeds[split]}) for split in SPLITS}
         return DataPlan(use.name, part, keys, seeds)
 
-    def _reading(self, use: DatasetUse) -> dict[str, Any]:
-        """Of a dataset that reads files, the fields of its key which stand for them."""
+    def _dataset_spec(self, use: DatasetUse) -> DatasetSpec:
         spec = self.registry.spec("dataset", use.use)
         assert isinstance(spec, DatasetSpec)
+        return spec
+
+    def _reading(self, use: DatasetUse) -> dict[str, Any]:
+        """Of a dataset that reads files, the fields of its key which stand for them."""
+        spec = self._dataset_spec(use)
         if spec.reading is None:
             return {}
         try:
@@ -225,64 +131,37 @@ class _Planner:
         return self._part("format", name, full.model_dump(mode="json"))
 
     def _trial(self, use: SimulatorUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Trial:
-        suite, part = self.suite, self._part("simulator", use.use, use.params)
-        protocol = suite.protocol.model_dump(mode="json")
-        fit_seed: Seed = [suite.seed, "fit", fit_data.part.name, part.name, replicate]
-        simulate_seed: Seed = [suite.seed, "simulate", data.part.name, replicate]
-        model = Key(
-            "model",
-            part.fields()
-            | {
-                "train": fit_data.keys["train"].digest,
-                "val": fit_data.keys["val"].digest,
-                "stride": suite.protocol.stride,
-                "horizon": suite.protocol.horizon,
-                "budget": suite.budget.model_dump(mode="json"),
-                "device": self.conditions.device,
-                "precision": self.conditions.precision,
-                "seed": fit_seed,
-            },
-        )
-        evidence = Key(
-            "evidence",
-            {
-                "model": model.digest,
-                "test": data.keys["test"].digest,
-                "protocol": protocol,
-                "threads": suite.compute.threads,
-                "source": self._source(_COLLECTING)[0],
-                "seed": simulate_seed,
-            },
-        )
-        scores = tuple(self._score(metric, data, evidence.digest, replicate) for metric in suite.metrics)
+        part = self._part("simulator", use.use, use.params)
+        fit_seed: Seed = [self.suite.seed, "fit", fit_data.part.name, part.name, replicate]
+        simulate_seed: Seed = [self.suite.seed, "simulate", data.part.name, replicate]
+        model = self._model(part, fit_data, fit_seed)
+        evidence = self._evidence(model, data, simulate_seed)
+        scores = self._scores(data, evidence.digest, replicate)
         return Trial(data, fit_data, use.name, part, replicate, model, fit_seed, evidence, simulate_seed, scores)
 
-    def _score(self, use: MetricUse, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> ScorePlan:
-        part = self._part("metric", use.use, use.params)
-        seed: Seed = [self.suite.seed, f"metric/{use.use}", data.part.name, replicate]
-        fields = part.fields() | {
-            "evidence": evidence,
-            "reference": data.keys["test"].digest,
+    def _model(self, part: Part, fit_data: DataPlan, seed: Seed) -> Key:
+        fields = {
+            "train": fit_data.keys["train"].digest,
+            "val": fit_data.keys["val"].digest,
+            "stride": self.suite.protocol.stride,
+            "horizon": self.suite.protocol.horizon,
+            "budget": self.suite.budget.model_dump(mode="json"),
+            "device": self.conditions.device,
+            "precision": self.conditions.precision,
             "seed": seed,
         }
-        return ScorePlan(use.name, part, Key("score", fields), seed)
+        return Key("model", part.fields() | fields)
 
+    def _evidence(self, model: Key, data: DataPlan, seed: Seed) -> Key:
+        fields = {
+            "model": model.digest,
+            "test": data.keys["test"].digest,
+            "protocol": self.suite.protocol.model_dump(mode="json"),
+            "threads": self.suite.compute.threads,
+            "source": self._source(_MEASURING)[0],
+            "seed": seed,
+        }
+        return Key("evidence", fields)
 
-def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "") -> list[str]:
-    """Where two keys' fields differ, e.g. "params.width: 16 here, 32 in the store"."""
-    faults = []
-    for name in sorted(wanted.keys() | found.keys()):
-        a, b = wanted.get(name), found.get(name)
-        where = f"{at}{name}"
-        if isinstance(a, dict) and isinstance(b, dict):
-            faults += differences(a, b, f"{where}.")
-        elif a != b:
-            faults.append(f"{where}: {_short(a)} here, {_short(b)} in the store")
-    return faults
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    digest = text.rpartition(":")[2] if isinstance(value, str) else ""
-    is_digest = len(digest) == 32 and set(digest) <= set("0123456789abcdef")
-    return digest[:8] + "…" if is_digest else text
+    def _scores(self, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> tuple[ScorePlan, ...]:
+        return tuple(metric.applied(self.suite.seed, data, evidence, replicate) for metric in self.metrics)

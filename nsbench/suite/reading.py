@@ -5,27 +5,22 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from nsbench.registry.registry import (
-    BrokenComponent,
-    Registry,
-    UnknownComponent,
-    did_you_mean,
-    full_params,
-    params_model,
-)
+from nsbench.names import NAME, bad_name, did_you_mean
+from nsbench.registry.loading import full_params, params_model
+from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
+from nsbench.suite.faults import by_place, explained
 from nsbench.suite.suite import SECTIONS, Suite, Use
 from nsbench.suite.yaml import At, Document, Fault, SuiteError, parse_value, read_document
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""Safe as the name of a folder and as a word of a shell; matched in full."""
-
 MAX_TRIALS = 10_000
+
+
 MAX_EXTENDS = 16
 
 
@@ -58,7 +53,7 @@ def resolve(document: Document, registry: Registry) -> Suite:
         faults += _check_names(suite, document)
     if faults or suite is None:
         said = [f for k, f in enumerate(faults) if k < given or f.path not in unread]
-        raise SuiteError(sorted(set(said), key=_by_place))
+        raise SuiteError(sorted(set(said), key=by_place))
     return suite.model_copy(update={section: _filled(section, getattr(suite, section), full) for section in SECTIONS})
 
 
@@ -232,70 +227,9 @@ def _check_names(suite: Suite, document: Document) -> list[Fault]:
     return faults
 
 
-def bad_name(name: str) -> str:
-    return f"names are letters, digits, '.', '_' and '-', at most 64, got {name!r:.80}"
-
-
 def _filled(section: str, uses: list[Use], full: dict[tuple[str, int], dict[str, Any]]) -> list[Use]:
     """The uses with their names and all of their parameters written out."""
     multiplied: dict[str, Any] = {"grid": {}} if section == "simulators" else {}
     return [
         use.model_copy(update={"as_": use.name, "params": full[section, i]} | multiplied) for i, use in enumerate(uses)
     ]
-
-
-def explained(error: ValidationError, model: type[BaseModel], document: Document, at: At) -> list[Fault]:
-    """What is wrong with the part of the document at `at`, which should be such a model."""
-    return [document.fault((*at, *_written(e["loc"])), _message(e, model)) for e in error.errors(include_url=False)]
-
-
-def _written(loc: tuple[int | str, ...]) -> At:
-    """pydantic's location without the names of union branches, which nobody wrote."""
-    return tuple(part for part in loc if isinstance(part, int) or re.match(r"^[A-Za-z_][\w-]*$", part))
-
-
-def _message(error: Mapping[str, Any], model: type[BaseModel]) -> str:
-    kind, loc, given = error["type"], error["loc"], error.get("input")
-    context = error.get("ctx", {})
-    if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(loc[-1]), _fields(model, loc[:-1]))}"
-    if kind == "missing":
-        return "is missing"
-    limits = {
-        "greater_than": ("gt", ">"),
-        "greater_than_equal": ("ge", ">="),
-        "less_than": ("lt", "<"),
-        "less_than_equal": ("le", "<="),
-    }
-    if kind in limits:
-        name, sign = limits[kind]
-        return f"must be {sign} {context[name]:g}, got {given}"
-    if kind == "literal_error":
-        return f"must be {context['expected']}, got {given!r:.80}"
-    if kind == "value_error":
-        return str(context["error"])
-    message = error["msg"][:1].lower() + error["msg"][1:]
-    return message if isinstance(given, dict | list) else f"{message}, got {given!r:.80}"
-
-
-def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that are known at a location of the model."""
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
-        inner = _models_in(field.annotation) if field else []
-        if inner:
-            model = inner[0]
-    return [f.alias or name for name, f in model.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for inner in getattr(annotation, "__args__", ()) for m in _models_in(inner)]
-
-
-def _by_place(fault: Fault) -> tuple[str, int, str]:
-    file, _, line = fault.origin.rpartition(":")
-    return (file, int(line) if line.isdigit() else 0, fault.path)

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic.errors import PydanticUserError
 
-from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent, params_model
+from nsbench.registry.loading import params_model
+from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
 from nsbench.suite.suite import SECTIONS, Suite
 
 

@@ -12,6 +12,8 @@ import json
 
 import numpy as np
 
+from nsbench.components.dataset import Split
+
 Seed = list[int | str]
 
 
@@ -19,3 +21,8 @@ def generator(seed: Seed) -> np.random.Generator:
     """The generator of a seed: NumPy's SeedSequence over a digest of its words."""
     digest = hashlib.sha256(json.dumps(seed).encode()).digest()
     return np.random.default_rng(np.random.SeedSequence(np.frombuffer(digest, np.uint32).tolist()))
+
+
+def data_seed(seed: int, split: Split, dataset: str) -> Seed:
+    """What a split is drawn from. dataset: the component's name, so that its use in a suite changes nothing."""
+    return [seed, f"data/{split}", dataset]

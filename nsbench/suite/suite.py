@@ -6,14 +6,41 @@ Suites are pure data; nsbench.suite.reading makes them from files.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from nsbench.components.protocol import Protocol
+from nsbench.quantities import seconds, size
 from nsbench.registry.registry import Kind
-from nsbench.suite.limits import Limits
+
+
+def _schema(kind: str, units: str) -> dict[str, Any]:
+    written = {"type": "string", "pattern": rf"^\s*\d+(\.\d+)?\s*({units})\s*$"}
+    return {"anyOf": [{"type": kind, "exclusiveMinimum": 0}, written]}
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(seconds),
+    Field(gt=0),
+    WithJsonSchema(_schema("number", "s|m|min|h|d")),
+]
+Bytes = Annotated[
+    int,
+    BeforeValidator(size),
+    Field(gt=0),
+    WithJsonSchema(_schema("integer", "[kKmMgGtT]?i?[bB]")),
+]
 
 
 class Section(BaseModel):
@@ -70,6 +97,14 @@ class Compute(Section):
         "float32", description="of networks; auto: bfloat16 where the device has it, else float32"
     )
     threads: int | None = Field(None, ge=1, description="OMP_NUM_THREADS, or all cores, if not given")
+
+
+class Limits(Section):
+    """What each trial may take. They change no key: what a trial finished within them is what it is."""
+
+    timeout: Seconds | None = Field(None, description="of a trial, e.g. 2h; none if not given")
+    memory: Bytes | None = Field(None, description="of a trial's processes together, e.g. 8GB; none if not given")
+    retries: int = Field(0, ge=0, description="how often a trial that failed, died or ran out of memory is begun again")
 
 
 class Tracking(Section):

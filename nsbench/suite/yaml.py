@@ -7,23 +7,34 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from nsbench.errors import Refusal
+from nsbench.names import hidden_character, printable
+
 At = tuple[str | int, ...]
 """Where in the data: ("simulators", 1, "params", "width")."""
 
 
 MAX_BYTES = 1 << 20
+
+
 MAX_VALUES = 50_000
+
+
 MAX_DEPTH = 32
+
+
 MAX_INTEGER = 2**63 - 1
 
+
 _TOO_DEEP = f"nested too deeply: {MAX_DEPTH} levels are enough"
+
+
 _TOO_MANY = f"more than {MAX_VALUES:,} values, what anchors repeat included"
 
 
@@ -40,7 +51,7 @@ class Fault:
         return printable(": ".join(part for part in (self.origin, self.path, self.message) if part))
 
 
-class SuiteError(Exception):
+class SuiteError(Refusal):
     """A suite that cannot be used, with everything that is wrong with it."""
 
     def __init__(self, faults: list[Fault]) -> None:
@@ -71,11 +82,6 @@ class Document:
         merged = Document(self.data, dict(self.places), self.faults + other.faults)
         merged.data = _merge(self.data, other.data, (), merged.places, other.places)
         return merged
-
-
-def printable(text: str) -> str:
-    """The text with whatever is no visible character or space as \\n, \\x1b, …"""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def path_text(at: At) -> str:
@@ -147,6 +153,8 @@ SuiteLoader.yaml_implicit_resolvers = {
     key: [(tag, rule) for tag, rule in rules if tag not in ("tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")]
     for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
 SuiteLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
@@ -154,6 +162,7 @@ SuiteLoader.add_implicit_resolver(
     ),
     list("-+0123456789."),
 )
+
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "map", "seq")}
 
@@ -224,12 +233,6 @@ def _unfit(value: object) -> str:
         return "must be a finite number"
     hidden = hidden_character(value) if isinstance(value, str) else ""
     return f"text may not hold {hidden}" if hidden else ""
-
-
-def hidden_character(text: str) -> str:
-    """The first control character or lone surrogate in a text, by its code; "" if there is none."""
-    found = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"), None)
-    return f"the character U+{ord(found):04X}" if found else ""
 
 
 def _merge(base: Any, over: Any, at: At, places: dict[At, str], new: dict[At, str]) -> Any:

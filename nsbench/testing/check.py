@@ -9,22 +9,18 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from nsbench.components.component import DatasetSpec, MetricSpec, SimulatorSpec, UnreadableData
+from nsbench.components.dataset import DatasetSpec, UnreadableData
 from nsbench.components.format import FormatSpec
-from nsbench.registry.registry import (
-    BrokenComponent,
-    Kind,
-    Registry,
-    UnknownComponent,
-    full_params,
-    import_object,
-    installed,
-)
+from nsbench.components.metric import MetricSpec
+from nsbench.components.simulator import SimulatorSpec
+from nsbench.errors import Refusal
+from nsbench.registry.loading import full_params, import_object
+from nsbench.registry.registry import BrokenComponent, Kind, Registry, UnknownComponent, installed
 from nsbench.testing.findings import Report, Tell, run_checks
 from nsbench.testing.small_data import Data, Source
 
 
-class CannotCheck(Exception):
+class CannotCheck(Refusal):
     """What was asked for cannot be checked: a name that is not there, parameters that it does not take."""
 
 

@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from nsbench.components.component import Dataset, DatasetSpec, Split
 from nsbench.components.contracts.dataset import require_parts, require_recorded
 from nsbench.components.contracts.simulator import require_rollout
-from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent, build
-from nsbench.suite.planner import SPLITS, data_seed
-from nsbench.suite.seeds import generator
+from nsbench.components.dataset import SPLITS, Dataset, DatasetSpec, Split
+from nsbench.registry.loading import build
+from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
+from nsbench.suite.seeds import data_seed, generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
 from nsbench.testing.other_process import data_job, elsewhere
 from nsbench.testing.small_data import Data, Source, bits
-from nsbench.trajectories.growth import Domain, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
 
 GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from nsbench.components.component import Component
-from nsbench.components.contracts.simulator import BrokenContract
+from nsbench.components.contracts.broken import BrokenContract
 
 Level = Literal["finding", "note"]
 Subject = TypeVar("Subject")

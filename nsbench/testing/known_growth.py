@@ -11,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nsbench.components.component import Dataset, Params, Simulator, Split
-from nsbench.trajectories.growth import Domain, GrowthTrajectories, Observable, Parameter, Trajectories
+from nsbench.components.component import Params
+from nsbench.components.dataset import Dataset, Split
+from nsbench.components.simulator import Simulator
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Observable, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.lattices import attached_neighbours
 
 

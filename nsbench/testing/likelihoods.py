@@ -17,8 +17,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Simulator
-from nsbench.components.contracts.simulator import BrokenContract
+from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.simulator import Simulator
 from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, calling, place_of
 from nsbench.testing.global_randomness import watched

@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nsbench.components.component import ComponentSpec, Conditions, Dataset, Simulator
-from nsbench.registry.registry import build, params_model
+from nsbench.components.component import ComponentSpec
+from nsbench.components.dataset import Dataset
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import Simulator
+from nsbench.registry.loading import build, params_model
 from nsbench.stages.workshop import hold_threads
 from nsbench.suite.seeds import generator
 from nsbench.testing.small_data import Data, Source, bits

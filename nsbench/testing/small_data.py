@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from nsbench.components.component import Dataset, DatasetSpec, SimulatorReference, Split
-from nsbench.registry.registry import Registry, build
-from nsbench.suite.planner import data_seed
-from nsbench.suite.seeds import generator
+from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference, Split
+from nsbench.registry.loading import build
+from nsbench.registry.registry import Registry
+from nsbench.suite.seeds import data_seed, generator
 from nsbench.testing.known_growth import Growth, GrowthParams
-from nsbench.trajectories.growth import Trajectories
+from nsbench.trajectories.base import Trajectories
 
 FRAMES = 16
 """About so many frames a trajectory: the stride of a dataset's record is chosen for it."""

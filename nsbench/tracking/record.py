@@ -1,103 +1,108 @@
-"""All that is worth showing of a trial, gathered from the store: what the tracker logs."""
+"""All that is worth showing of a trial or a submission, gathered from the store: what the tracker logs."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from nsbench.components.component import Evidence, Split
-from nsbench.registry.registry import Registry
+from nsbench.components.dataset import Split
+from nsbench.components.events import Notice
+from nsbench.components.evidence import Evidence
+from nsbench.components.rows import TrialResult
 from nsbench.report.pictures import animate, by_frame, spread, still
-from nsbench.results.rows import TrialResult
-from nsbench.stages.score import prepare, read_evidence
-from nsbench.stages.workshop import Bench
-from nsbench.submissions.scoring import placed
-from nsbench.suite.planner import SPLITS, DataPlan, Plan, ScorePlan, Trial
-from nsbench.tracking.runs import IMAGES, DataSplit, Point, TrialRecord, flatten, image_artifacts
-from nsbench.trajectories.growth import Trajectories
+from nsbench.results.stored import StoredResults, placed
+from nsbench.running.run import Listener
+from nsbench.suite.session import Session
+from nsbench.suite.trials import Candidate, DataPlan, ScorePlan, Submission, Trial
+from nsbench.tracking.content import IMAGES, DataSplit, TrialRecord, flatten, image_artifacts
+from nsbench.tracking.tracker import Tracker
+from nsbench.trajectories.base import Trajectories
 
 
-def trial_record(bench: Bench, plan: Plan, result: TrialResult, invocation: str) -> TrialRecord:
-    """The record of a trial that has ended; of a failed one, as much as there is."""
-    trial = next(t for t in plan.trials if t.id == result.trial)
+def make_tracker(session: Session, invocation: str, display: Listener, uri: str | None = None) -> Tracker:
+    """The mirror of a session in MLflow. What it reads from the store is not the run's news."""
+    suite, workspace = session.suite, session.workspace
+    return Tracker(
+        workspace.root,
+        suite.name,
+        recorder(session, invocation),
+        ledger=workspace.run(suite.name) / "tracked.json",
+        uri=uri or suite.tracking.uri,
+        notify=lambda message: display(Notice(message)),
+    )
+
+
+def recorder(session: Session, invocation: str) -> Callable[[TrialResult], TrialRecord]:
+    """A function that gathers the record of a row."""
+    stored = StoredResults(session)
+    trials = {trial.id: trial for trial in session.plan.trials}
+
+    def record(row: TrialResult) -> TrialRecord:
+        candidate = placed(session, row) if row.outside else trials[row.trial]
+        if candidate is None:
+            raise ValueError(f"{row.trial} has no place in the plan")
+        return _record(session, stored, candidate, row, invocation)
+
+    return record
+
+
+def _record(
+    session: Session, stored: StoredResults, candidate: Candidate, row: TrialResult, invocation: str
+) -> TrialRecord:
+    """The record of a row; of a trial that failed, as much as there is."""
     finished = time.time()
-    artifact = bench.store.find(trial.evidence)
-    truth = prepare(bench, trial.id, trial.data, "test") if artifact else None
-    evidence = read_evidence(artifact, truth.domain) if artifact and truth else None
+    evidence, truth = stored.evidence(candidate), stored.test(candidate.data)
+    files = {"suite.yaml": session.suite.to_yaml().encode()} | _figures(stored, candidate.scores)
+    if evidence is not None and truth is not None:
+        files |= _pictures(truth, evidence, candidate.simulator)
     return TrialRecord(
-        result=result,
-        started=finished - result.seconds,
+        result=row,
+        started=finished - row.seconds,
         finished=finished,
-        params=flatten("sim", trial.part.params) | flatten("data", trial.data.part.params),
-        tags=_tags(plan, trial, bench.registry, invocation),
-        data=_splits(trial),
+        params=_params(candidate) | flatten("data", candidate.data.part.params),
+        tags=_tags(session, stored, candidate, invocation),
+        data=tuple(_split(data, split) for data, split in _splits(candidate)),
         cost=evidence.cost if evidence else None,
-        curves=_curves(bench, trial),
-        artifacts={"suite.yaml": plan.suite.to_yaml().encode()}
-        | _figures(bench, trial.scores)
-        | (_pictures(truth, evidence, trial.simulator) if evidence and truth else {}),
+        curves=tuple(stored.curves(candidate)) if isinstance(candidate, Trial) else (),
+        artifacts=files,
     )
 
 
-def outside_record(bench: Bench, plan: Plan, result: TrialResult, invocation: str) -> TrialRecord:
-    """The record of rollouts that were made elsewhere."""
-    which, now = placed(plan, result), time.time()
-    if which is None:
-        raise ValueError(f"{result.trial} has no place in the plan")
-    artifact = bench.store.find(which.evidence)
-    truth = prepare(bench, which.id, which.data, "test") if artifact else None
-    evidence = read_evidence(artifact, truth.domain) if artifact and truth else None
-    facts = artifact.facts if artifact else {}
-    return TrialRecord(
-        result=result,
-        started=now - result.seconds,
-        finished=now,
-        params={"sim.rollouts": which.rollouts} | flatten("data", which.data.part.params),
-        tags=_common_tags(plan, invocation) | ({"nsbench.machine": facts["machine"]} if facts.get("machine") else {}),
-        data=(_split(which.data, "test"),),
-        cost=evidence.cost if evidence and facts["declared"] else None,
-        artifacts={"suite.yaml": plan.suite.to_yaml().encode()}
-        | _figures(bench, which.scores)
-        | (_pictures(truth, evidence, which.name) if evidence and truth else {}),
-    )
+def _params(candidate: Candidate) -> dict[str, object]:
+    if isinstance(candidate, Submission):
+        return {"sim.rollouts": candidate.rollouts}
+    return flatten("sim", candidate.part.params)
 
 
-def _tags(plan: Plan, trial: Trial, registry: Registry, invocation: str) -> dict[str, str]:
-    parts = [trial.data.part, trial.part, *(metric.part for metric in trial.scores)]
-    plugins = [registry.plugin_of(part.kind, part.name) for part in parts]
-    return _common_tags(plan, invocation) | {f"nsbench.plugin.{plugin.name}": plugin.origin for plugin in plugins}
+def _tags(session: Session, stored: StoredResults, candidate: Candidate, invocation: str) -> dict[str, str]:
+    digest = hashlib.sha256(session.suite.to_yaml().encode()).hexdigest()[:32]
+    tags = {"nsbench.suite_digest": digest, "nsbench.invocation": invocation}
+    if isinstance(candidate, Submission):
+        artifact = stored.artifact(candidate.evidence)
+        machine = artifact.facts.get("machine") if artifact else None
+        return tags | ({"nsbench.machine": machine} if machine else {})
+    parts = [candidate.data.part, candidate.part, *(metric.part for metric in candidate.scores)]
+    plugins = [session.registry.plugin_of(part.kind, part.name) for part in parts]
+    return tags | {f"nsbench.plugin.{plugin.name}": plugin.origin for plugin in plugins}
 
 
-def _common_tags(plan: Plan, invocation: str) -> dict[str, str]:
-    digest = hashlib.sha256(plan.suite.to_yaml().encode()).hexdigest()[:32]
-    return {"nsbench.suite_digest": digest, "nsbench.invocation": invocation}
+def _splits(candidate: Candidate) -> list[tuple[DataPlan, Split]]:
+    fitted: list[tuple[DataPlan, Split]] = []
+    if isinstance(candidate, Trial):
+        fitted = [(candidate.fit_data, "train"), (candidate.fit_data, "val")]
+    return [*fitted, (candidate.data, "test")]
 
 
-def _splits(trial: Trial) -> tuple[DataSplit, ...]:
-    data = {split: trial.data if split == "test" else trial.fit_data for split in SPLITS}
-    return tuple(_split(plan, split) for split, plan in data.items())
+def _split(data: DataPlan, split: Split) -> DataSplit:
+    facts = {"dataset": data.part.name, "params": data.part.params}
+    return DataSplit(data.name, split, data.keys[split].digest, facts)
 
 
-def _split(plan: DataPlan, split: Split) -> DataSplit:
-    facts = {"dataset": plan.part.name, "params": plan.part.params}
-    return DataSplit(plan.name, split, plan.keys[split].digest, facts)
-
-
-def _curves(bench: Bench, trial: Trial) -> tuple[Point, ...]:
-    artifact = bench.store.find(trial.model)
-    if artifact is None:
-        return ()
-    points = json.loads((artifact.folder / "curves.json").read_text(encoding="utf-8"))
-    return tuple((name, value, step) for name, value, step in points)
-
-
-def _figures(bench: Bench, scores: Sequence[ScorePlan]) -> dict[str, bytes]:
-    found = {metric.name: bench.store.find(metric.key) for metric in scores}
-    paths = {name: artifact.folder / "figure.png" for name, artifact in found.items() if artifact}
-    return {f"figures/{name}.png": path.read_bytes() for name, path in paths.items() if path.exists()}
+def _figures(stored: StoredResults, scores: Sequence[ScorePlan]) -> dict[str, bytes]:
+    figures = {metric.name: stored.figure(metric) for metric in scores}
+    return {f"figures/{name}.png": figure for name, figure in figures.items() if figure is not None}
 
 
 def _pictures(truth: Trajectories, evidence: Evidence, simulator: str) -> dict[str, bytes]:

@@ -19,24 +19,29 @@ is something to log.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
-from uuid import UUID
 
-from nsbench.components.component import Cost
-from nsbench.results.rows import ANCHORS, DECLARED, ScoreRow, Status, TrialResult
-from nsbench.store.files import locked
-
-Point = tuple[str, float, int]
-"""(name, value, step) of a training curve."""
+from nsbench.components.rows import Status
+from nsbench.tracking.content import (
+    CURRENT_RUNS,
+    OUTCOME,
+    SCORES_TABLE,
+    DataSplit,
+    Point,
+    TrialRecord,
+    metrics_of,
+    outcome_digest,
+    run_name,
+    scores_table,
+    tags_of,
+)
 
 _T = TypeVar("_T")
+
+
 _RUN_STATUS: dict[Status, str] = {
     "ok": "FINISHED",
     "failed": "FAILED",
@@ -47,226 +52,9 @@ _RUN_STATUS: dict[Status, str] = {
     "skipped": "KILLED",
     "interrupted": "KILLED",
 }
-CURRENT_RUNS = "tags.`nsbench.superseded` IS NULL"
-"""MLflow's filter for the runs that show the latest outcomes of their trials."""
 
-OUTCOME = "nsbench.outcome"
-"""Tag with the digest of the result that a run shows, set when all of it is there."""
-
-_TABLE = "tables/scores.json"
-
-_NOTE = """\
-One run a trial of an nsbench suite: a simulator on a dataset, once. `score/<metric>` is the value; beside it stand
-`_low` and `_high` (95 %), `_floor` (the ground truth against itself, redrawn) and `_skill` (1 at the floor, 0 at the
-metric's own zero). `nsbench ui` prints the address of the leaderboard.
-"""
-"""The description of a new experiment."""
-
-IMAGES = "rollouts/frames"
-"""Under which name pictures of rollouts are logged by step."""
-
-OUTSIDE = "rollouts made elsewhere, checked and scored here"
 
 _BATCH = 100  # MLflow takes 1000 metrics, but only 100 params or tags at once
-
-
-@dataclass(frozen=True)
-class DataSplit:
-    """A split of a dataset: its digest, not its data. profile: JSON, e.g. domain and counts."""
-
-    name: str
-    split: str
-    digest: str
-    profile: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """All that is logged of a trial.
-
-    started, finished: seconds since 1970. params: flat, see ``flatten``. artifacts: content by file name,
-    folders in the name allowed ("figures/ewd.png").
-    """
-
-    result: TrialResult
-    started: float
-    finished: float
-    params: Mapping[str, object] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    data: tuple[DataSplit, ...] = ()
-    cost: Cost | None = None
-    curves: tuple[Point, ...] = ()
-    artifacts: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where runs go.
-
-    uri        as MLflow takes it.
-    label      the same for files and messages: without a password, and for the workspace's own database
-               without the workspace's place, so that a workspace can move.
-    artifacts  where the files of a new experiment go; None where a server decides.
-    database   the file that must be there for anything to be tracked; None where that cannot be seen.
-    """
-
-    uri: str
-    label: str
-    artifacts: Path | None = None
-    database: Path | None = None
-
-    def without_password(self, text: str) -> str:
-        """A message without what the URI says before its "@"."""
-        user, at, _ = urlsplit(self.uri).netloc.rpartition("@")
-        return text.replace(user + at, "") if user else text
-
-
-def destination(workspace: Path, uri: str | None = None) -> Destination:
-    """The server at `uri`, else at MLFLOW_TRACKING_URI, else the workspace's SQLite database."""
-    workspace = workspace.absolute()
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri:
-        database = workspace / "mlflow.db"
-        return Destination(f"sqlite:///{database}", database.name, workspace / "mlartifacts", database)
-    parts = urlsplit(uri)
-    label = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    served = parts.scheme in ("http", "https", "databricks") or uri == "databricks"
-    return Destination(uri, label, None if served else workspace / "mlartifacts")
-
-
-def flatten(prefix: str, params: Mapping[str, Any]) -> dict[str, object]:
-    """Nested parameters under dotted names: flatten("sim", {"a": {"b": 1}}) is {"sim.a.b": 1}."""
-    flat: dict[str, object] = {}
-    for name, value in params.items():
-        flat |= flatten(f"{prefix}.{name}", value) if isinstance(value, Mapping) else {f"{prefix}.{name}": value}
-    return flat
-
-
-def run_name(trial: str) -> str:
-    """ "cgne-r0" for the trial "snow32/cgne/r0"."""
-    return "-".join(trial.split("/")[1:])
-
-
-def metrics_of(result: TrialResult, cost: Cost | None = None) -> dict[str, float]:
-    """Every number of a result under its name in MLflow; what is unknown is left out."""
-    found: dict[str, float | None] = {}
-    for row in result.scores:
-        name, (low, high) = score_name(row), row.interval or (None, None)
-        found |= {name: row.value, f"{name}_low": low, f"{name}_high": high}
-        found |= {f"{name}_{anchor}": getattr(row, anchor) for anchor in ANCHORS}
-        found[f"{name}_skill"] = row.skill
-        found |= {extra_name(row, extra): value for extra, value in row.extras.items()}
-    for name, value in asdict(cost).items() if cost else ():
-        if not isinstance(value, str):
-            found[f"{DECLARED if result.outside else 'cost'}/{name.replace('_seconds', '_s')}"] = value
-    return {name: float(value) for name, value in found.items() if value is not None}
-
-
-def score_name(row: ScoreRow) -> str:
-    """What its maker declares stands apart, so that no column ranks it with what was measured here."""
-    return f"{DECLARED if row.label == DECLARED else 'score'}/{row.metric}"
-
-
-def extra_name(row: ScoreRow, extra: str) -> str:
-    """Extras that a metric wants in tables stand beside its score, where MLflow's alphabet puts them."""
-    shown = extra in [name for name, _ in row.columns]
-    return f"{score_name(row)}.{extra}" if shown or row.label == DECLARED else f"extra/{row.metric}.{extra}"
-
-
-def tags_of(result: TrialResult) -> dict[str, str]:
-    """What a result says in words."""
-    tags = {"nsbench.trial": result.trial, "nsbench.status": result.status}
-    if result.outside:
-        tags["nsbench.outside"] = OUTSIDE
-    if result.error:
-        tags["nsbench.error"] = result.error.strip().splitlines()[-1]
-    for row in result.scores:
-        words = {"unit": row.unit, "label": row.label, "absent": row.absent}
-        tags |= {f"nsbench.{row.metric}.{name}": word for name, word in words.items() if word}
-    tags["mlflow.note.content"] = describe(result)  # the run page's description
-    return tags
-
-
-def image_artifacts(name: str, step: int, png: bytes, thumbnail: bytes) -> dict[str, bytes]:
-    """An image by step, named as MLflow's log_image names it, so that the interface shows it on a slider.
-
-    That function makes the names up by chance and by the clock; here the content names them, and what is logged
-    twice is there once. Internal to MLflow 3.
-    """
-    stem = f"images/{name.replace('/', '~')}+step+{step}+timestamp+0+{UUID(bytes=sha256(png).digest()[:16])}"
-    return {f"{stem}.png": png, f"{stem}+compressed.webp": thumbnail}
-
-
-def scores_table(result: TrialResult) -> dict[str, Any]:
-    """All scores as one table to read, in the layout that MLflow's interface shows: columns, and data row by row."""
-    plain = ("metric", "value", *ANCHORS, "skill", "unit", "direction", "label", "absent")
-    rows = []
-    for row in result.scores:
-        metric, value, *others = (getattr(row, name) for name in plain)
-        cells = [metric, value, *(row.interval or (None, None)), *others]
-        rows.append([float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in cells])
-    return {"columns": [*plain[:2], "low", "high", *plain[2:]], "data": rows}
-
-
-def describe(result: TrialResult) -> str:
-    """A result in Markdown, a line a metric."""
-    if result.error:
-        return f"**{result.status}**\n\n```\n{result.error.strip()[-4000:]}\n```\n"
-    return "\n".join(_sentence(row) for row in result.scores)
-
-
-def _sentence(row: ScoreRow) -> str:
-    name = f"- **{row.metric}**" + (f" ({row.label})" if row.label else "")
-    if row.value is None:
-        return f"{name}: none, {row.absent}"
-    interval = f" ({row.interval[0]:.4g} to {row.interval[1]:.4g})" if row.interval else ""
-    anchors = {anchor.replace("_", "-"): getattr(row, anchor) for anchor in ANCHORS}
-    beside = "".join(f"; {anchor} {value:.4g}" for anchor, value in anchors.items() if value is not None)
-    return f"{name}: {row.value:.4g}{interval} {row.unit}{beside}"
-
-
-def outcome_digest(result: TrialResult) -> str:
-    """Equal for results that say the same, whenever and however fast they were made."""
-    row = asdict(result)
-    outcome = [row[name] for name in ("trial", "status", "keys", "scores")]
-    return sha256(json.dumps(outcome, sort_keys=True).encode()).hexdigest()
-
-
-def connect(target: Destination, suite: str, lock: Path) -> tuple[Any, str]:
-    """An MlflowClient and the suite's experiment, made if it is not there.
-
-    lock: a file; processes that share it set up a new database one after another.
-    """
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    # A mirror must not hold up the run: give up after seconds, not minutes, unless the user says otherwise.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the display is the run's own
-    with locked(lock):
-        from mlflow import MlflowClient
-
-        client = MlflowClient(tracking_uri=target.uri)
-        return client, _experiment(client, suite, target.artifacts)
-
-
-def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        location = None if artifacts is None else artifacts.as_uri()
-        tags = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for models, not for LLMs
-        tags["mlflow.note.content"] = _NOTE
-        try:
-            return str(client.create_experiment(name, artifact_location=location, tags=tags))
-        except MlflowException:
-            found = client.get_experiment_by_name(name)  # on a server, somebody else may have been faster
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
 
 
 def open_run(client: Any, experiment_id: str, trial: str, started: float) -> str:
@@ -316,7 +104,7 @@ def log_trial(
     _log_data(client, run, record.data)
     extra = {"error.txt": result.error.encode()} if result.error else {}
     if result.scores:
-        extra[_TABLE] = json.dumps(scores_table(result)).encode()
+        extra[SCORES_TABLE] = json.dumps(scores_table(result)).encode()
     _log_artifacts(client, run, dict(record.artifacts) | extra)
     for name, value in _shown(record).items():
         client.set_tag(run, name, value)
@@ -327,7 +115,7 @@ def log_trial(
 
 def _shown(record: TrialRecord) -> dict[str, str]:
     """Tags by which MLflow's interface knows which artifacts are tables, and that there are images by step."""
-    tables = [{"path": _TABLE, "type": "table"}] if record.result.scores else []
+    tables = [{"path": SCORES_TABLE, "type": "table"}] if record.result.scores else []
     tags = {"mlflow.loggedArtifacts": json.dumps(tables)} if tables else {}
     images = any(name.startswith("images/") for name in record.artifacts)
     return tags | ({"mlflow.loggedImages": "true"} if images else {})

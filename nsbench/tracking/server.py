@@ -16,11 +16,12 @@ from urllib.error import URLError
 from urllib.parse import quote, urlencode
 from urllib.request import ProxyHandler, build_opener
 
-from nsbench.tracking.runs import CURRENT_RUNS
+from nsbench.errors import Refusal
+from nsbench.tracking.content import CURRENT_RUNS
 from nsbench.tracking.view import VIEW, VIEW_TAG
 
 
-class UIError(Exception):
+class UIError(Refusal):
     """The interface cannot be shown; the message says why and what would help."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,12 @@ from nsbench.components.events import (
     StageStarted,
     TrialFinished,
 )
-from nsbench.results.rows import TrialResult
-from nsbench.store.files import locked, write_whole
-from nsbench.tracking.runs import (
-    Point,
-    TrialRecord,
-    connect,
-    destination,
-    find_run,
-    log_points,
-    log_trial,
-    open_run,
-    outcome_digest,
-    supersede,
-)
+from nsbench.components.rows import TrialResult
+from nsbench.store.files import write_whole
+from nsbench.store.locks import locked
+from nsbench.tracking.content import Point, TrialRecord, outcome_digest
+from nsbench.tracking.destination import connect, destination
+from nsbench.tracking.runs import find_run, log_points, log_trial, open_run, supersede
 from nsbench.tracking.view import VIEW_TAG, leaderboard
 
 
@@ -102,7 +94,7 @@ class Tracker:
     ) -> None:
         """record: reads the store when a trial has finished. ledger: the file that says what is tracked."""
         self.destination = destination(workspace, uri)
-        self._lock = workspace / "mlflow.lock"
+        self._workspace, self._lock = workspace, workspace / "mlflow.lock"
         self._suite, self._record, self._ledger = suite, record, Ledger(ledger)
         self._notify, self._flush_seconds = notify, flush_seconds
         self._connection: tuple[Any, str] | None = None
@@ -123,13 +115,33 @@ class Tracker:
             case StageProgress(trial):
                 self._guard(self._flush, trial)
             case TrialFinished(result):
-                self._finished[result.trial] = self._missed[result.trial] = result
-                self._catch_up()
+                self._take(result)
             case RunFinished():
-                self._catch_up()
-                for trial in list(self._live):
-                    self._guard(self._kill, trial)
-                self._guard(self._arrange)
+                self._close()
+
+    def log(self, rows: Iterable[TrialResult]) -> None:
+        """Log finished rows, whoever made them; what is tracked already is skipped."""
+        for row in rows:
+            self._take(row)
+        self._close()
+
+    @property
+    def where(self) -> str:
+        """Where to look at what was tracked."""
+        if self.destination.database is None:
+            return self.destination.label
+        return f"nsbench ui --workspace {self._workspace}"
+
+    def _take(self, row: TrialResult) -> None:
+        self._finished[row.trial] = self._missed[row.trial] = row
+        self._catch_up()
+
+    def _close(self) -> None:
+        """Try once more what was missed, end the runs of trials without a result, and arrange the table."""
+        self._catch_up()
+        for trial in list(self._live):
+            self._guard(self._kill, trial)
+        self._guard(self._arrange)
 
     def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
         """Do it unless MLflow is away. Whatever fails here must cost the mirror only, never the run."""

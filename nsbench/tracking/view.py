@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from nsbench.results.rows import ScoreRow, TrialResult
-from nsbench.tracking.runs import CURRENT_RUNS, IMAGES, extra_name, score_name
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.tracking.content import CURRENT_RUNS, IMAGES, extra_name, score_name
 
 VIEW = "nsbench"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"

@@ -14,7 +14,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.trajectories.growth import Trajectories
+from nsbench.trajectories.base import Trajectories
 
 Index = NDArray[np.int64]
 

@@ -16,7 +16,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nsbench.trajectories.growth import Domain, FieldTrajectories, GrowthTrajectories, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 
 _CHUNK_BYTES = 1 << 20
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.trajectories.growth import Lattice
+from nsbench.trajectories.domain import Lattice
 
 OFFSETS: dict[Lattice, tuple[tuple[int, int], ...]] = {
     "square": ((1, 0), (-1, 0), (0, 1), (0, -1)),

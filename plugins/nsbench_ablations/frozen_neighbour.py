@@ -13,8 +13,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import FitContext, Simulator
-from nsbench.trajectories.growth import Domain, GrowthTrajectories, Lattice, Trajectories
+from nsbench.components.simulator import FitContext, Simulator
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Lattice
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.lattices import OFFSETS, attached_neighbours
 from nsbench_ablations.null_params import FrozenNeighbourParams
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pydantic import Field, ValidationError
 
 from nsbench.components.component import Params
-from nsbench.trajectories.growth import Clock, Domain, Lattice, Parameter
+from nsbench.trajectories.domain import Clock, Domain, Lattice, Parameter
 from nsbench_formats.observables import observables
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.trajectories.growth import Lattice, Observable
+from nsbench.trajectories.domain import Lattice, Observable
 from nsbench.trajectories.lattices import attached_neighbours
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from nsbench.components.component import Params
-from nsbench.trajectories.growth import Lattice
+from nsbench.trajectories.domain import Lattice
 
 
 class Fractions(Params):

@@ -17,9 +17,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import UnreadableData
+from nsbench.components.dataset import UnreadableData
 from nsbench.components.format import Format, Header, naming, require_range
-from nsbench.trajectories.growth import Domain, FieldTrajectories, GrowthTrajectories, Parameter, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.hdf5 import require_self_contained
 from nsbench_formats.domains import domain_from, merged
 from nsbench_formats.observables import observables

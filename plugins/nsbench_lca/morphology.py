@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.trajectories.growth import Lattice, Observable
+from nsbench.trajectories.domain import Lattice, Observable
 from nsbench.trajectories.lattices import attached_neighbours
 from nsbench_lca.layout import Symmetry
 

@@ -4,7 +4,7 @@ docs/metrics.md, docs/ablations.md.
 """
 
 from nsbench import hookimpl
-from nsbench.components.component import MetricSpec
+from nsbench.components.metric import MetricSpec
 
 _METRICS = {
     "ewd": (

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Observable
 from nsbench.trajectories.ensembles import Ensembles
-from nsbench.trajectories.growth import Observable, Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.figures import SIMULATOR, TRUTH, figure, png
 from nsbench_metrics.leads import groups, last_lead, members_label, members_range, observed

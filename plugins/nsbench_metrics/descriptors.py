@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.trajectories.growth import Domain, Lattice, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Lattice
 from nsbench.trajectories.lattices import OFFSETS, attached_neighbours
 
 Array = NDArray[np.float64]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, Score
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.features import feature_pair
 from nsbench_metrics.leads import groups, members_label

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from nsbench.components.component import Evidence, Metric, Score
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_mean
 from nsbench_metrics.params import ELBOParams
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.descriptors import describe
 from nsbench_metrics.leads import last_lead, observed
 

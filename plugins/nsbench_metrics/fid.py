@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, NotApplicable, Score
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.frechet import frechet_distance
 from nsbench_metrics.params import FIDParams
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, NotApplicable, Score
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.descriptors import DESCRIPTORS, describe
 from nsbench_metrics.features import deviations

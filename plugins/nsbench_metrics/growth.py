@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, NotApplicable, Score
-from nsbench.trajectories.growth import Observable, Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Observable
 from nsbench_metrics.figures import SIMULATOR, TRUTH, figure, png
 from nsbench_metrics.leads import (
     averaged,

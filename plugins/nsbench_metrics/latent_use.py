@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nsbench.components.component import Evidence, Metric, NotApplicable, Score
-from nsbench.components.latents import LatentUse, ProbedEvidence
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import Evidence, LatentUse
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_mean
 from nsbench_metrics.diagnostic_params import LatentNeglectParams, PosteriorCollapseParams
 
@@ -66,7 +66,7 @@ class LatentNeglect(Metric):
 
 def latent_use(evidence: Evidence) -> LatentUse:
     """What the evidence says of latents. Raises NotApplicable where there is nothing."""
-    if not isinstance(evidence, ProbedEvidence) or evidence.latent_use is None:
+    if evidence.latent_use is None:
         raise NotApplicable("the simulator has no latents")
     return evidence.latent_use
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, NotApplicable, Score
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Observable
 from nsbench.trajectories.ensembles import Ensembles, ensembles
-from nsbench.trajectories.growth import Domain, Observable, Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 
 Array = NDArray[np.float64]

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Lattice
 from nsbench.trajectories.ensembles import ensembles
-from nsbench.trajectories.growth import Lattice, Trajectories
 from nsbench.trajectories.lattices import OFFSETS, attached_neighbours
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.diagnostic_params import PhysicsParams

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, NotApplicable, Score
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.ensembles import ensembles
-from nsbench.trajectories.growth import Trajectories
 from nsbench_metrics.bootstrap import bootstrap_ensembles
 from nsbench_metrics.leads import last_lead, state_at
 from nsbench_metrics.params import SSIMParams

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, Score
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.lattices import OFFSETS
 from nsbench_metrics.leads import (
     LeadScores,

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Evidence, Metric, Score
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.ensembles import Ensembles
-from nsbench.trajectories.growth import GrowthTrajectories, Trajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_metrics.leads import (
     averaged,
     chunk_size,

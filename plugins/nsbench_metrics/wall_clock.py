@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from nsbench.components.component import Evidence, Metric, Score
-from nsbench.trajectories.growth import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.params import WallClockParams
 
 _EXTRAS = {
@@ -40,6 +41,7 @@ class WallClock(Metric):
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         cost = evidence.cost
+        assert cost is not None  # it is among the needs
         known = asdict(cost)
         extras = {name: float(known[key]) for name, key in _EXTRAS.items() if known[key] is not None}
         if cost.truth_ms_per_trajectory is not None:

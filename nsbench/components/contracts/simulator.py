@@ -7,22 +7,17 @@ apart, because the code of this module is in the key of everything simulated.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.component import Component, Simulator
-from nsbench.trajectories.growth import FieldTrajectories, Trajectories
-
-
-class BrokenContract(Exception):
-    """A component did what its base class does not allow: in which method, what, and what would be right."""
-
-    def __init__(self, component: Component, method: str, got: str, right: str) -> None:
-        cls = type(component)
-        super().__init__(f"{cls.__module__}:{cls.__qualname__}.{method}: {got}; {right}")
-        self.component, self.method, self.got, self.right = component, method, got, right
+from nsbench.components.contracts.broken import BrokenContract, kind_of
+from nsbench.components.simulator import Simulator
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.fields import FieldTrajectories
 
 
 def require_rollout(simulator: Simulator, rollout: object, start: Trajectories, steps: int) -> Trajectories:
@@ -94,7 +89,16 @@ def require_flops(simulator: Simulator, flops: object) -> float | None:
     raise BrokenContract(simulator, "flops", f"returned {flops!r:.60}", "it must return a finite number, or None")
 
 
-def kind_of(thing: object) -> str:
-    if isinstance(thing, np.ndarray):
-        return f"{type(thing).__name__} {thing.dtype.name}{list(thing.shape)}"
-    return type(thing).__name__
+def require_saved(simulator: Simulator, learned: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """A simulator that learned something must save it. Raises BrokenContract.
+
+    learned, before: the instance's attributes after and before its fit.
+    """
+    new = sorted(name for name in learned if name not in before or learned[name] is not before[name])
+    if new and type(simulator).save is Simulator.save:
+        raise BrokenContract(
+            simulator,
+            "fit",
+            f"learned {', '.join(new)}, which nothing saves",
+            "define save(directory) and load(directory): rollouts come from a new instance that has loaded",
+        )

@@ -12,7 +12,8 @@ from nsbench.report.page.gather import DatasetPictures
 from nsbench.report.page.svg import Axis, Series, axis, chart
 from nsbench.report.pictures import symbol
 from nsbench.results.summary import Summary
-from nsbench.trajectories.growth import Observable, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Observable
 
 Array = NDArray[np.float64]
 

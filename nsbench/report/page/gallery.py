@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.report.page.gather import DatasetPictures
-from nsbench.report.pictures import case_title, colour_span, site_colours, site_map, spread
-from nsbench.trajectories.growth import GrowthTrajectories, Trajectories
+from nsbench.report.pictures import case_title, colour_span, site_colours, spread
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.plane import site_map
 
 PANEL = 168
 """Width of a panel in pixels."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.results.pairing import NoPairs
-from nsbench.results.stored import Finished, Reader
+from nsbench.results.stored import StoredResults
 from nsbench.results.summary import Line, Summary
-from nsbench.stages.score import read_evidence
-from nsbench.suite.planner import Plan, Trial
-from nsbench.trajectories.growth import Trajectories
+from nsbench.suite.trials import Trial
+from nsbench.trajectories.base import Trajectories
 
 Array = NDArray[np.float64]
 
@@ -55,23 +53,23 @@ class DatasetPictures:
     costs: dict[str, float]
 
 
-def gather(plan: Plan, done: Finished, reader: Reader, summary: Summary, dataset: str) -> DatasetPictures | None:
+def gather(stored: StoredResults, summary: Summary, dataset: str) -> DatasetPictures | None:
     """What is there of a dataset; None where its test data is not in the store, or nobody has simulated it."""
-    trials = _first_trials(plan, done, dataset)
-    truth = reader.test(next(iter(trials.values()))) if trials else None
+    trials = _first_trials(stored, dataset)
+    truth = stored.test(next(iter(trials.values())).data) if trials else None
     if truth is None:
         return None
     lines = [line for line in summary.lines if line.dataset == dataset and line.name in trials]
     chosen = _chosen(lines, summary)
-    shown = [s for line in chosen if (s := _shown(done, reader, trials[line.name], truth)) is not None]
-    costs = {line.name: cost for line in lines if (cost := _cost(reader, trials[line.name])) is not None}
+    shown = [s for line in chosen if (s := _shown(stored, trials[line.name], truth)) is not None]
+    costs = {line.name: cost for line in lines if (cost := _cost(stored, trials[line.name])) is not None}
     return DatasetPictures(dataset, truth, tuple(shown), len(lines) - len(shown), _bins(trials, shown), costs)
 
 
-def _first_trials(plan: Plan, done: Finished, dataset: str) -> dict[str, Trial]:
+def _first_trials(stored: StoredResults, dataset: str) -> dict[str, Trial]:
     found: dict[str, Trial] = {}
-    for trial in plan.trials:
-        if trial.data.name == dataset and trial.id in done.rows and done.rows[trial.id].status == "ok":
+    for trial in stored.plan.trials:
+        if trial.data.name == dataset and trial.id in stored.rows and stored.rows[trial.id].status == "ok":
             found.setdefault(trial.simulator, trial)
     return found
 
@@ -91,23 +89,19 @@ def _chosen(lines: Sequence[Line], summary: Summary) -> list[Line]:
     return [line for line in lines if line.kind != "simulator" or line in simulators]
 
 
-def _shown(done: Finished, reader: Reader, trial: Trial, truth: Trajectories) -> Shown | None:
-    artifact = reader.bench.store.find(trial.evidence)
-    if artifact is None:
+def _shown(stored: StoredResults, trial: Trial, truth: Trajectories) -> Shown | None:
+    evidence = stored.evidence(trial)
+    if evidence is None:
         return None
-    evidence = read_evidence(artifact, truth.domain)
     first = evidence.rollouts.select(np.arange(len(truth)) * evidence.members)
-    return Shown(trial.simulator, first, _curves(reader, trial), _items_by_bin(done, reader, trial))
+    return Shown(trial.simulator, first, _curves(stored, trial), _items_by_bin(stored, trial))
 
 
-def _curves(reader: Reader, trial: Trial) -> Curves:
-    artifact = reader.bench.store.find(trial.model)
-    if artifact is None:
-        return {}
-    found: dict[str, list[tuple[int, float]]] = {}
-    for name, value, step in json.loads((artifact.folder / "curves.json").read_text(encoding="utf-8")):
-        found.setdefault(name, []).append((step, value))
-    return {name: _thinned(points) for name, points in found.items()}
+def _curves(stored: StoredResults, trial: Trial) -> Curves:
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for name, value, step in stored.curves(trial):
+        curves.setdefault(name, []).append((step, value))
+    return {name: _thinned(points) for name, points in curves.items()}
 
 
 def _thinned(points: list[tuple[int, float]]) -> tuple[Array, Array]:
@@ -118,11 +112,11 @@ def _thinned(points: list[tuple[int, float]]) -> tuple[Array, Array]:
     return parts[:, 0], parts[:, 1]
 
 
-def _items_by_bin(done: Finished, reader: Reader, trial: Trial) -> dict[str, Array]:
+def _items_by_bin(stored: StoredResults, trial: Trial) -> dict[str, Array]:
     found = {}
-    for score in done.rows[trial.id].scores:
+    for score in stored.rows[trial.id].scores:
         try:
-            units = reader.units(trial, score)
+            units = stored.units(trial, score)
         except NoPairs:
             continue
         if units.unit == "bins":
@@ -136,9 +130,6 @@ def _bins(trials: dict[str, Trial], shown: Sequence[Shown]) -> dict[str, int | N
     return {name: params[name].get("bins") for name in dict.fromkeys(name for one in shown for name in one.bins)}
 
 
-def _cost(reader: Reader, trial: Trial) -> float | None:
-    artifact = reader.bench.store.find(trial.evidence)
-    if artifact is None:
-        return None
-    cost = json.loads((artifact.folder / "cost.json").read_text(encoding="utf-8"))
-    return float(cost["ms_per_trajectory"])
+def _cost(stored: StoredResults, trial: Trial) -> float | None:
+    cost = stored.cost(trial)
+    return cost.ms_per_trajectory if cost else None

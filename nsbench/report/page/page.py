@@ -11,19 +11,18 @@ from nsbench.report.grid import Entry, Grid, grid, legend
 from nsbench.report.page.charts import charts
 from nsbench.report.page.gallery import gallery
 from nsbench.report.page.gather import DatasetPictures, gather
-from nsbench.results.stored import Finished, Reader
+from nsbench.results.stored import StoredResults
 from nsbench.results.summary import Line, Summary
-from nsbench.suite.planner import Plan
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def to_html(plan: Plan, done: Finished, reader: Reader, summary: Summary, notes: Sequence[str]) -> str:
+def to_html(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> str:
     """The page. What the store does not hold is said in place of its pictures."""
     title = escape(f"{summary.suite}: nsbench report")
     here = files("nsbench.report.page")
     style, script = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    body = "\n".join(_body(plan, done, reader, summary, notes))
+    body = "\n".join(_body(stored, summary, notes))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -32,24 +31,25 @@ def to_html(plan: Plan, done: Finished, reader: Reader, summary: Summary, notes:
     )
 
 
-def _body(plan: Plan, done: Finished, reader: Reader, summary: Summary, notes: Sequence[str]) -> Iterator[str]:
-    yield f"<header><h1>{escape(summary.suite)}</h1><p>{escape(_facts(plan, done))}</p></header>\n<main>"
+def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iterator[str]:
+    yield f"<header><h1>{escape(summary.suite)}</h1><p>{escape(_facts(stored))}</p></header>\n<main>"
     for dataset in summary.datasets:
         yield f'<section class="data"><h2>{escape(dataset)}</h2>'
         yield _table(grid(summary, dataset))
         yield _said(legend(summary))
-        pictures = gather(plan, done, reader, summary, dataset)
+        pictures = gather(stored, summary, dataset)
         yield from _pictures(pictures, summary) if pictures else ["<p>The store holds no rollouts to draw.</p>"]
         yield "</section>"
     if summary.failed:
         yield _failed(summary)
     yield f"<section><h2>Notes</h2>{_said(notes)}"
-    yield f"<details><summary>The suite</summary><pre>{escape(plan.suite.to_yaml())}</pre></details></section></main>"
+    suite = escape(stored.plan.suite.to_yaml())
+    yield f"<details><summary>The suite</summary><pre>{suite}</pre></details></section></main>"
 
 
-def _facts(plan: Plan, done: Finished) -> str:
-    suite = plan.suite
-    ok = sum(row.status == "ok" for row in done.rows.values())
+def _facts(stored: StoredResults) -> str:
+    plan, suite = stored.plan, stored.plan.suite
+    ok = sum(row.status == "ok" for row in stored.rows.values())
     parts = [
         f"{ok:,} of {len(plan.trials):,} trials",
         f"{suite.replicates} replicate{'s' * (suite.replicates > 1)}",

@@ -11,7 +11,7 @@ from typing import Literal
 
 from nsbench.quantities import duration, number
 from nsbench.running.workers.memory import GroupMemory
-from nsbench.suite.limits import Limits
+from nsbench.suite.suite import Limits
 
 GRACE_SECONDS = 5.0
 """Between SIGTERM, at which a fit writes a checkpoint, and SIGKILL."""

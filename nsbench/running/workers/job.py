@@ -1,4 +1,4 @@
-"""What a run hands out: a piece of work that can be done in any process that sees the store, and how it ended."""
+"""Jobs: pieces of work that can be done in any process that sees the store, and how they ended."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from nsbench.components.component import Conditions, Diverged, Split, Unavailable
+from nsbench.components.component import Unavailable
+from nsbench.components.dataset import Split
 from nsbench.components.events import Notice
+from nsbench.components.protocol import Conditions
+from nsbench.components.rows import ScoreRow, Status
+from nsbench.components.simulator import Diverged
 from nsbench.registry.registry import BrokenComponent
-from nsbench.results.rows import ScoreRow, Status
-from nsbench.stages.score import recorded, score, score_null
-from nsbench.stages.workshop import Bench
-from nsbench.suite.planner import DataPlan, NullPlan, ScorePlan, Trial
+from nsbench.stages.prepare import recorded
+from nsbench.stages.score import score, score_null, score_submission
+from nsbench.stages.workshop import Workshop
 from nsbench.suite.suite import Suite
+from nsbench.suite.trials import Candidate, DataPlan, NullPlan, PlannedArtifact, ScorePlan, Submission, Trial
 
 
 @dataclass(frozen=True)
@@ -26,32 +30,44 @@ class DataWork:
     data: DataPlan
     splits: tuple[Split, ...]
 
+    def artifacts(self) -> list[PlannedArtifact]:
+        """What it makes."""
+        return [self.data.artifact(split) for split in self.splits]
+
 
 @dataclass(frozen=True)
-class TrialWork:
-    """Score a trial by these metrics. anchor: it is wanted beside others' scores, and does what it can."""
+class ScoreWork:
+    """Score a candidate, or a null model, by these metrics.
 
-    trial: Trial
+    anchor: it stands beside others' scores, so a failing metric does not stop the others.
+    """
+
+    of: Trial | Submission | NullPlan
     scores: tuple[ScorePlan, ...]
     anchor: bool = False
 
-
-@dataclass(frozen=True)
-class NullWork:
-    """Score a null model by these metrics."""
-
-    null: NullPlan
-    scores: tuple[ScorePlan, ...]
+    def artifacts(self) -> list[PlannedArtifact]:
+        """What it may need or make, of the scores only these."""
+        scores = {metric.artifact().name for metric in self.scores}
+        return [a for a in self.of.artifacts() if a.key.kind != "score" or a.name in scores]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work. name: of a trial its identity; of anything else, words that no trial is called."""
+    """A piece of work. name: a candidate's identity; of anything else, words that no trial is called."""
 
     name: str
     suite: Suite
     conditions: Conditions
-    work: DataWork | TrialWork | NullWork
+    work: DataWork | ScoreWork
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The trial or submission that gets its row by this job; None where there is none."""
+        match self.work:
+            case ScoreWork(of=Trial() | Submission() as candidate, anchor=False):
+                return candidate
+        return None
 
     def to_json(self) -> str:
         return _JOBS.dump_json(self, by_alias=True).decode()
@@ -65,7 +81,7 @@ _JOBS = TypeAdapter(Job)
 
 
 @dataclass(frozen=True)
-class End:
+class JobEnd:
     """How a job ended. fault: the traceback of what stopped it."""
 
     job: str
@@ -76,22 +92,22 @@ class End:
     peak_bytes: int | None = None
 
 
-def carry_out(bench: Bench, job: Job) -> End:
+def carry_out(workshop: Workshop, job: Job) -> JobEnd:
     """Do the work. Whatever stops it becomes its status; only what ends the process itself gets past this."""
     before = time.perf_counter()
     try:
-        _work(bench, job)
+        _work(workshop, job)
     except KeyboardInterrupt:
-        return End(job.name, "interrupted", seconds=time.perf_counter() - before)
+        return JobEnd(job.name, "interrupted", seconds=time.perf_counter() - before)
     except Exception as error:
         seconds = time.perf_counter() - before
         text = f"{type(error).__name__}: {error}"
-        return End(job.name, status_of(error), text, traceback.format_exc(), seconds)
-    return End(job.name, "ok", seconds=time.perf_counter() - before)
+        return JobEnd(job.name, status_of(error), text, traceback.format_exc(), seconds)
+    return JobEnd(job.name, "ok", seconds=time.perf_counter() - before)
 
 
 def status_of(error: Exception) -> Status:
-    """What an exception makes of a trial."""
+    """The status of a trial that an exception ended."""
     if isinstance(error, Diverged):
         return "diverged"
     if isinstance(error, Unavailable | BrokenComponent):
@@ -100,24 +116,33 @@ def status_of(error: Exception) -> Status:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Also as torch says it: on a GPU by a class of its own, on a CPU in words."""
+    """Whether memory ran out; torch says it on a GPU by a class of its own, on a CPU in words."""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
-def _work(bench: Bench, job: Job) -> None:
+def _work(workshop: Workshop, job: Job) -> None:
     match job.work:
         case DataWork(data, splits):
             for split in splits:
-                recorded(bench, job.name, data, split)
-        case TrialWork(trial, scores, anchor):
-            _each(bench, trial.id, scores, lambda metric: score(bench, trial, metric), lenient=anchor)
-        case NullWork(null, scores):
-            _each(bench, null.null, scores, lambda metric: score_null(bench, job.name, null, metric), lenient=True)
+                recorded(workshop, job.name, data, split)
+        case ScoreWork(Trial() as trial, scores, anchor):
+            _each(workshop, trial.id, scores, lambda metric: score(workshop, trial, metric), lenient=anchor)
+        case ScoreWork(NullPlan() as null, scores):
+            _each(
+                workshop, null.null, scores, lambda metric: score_null(workshop, job.name, null, metric), lenient=True
+            )
+        case ScoreWork(Submission() as submission, scores):
+            _each(workshop, submission.id, scores, lambda metric: score_submission(workshop, submission, metric))
 
 
 def _each(
-    bench: Bench, name: str, scores: Sequence[ScorePlan], make: Callable[[ScorePlan], ScoreRow], *, lenient: bool
+    workshop: Workshop,
+    name: str,
+    scores: Sequence[ScorePlan],
+    make: Callable[[ScorePlan], ScoreRow],
+    *,
+    lenient: bool = False,
 ) -> None:
     """Make scores one by one. lenient: one that fails is told of and raised when the others have been tried."""
     first: Exception | None = None
@@ -127,7 +152,7 @@ def _each(
         except Exception as error:
             if not lenient:
                 raise
-            bench.emit(Notice(f"no {metric.name} from {name}: {type(error).__name__}: {error}"))
+            workshop.emit(Notice(f"no {metric.name} from {name}: {type(error).__name__}: {error}"))
             first = first or error
     if first is not None:
         raise first

@@ -12,7 +12,7 @@ from typing import Any
 from nsbench.components import events
 from nsbench.components.events import Event
 from nsbench.registry.registry import Registry, installed
-from nsbench.running.workers.job import End
+from nsbench.running.workers.job import JobEnd
 
 Message = dict[str, Any]
 
@@ -77,9 +77,9 @@ def read_event(message: Message) -> Event:
     return event
 
 
-def end_message(end: End) -> Message:
+def end_message(end: JobEnd) -> Message:
     return {"end": asdict(end)}
 
 
-def read_end(message: Message) -> End:
-    return End(**message["end"])
+def read_end(message: Message) -> JobEnd:
+    return JobEnd(**message["end"])

@@ -22,11 +22,11 @@ from types import FrameType
 from nsbench.components.events import Event, StageProgress
 from nsbench.registry.registry import Registry
 from nsbench.registry.source import source_digest
-from nsbench.running.workers.job import End, Job, carry_out
+from nsbench.running.workers.job import Job, JobEnd, carry_out
 from nsbench.running.workers.messages import Hello, Lines, Message, end_message, event_message, registry_of
-from nsbench.stages.workshop import open_bench
+from nsbench.stages.workshop import open_workshop
 from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import Part
+from nsbench.suite.trials import Part
 
 PROGRESS_SECONDS = 0.1
 """How often a stage's progress is told."""
@@ -93,12 +93,12 @@ class Worker:
         if end.seconds > COLLECT_SECONDS:
             gc.collect()
 
-    def _carry_out(self, job: Job) -> End:
+    def _carry_out(self, job: Job) -> JobEnd:
         tell = Teller(self._lines.send)
         workspace = Workspace(Path(self._hello.workspace))
-        bench = open_bench(job.suite, job.conditions, self._registry, workspace, tell, stopping=self._stop)
-        bench = replace(bench, waiting=self._waiting, built=self._checked, jobs=self._hello.jobs)
-        return carry_out(bench, job)
+        workshop = open_workshop(job.suite, job.conditions, self._registry, workspace, tell, stopping=self._stop)
+        workshop = replace(workshop, waiting=self._waiting, built=self._checked, parallel=self._hello.jobs)
+        return carry_out(workshop, job)
 
     def _waiting(self, begins: bool) -> None:
         self._lines.send({"waiting": begins})
