@@ -1,7 +1,7 @@
 """Pictures of rollouts beside the truth: an animation (GIF) and a still of the final states (PNG).
 
 A picture is a grid of panels, the truth above, the simulator below, one case a column. Panels are drawn
-on the domain's lattice: square sites, hexagonal sites, or the whole six-fold crystal of a quadrant.
+on the domain's lattice: square sites, hexagonal sites, or the whole six-fold shape of a quadrant.
 """
 
 from __future__ import annotations
