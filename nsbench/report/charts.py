@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.bins import equal_bins
 from nsbench.numbers import number
 from nsbench.pictures import symbol
 from nsbench.report.gather import DatasetPictures
@@ -53,8 +54,7 @@ def bin_edges(condition: Array, bins: int | None, items: int) -> Array | None:
     """
     if bins is None:
         return None
-    edges = np.linspace(condition.min(), condition.max(), bins + 1)
-    of_bin = np.clip(np.searchsorted(edges, condition, side="right") - 1, 0, bins - 1)
+    edges, of_bin = equal_bins(condition, bins)
     held = np.unique(of_bin)
     return np.stack([edges[held], edges[held + 1]], axis=1) if len(held) == items else None
 

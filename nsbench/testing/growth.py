@@ -7,13 +7,17 @@ Lattice, the corner in which the crystal starts and stop rule are those of the s
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from nsbench.components import Dataset, Params, Simulator, Split
-from nsbench.lattices import attached_neighbours
-from nsbench.trajectories import Domain, GrowthTrajectories, Observable, Parameter, Trajectories
+from nsbench.morphology import area, boundary, front
+from nsbench.trajectories import Domain, GrowthTrajectories, Lattice, Observable, Parameter, Trajectories
+
+LATTICE: Lattice = "hexagonal-quadrant"
 
 
 class GrowthParams(Params):
@@ -29,15 +33,7 @@ class GrowthParams(Params):
 
 def beside(attached: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Unattached sites with an attached neighbour, bool[n, H, W]."""
-    return (attached_neighbours(attached, "hexagonal-quadrant") > 0) & ~attached
-
-
-def area(state: NDArray[np.float32]) -> NDArray[np.float64]:
-    return (state > 0.5).sum(axis=(1, 2, 3)).astype(np.float64)
-
-
-def boundary(state: NDArray[np.float32]) -> NDArray[np.float64]:
-    return beside(state[:, 0] > 0.5).sum(axis=(1, 2)).astype(np.float64)
+    return front(attached, LATTICE)
 
 
 def grow(
@@ -59,13 +55,16 @@ class Growth(Dataset):
     @property
     def domain(self) -> Domain:
         return Domain(
-            lattice="hexagonal-quadrant",
+            lattice=LATTICE,
             shape=(self.params.size, self.params.size),
             channels=("attached",),
             irreversible=True,
             parameters=(Parameter("rho", 0.15, 0.6),),
             condition="rho",
-            observables=(Observable("area", "sites", area), Observable("boundary", "sites", boundary)),
+            observables=(
+                Observable("area", "sites", area),
+                Observable("boundary", "sites", partial(boundary, lattice=LATTICE)),
+            ),
             stop_margin=2,
         )
 
