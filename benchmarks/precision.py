@@ -23,9 +23,8 @@ from nsbench.seeds import generator
 from nsbench.stages import fit, prepare
 from nsbench.suite_reading import read_suite
 from nsbench.workspace import Workspace
-from nsbench_metrics.elbo import ELBO
-from nsbench_metrics.ewd import EWD
-from nsbench_metrics.params import ELBOParams, EWDParams
+from nsbench_metrics.elbo import ELBO, ELBOParams
+from nsbench_metrics.ewd import EWD, EWDParams
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 

@@ -25,8 +25,9 @@ from nsbench.probing import latent_use
 from nsbench.protocol import Protocol
 from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
 from nsbench_metrics.conditioning import rank_correlation, slope
-from nsbench_metrics.deadlock import stillness
-from nsbench_metrics.physics import melted, orphans
+from nsbench_metrics.identity_collapse import stillness
+from nsbench_metrics.melting import melted
+from nsbench_metrics.orphans import orphans
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
