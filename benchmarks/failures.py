@@ -15,12 +15,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsbench.components import Cost, Evidence, NotApplicable
-from nsbench.ensembles import ensembles
-from nsbench.lattices import OFFSETS
-from nsbench.nulls import climatology
-from nsbench.registry import build, installed
-from nsbench.trajectories import GrowthTrajectories
+from nsbench.components.evidence import Cost, Evidence
+from nsbench.components.metric import NotApplicable
+from nsbench.registry.loading import build
+from nsbench.registry.registry import installed
+from nsbench.stages.nulls import climatology
+from nsbench.trajectories.ensembles import ensembles
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.lattices import OFFSETS
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.params import DatasetParams, SimulatorParams
 from nsbench_lca.simulator import LCASimulator

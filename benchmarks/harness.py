@@ -20,14 +20,15 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from nsbench.executors.base import Executor, Setting
-from nsbench.executors.inline import Inline
-from nsbench.executors.local import Local
-from nsbench.plan import Plan, make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.registry.registry import Registry
+from nsbench.running.executor import Executor, Setting
+from nsbench.running.inline import Inline
+from nsbench.running.local import Local
+from nsbench.running.run import run
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.trials import Plan
 
 HERE = Path(__file__).parent
 
@@ -65,8 +66,8 @@ def trials(count: int) -> None:
     """Planning, running and re-running a suite whose trials do nothing."""
     ways: dict[str, Callable[[Setting], Executor]] = {
         "in this process": Inline,
-        "1 job": partial(Local, jobs=1),
-        "2 jobs": partial(Local, jobs=2),
+        "1 job": partial(Local, parallel=1),
+        "2 jobs": partial(Local, parallel=2),
     }
     for name, executor in ways.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +110,7 @@ def suite(path: Path, overrides: list[str], tracked: bool) -> None:
         path_variable = os.pathsep.join([folder, str(HERE), os.environ.get("PYTHONPATH", "")])
         environment = os.environ | {"NSBENCH_STOPWATCH": f"{folder}/clocks", "PYTHONPATH": path_variable}
         settings = [part for override in overrides for part in ("--set", override)]
-        command = [sys.executable, "-m", "nsbench.cli", "run", str(path), "--workspace", f"{folder}/w", *settings]
+        command = [sys.executable, "-m", "nsbench", "run", str(path), "--workspace", f"{folder}/w", *settings]
         command += [] if tracked else ["--no-tracking"]
         go = partial(subprocess.run, command, env=environment, check=True)
         seconds = clocked(go)

@@ -25,7 +25,7 @@ import numba
 import numpy as np
 from numba import njit
 
-from nsbench.environment import cores, processor
+from nsbench.store.environment import cores, processor
 from nsbench_lca.kernel import grow
 
 ROUNDS = 5

@@ -14,8 +14,9 @@ import time
 
 import numpy as np
 
-from nsbench.components import Cost, Evidence
-from nsbench.registry import build, installed
+from nsbench.components.evidence import Cost, Evidence
+from nsbench.registry.loading import build
+from nsbench.registry.registry import installed
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.params import DatasetParams, SimulatorParams
 from nsbench_lca.simulator import LCASimulator

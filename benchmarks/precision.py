@@ -12,17 +12,20 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from nsbench.bench import Bench
-from nsbench.components import Precision, Simulator
-from nsbench.evidence import collect
+from nsbench.components.protocol import Precision
+from nsbench.components.simulator import Simulator
 from nsbench.neural.simulator import NeuralSimulator
-from nsbench.plan import Trial, make_plan
-from nsbench.registry import installed
-from nsbench.run import make_bench
-from nsbench.seeds import generator
-from nsbench.stages import fit, prepare
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.registry.registry import installed
+from nsbench.stages.fit import fit
+from nsbench.stages.measuring import collect
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import Workshop, workshop_of
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.seeds import generator
+from nsbench.suite.session import Session
+from nsbench.suite.trials import Trial
 from nsbench_metrics.elbo import ELBO, ELBOParams
 from nsbench_metrics.ewd import EWD, EWDParams
 
@@ -36,7 +39,7 @@ def main() -> None:
     given = parser.parse_args()
     registry = installed()
     plan = make_plan(read_suite(given.suite, registry), registry)
-    bench = make_bench(plan, registry, Workspace(given.workspace.resolve()), lambda event: None)
+    bench = workshop_of(Session(plan, registry, Workspace(given.workspace.resolve())), lambda event: None)
     for trial in (trial for trial in plan.trials if trial.replicate == 0):
         if not bench.store.has(trial.model):
             raise SystemExit(f"{trial.id} is not fitted: first nsbench run {given.suite}")
@@ -46,7 +49,7 @@ def main() -> None:
                 print(scores(bench, trial, simulator, precision))
 
 
-def scores(bench: Bench, trial: Trial, simulator: Simulator, precision: Precision) -> str:
+def scores(bench: Workshop, trial: Trial, simulator: Simulator, precision: Precision) -> str:
     conditions = replace(bench.conditions, precision=precision)
     simulator.conditions = conditions
     test = prepare(bench, trial.id, trial.data, "test")

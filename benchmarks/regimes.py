@@ -13,7 +13,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nsbench.pictures import draw_sites
+from nsbench.trajectories.plane import draw_sites
 from nsbench_lca.kernel import grow
 
 SIZE = 240

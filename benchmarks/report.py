@@ -22,18 +22,21 @@ from typing import Any
 
 import numpy as np
 
-from nsbench import results, store
-from nsbench.board import trial_keys
-from nsbench.hdf5 import write_trajectories
-from nsbench.plan import Plan, ScorePlan, Trial, make_plan
-from nsbench.registry import installed
-from nsbench.results import ScoreRow, TrialResult
-from nsbench.run import make_bench
-from nsbench.stages import prepare
-from nsbench.store import Key
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import Trajectories
-from nsbench.workspace import Workspace
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.registry.registry import installed
+from nsbench.results import file as results
+from nsbench.running.schedule import trial_keys
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import workshop_of
+from nsbench.store.key import Key
+from nsbench.store.store import store
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
+from nsbench.suite.trials import Plan, ScorePlan, Trial
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.hdf5 import write_trajectories
 
 SNOW = Path(__file__).parents[1] / "suites" / "snow.yaml"
 BINS, LEADS = 16, 26
@@ -62,7 +65,7 @@ def main() -> None:
 def measure(folder: Path, suite: Path, format_name: str = "html") -> Measured:
     """The best of three calls of the command."""
     to, seconds = folder / f"report.{format_name}", []
-    command = [sys.executable, "-m", "nsbench.cli", "report", str(suite), "--workspace", str(folder / "ws")]
+    command = [sys.executable, "-m", "nsbench", "report", str(suite), "--workspace", str(folder / "ws")]
     for _ in range(3):
         before = time.perf_counter()
         subprocess.run([*command, "--format", format_name, "--to", str(to)], check=True, stdout=subprocess.DEVNULL)
@@ -82,7 +85,7 @@ def make_workspace(folder: Path, simulators: int, replicates: int) -> Path:
     registry = installed()
     plan, workspace = make_plan(read_suite(suite, registry), registry), Workspace(folder / "ws")
     store.sync_tree = store.sync = lambda path: None  # nobody minds losing this
-    bench = make_bench(plan, registry, workspace, lambda event: None)
+    bench = workshop_of(Session(plan, registry, workspace), lambda event: None)
     truth = prepare(bench, "", plan.trials[0].data, "test")
     rng = np.random.default_rng(0)
     quality = dict(zip(dict.fromkeys(t.simulator for t in plan.trials), rng.gamma(4, 0.25, simulators), strict=True))

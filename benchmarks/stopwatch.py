@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nsbench import stages
+from nsbench.stages import score as stages
 
 CLOCKED = ("prepare", "part", "fit", "rollout", "log_likelihood", "latent_kl", "flops", "save", "load", "score")
 

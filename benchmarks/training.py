@@ -25,7 +25,7 @@ from pathlib import Path
 import plain
 import torch
 
-from nsbench.components import Conditions, Precision
+from nsbench.components.protocol import Conditions, Precision
 from nsbench.neural.checkpoint import optimizer_tensors, write_checkpoint
 from nsbench.neural.devices import autocast
 from nsbench.neural.model import GrowthModel

@@ -7,20 +7,14 @@ from typing import Any
 import numpy as np
 
 from nsbench import hookimpl
-from nsbench.components import (
-    Dataset,
-    DatasetSpec,
-    Evidence,
-    Metric,
-    MetricSpec,
-    Params,
-    Score,
-    Simulator,
-    SimulatorReference,
-    SimulatorSpec,
-    Split,
-)
-from nsbench.trajectories import Domain, GrowthTrajectories, Parameter, Trajectories
+from nsbench.components.component import Params
+from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference, Split
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, MetricSpec, Score
+from nsbench.components.simulator import Simulator, SimulatorSpec
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 
 
 class Number(Params):

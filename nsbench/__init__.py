@@ -5,26 +5,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nsbench.hookspecs import hookimpl
-    from nsbench.registry import load
+    from nsbench.components.simulator import Simulator, SimulatorSpec
+    from nsbench.registry.hooks import API_VERSION, hookimpl
+    from nsbench.registry.loading import load
 
-__all__ = ["API_VERSION", "hookimpl", "load"]
+__all__ = ["API_VERSION", "Simulator", "SimulatorSpec", "hookimpl", "load"]
 __version__ = "0.1.0"
 
-API_VERSION = 1
-"""The version of the plugin API: hooks, base classes and specs. A plugin may ask for it: ``nsbench_api = 1``."""
+HOMES = {
+    "API_VERSION": "nsbench.registry.hooks",
+    "Simulator": "nsbench.components.component",
+    "SimulatorSpec": "nsbench.components.component",
+    "hookimpl": "nsbench.registry.hooks",
+    "load": "nsbench.registry.registry",
+}
+"""Name -> the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "hookimpl":
-        from nsbench.hookspecs import hookimpl
-
-        return hookimpl
-    if name == "load":
-        from nsbench.registry import load
-
-        return load
+    if name in HOMES:
+        return getattr(import_module(HOMES[name]), name)
     raise AttributeError(f"module 'nsbench' has no attribute {name!r}")

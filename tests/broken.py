@@ -11,9 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from nsbench import hookimpl
-from nsbench.components import Dataset, DatasetSpec, Metric, MetricSpec, Score, Simulator, SimulatorSpec
-from nsbench.testing.growth import Growth, GrowthParams, beside
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories, Observable
+from nsbench.components.dataset import Dataset, DatasetSpec
+from nsbench.components.metric import Metric, MetricSpec, Score
+from nsbench.components.simulator import Simulator, SimulatorSpec
+from nsbench.testing.known_growth import Growth, GrowthParams, beside
+from nsbench.trajectories.domain import Observable
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 
 nsbench_api = 1
 
@@ -350,7 +354,8 @@ def nsbench_simulators():
 @hookimpl
 def nsbench_datasets():
     return [
-        DatasetSpec(cls.__name__, f"broken:{cls.__name__}", "nsbench.testing.growth:GrowthParams") for cls in DATASETS
+        DatasetSpec(cls.__name__, f"broken:{cls.__name__}", "nsbench.testing.known_growth:GrowthParams")
+        for cls in DATASETS
     ]
 
 

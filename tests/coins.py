@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from conftest import SUITE
-from nsbench.finished import Reader, finished
-from nsbench.plan import make_plan
-from nsbench.run import make_bench, run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.results.stored import StoredResults
+from nsbench.running.run import run
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 
 SIMULATORS = """\
 simulators:
@@ -41,11 +42,11 @@ class Ran:
         self.suite.write_text(text)
         self.workspace = Workspace(folder / "workspace")
         self.plan = make_plan(read_suite(self.suite, registry), registry)
+        self.session = Session(self.plan, registry, self.workspace, self.suite)
         if execute:
-            run(self.plan, registry, self.workspace)
-        self.done = finished(self.plan, self.workspace)
-        self.reader = Reader(make_bench(self.plan, registry, self.workspace, lambda event: None))
+            run(self.session)
+        self.stored = StoredResults(self.session)
 
     @property
     def rows(self):
-        return {row.simulator: {score.metric: score for score in row.scores} for row in self.done.rows.values()}
+        return {row.simulator: {score.metric: score for score in row.scores} for row in self.stored.rows.values()}

@@ -12,7 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several share the cores
 import numpy as np
 import pytest
 
-from nsbench.registry import Registry
+from nsbench.registry.registry import Registry
 
 TOY = EntryPoint("toy", "toy", "nsbench")
 
@@ -94,11 +94,12 @@ def write_suite(tmp_path):
 @pytest.fixture
 def bench(tmp_path, write_suite, registry):
     """Runs a suite (the toy's, unless told otherwise) in a workspace: (outcome, what was made, events)."""
-    from nsbench.events import StageFinished
-    from nsbench.plan import make_plan
-    from nsbench.run import run
-    from nsbench.suite_reading import read_suite
-    from nsbench.workspace import Workspace
+    from nsbench.components.events import StageFinished
+    from nsbench.running.run import run
+    from nsbench.store.workspace import Workspace
+    from nsbench.suite.planner import make_plan
+    from nsbench.suite.reading import read_suite
+    from nsbench.suite.session import Session
 
     workspace = Workspace(tmp_path / "work space")
 
@@ -106,7 +107,7 @@ def bench(tmp_path, write_suite, registry):
         path = write_suite(text) if text else write_suite()
         plan = make_plan(read_suite(path, registry, overrides), registry)
         events = []
-        outcome = run(plan, registry, workspace, [events.append, *([listen] if listen else [])])
+        outcome = run(Session(plan, registry, workspace), [events.append, *([listen] if listen else [])])
         made = [e.what for e in events if isinstance(e, StageFinished) and not e.hit]
         return outcome, made, events
 

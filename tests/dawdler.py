@@ -9,8 +9,8 @@ import numpy as np
 
 import toy
 from nsbench import hookimpl
-from nsbench.components import SimulatorSpec
-from nsbench.files import write_whole
+from nsbench.components.simulator import SimulatorSpec
+from nsbench.store.files import write_whole
 
 STEPS, SECONDS = 20, 0.02
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nsbench.components import Cost, Evidence
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
+from nsbench.components.evidence import Cost, Evidence
+from nsbench.trajectories.domain import Domain, Observable, Parameter
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 
 COST = Cost(ms_per_trajectory=1.0, batch=1, ms_per_trajectory_alone=1.0, threads=1, device="cpu")
 

@@ -10,12 +10,14 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from conftest import TOY
-from nsbench.registry import Registry
+from nsbench.registry.registry import Registry
 
 FILES = {
     "{lab}/__init__.py": '''
         from nsbench import hookimpl
-        from nsbench.components import DatasetSpec, MetricSpec, SimulatorReference, SimulatorSpec
+        from nsbench.components.dataset import DatasetSpec, SimulatorReference
+        from nsbench.components.metric import MetricSpec
+        from nsbench.components.simulator import SimulatorSpec
 
         @hookimpl
         def nsbench_datasets():
@@ -31,14 +33,14 @@ FILES = {
             return [MetricSpec("gap", "{lab}.gap:Gap")]
     ''',
     "{lab}/params.py": '''
-        from nsbench.components import Params
+        from nsbench.components.component import Params
 
         class MineParams(Params):
             width: int = 3
     ''',
     "{lab}/base.py": '''
         """What simulators of this laboratory have in common."""
-        from nsbench.components import Simulator
+        from nsbench.components.simulator import Simulator
         from . import helper
 
         class Base(Simulator):
@@ -61,14 +63,14 @@ FILES = {
     "{lab}/other.py": '''
         import {lab}.tables
 
-        from nsbench.components import Simulator
+        from nsbench.components.simulator import Simulator
 
         class Other(Simulator):
             table = {lab}.tables.TABLE
     ''',
     "{lab}/tables.py": "TABLE = (1, 2)",
     "{lab}/gap.py": '''
-        from nsbench.components import Metric
+        from nsbench.components.metric import Metric
         from .distance import far
 
         class Gap(Metric):
@@ -79,7 +81,7 @@ FILES = {
     ''',
     "{lab}/distance.py": "def far(evidence):\n    return 1",
     "{lab}/grown.py": '''
-        from nsbench.components import Dataset
+        from nsbench.components.dataset import Dataset
         from {lab}.sown import SEEDS
 
         class Grown(Dataset):

@@ -14,11 +14,13 @@ from pydantic import ValidationError
 
 import nsbench
 from forecasts import evidence
-from nsbench.components import Conditions, FitContext
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.neural.simulator import Network
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
+from nsbench.suite.reading import read_suite
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_cgne.params import CGNEParams
 from nsbench_cgne.simulator import CGNE
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from conftest import SUITE
-from nsbench.board import Board
-from nsbench.jobs import End
-from nsbench.plan import make_plan
-from nsbench.run import make_bench, prepare_all
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.running.run import prepare_all
+from nsbench.running.schedule import Schedule
+from nsbench.running.workers.job import JobEnd
+from nsbench.stages.workshop import workshop_of
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 
 TWINS = SUITE.replace("  - {use: learner}\n", "  - {use: learner}\n  - {use: learner, as: twin}\n")
 
@@ -20,10 +22,10 @@ def board(tmp_path, write_suite, registry):
     """A run's board, in the one workspace of all of them; the data is there already."""
     plan = make_plan(read_suite(write_suite(TWINS), registry), registry)
     workspace = Workspace(tmp_path / "work space")
-    prepare_all(plan, registry, workspace, [])
+    prepare_all(Session(plan, registry, workspace), [])
 
     def go():
-        return Board(plan, make_bench(plan, registry, workspace, lambda event: None))
+        return Schedule(plan, (), workshop_of(Session(plan, registry, workspace), lambda event: None))
 
     go.workspace = workspace
     return go
@@ -49,7 +51,7 @@ def test_a_claim_goes_with_the_job(board, end):
     one, other = board(), board()
     job = one.take()
     if end == "ended":
-        one.ended(End(job.name, "failed", "bad luck"))
+        one.end(job, JobEnd(job.name, "failed", "bad luck"))
     else:
         assert [row.status for row in one.cut_short([job.name])] == ["interrupted"]
     assert other.take().name == job.name

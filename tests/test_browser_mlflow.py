@@ -17,11 +17,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nsbench.cli import main
-from nsbench.command_run import run_suite, track_suite
-from nsbench.plan import make_plan
-from nsbench.registry import installed
-from nsbench.suite_reading import read_suite
+from nsbench.commands.main import main
+from nsbench.commands.run import run_suite
+from nsbench.commands.track import track_suite
+from nsbench.registry.registry import installed
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -86,7 +89,7 @@ def address(workspace):
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "nsbench.cli", "ui", "--workspace", str(workspace), "--port", str(port)]
+    command = [sys.executable, "-m", "nsbench", "ui", "--workspace", str(workspace), "--port", str(port)]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     name, _, address = server.stdout.readline().strip().partition(": ")
@@ -228,11 +231,12 @@ def test_a_server_gets_finished_results_once(workspace, address, monkeypatch):
     server, registry, console = address.split("/#")[0], installed(), Console(file=StringIO())
     overrides = ["name=elsewhere", "simulators=[{use: lca, as: truth, params: {sigma: 0.05}}]"]
     plan = make_plan(read_suite(workspace.parent / "crystals.yaml", registry, overrides), registry)
-    run_suite(plan, registry, workspace, tracked=False, console=console)
+    session = Session(plan, registry, Workspace(workspace))
+    run_suite(session, console, tracked=False)
     for ledger in (True, True, False):
         if not ledger:
             (workspace / "runs" / "elsewhere" / "tracked.json").unlink()
-        assert track_suite(plan, registry, workspace, uri=server, console=console) == 0
+        assert track_suite(session, console, server) == 0
     client = MlflowClient(server)
     found = client.search_runs([client.get_experiment_by_name("elsewhere").experiment_id])
     assert sorted(run.info.run_name for run in found) == ["truth-r0", "truth-r1"]

@@ -11,12 +11,17 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from nsbench import cache, command_cache
-from nsbench.cli import main
-from nsbench.files import Busy
-from nsbench.plan import make_plan
-from nsbench.store import Store
-from nsbench.suite_reading import read_suite
+from nsbench import quantities
+from nsbench.commands import cache as command_cache
+from nsbench.commands import options
+from nsbench.commands.main import main
+from nsbench.results.file import suites_by_key
+from nsbench.store import inventory as cache
+from nsbench.store.locks import Busy
+from nsbench.store.store import Store
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
@@ -25,10 +30,8 @@ DAY = 86_400
 
 @pytest.fixture
 def ran(bench, monkeypatch, registry):
-    """A toy suite, run; `nsbench.registry.installed` knows the toy."""
-    from nsbench import registry as registry_module
-
-    monkeypatch.setattr(registry_module, "installed", lambda: registry)
+    """A toy suite, run; the commands' registry knows the toy."""
+    monkeypatch.setattr(options, "installed", lambda: registry)
     bench()
     return bench
 
@@ -45,19 +48,19 @@ def text(console):
 def age(workspace, days, *stages):
     """Let artifacts of some stages look as old as that."""
     for entry in cache.artifacts(workspace):
-        if entry.stage in stages:
+        if entry.kind in stages:
             then = time.time() - days * DAY
             os.utime(entry.folder / "manifest.json", (then, then))
 
 
 def test_every_artifact_is_listed_in_words_with_its_size_and_the_suites_that_name_it(ran):
-    entries = cache.artifacts(ran.workspace)
-    assert sorted(e.what for e in entries if e.stage != "score") == [
+    entries = cache.artifacts(ran.workspace, suites_by_key(ran.workspace))
+    assert sorted(e.what for e in entries if e.kind != "score") == [
         *("fit of coin", "fit of coin", "fit of learner"),
         *("rollouts of coin", "rollouts of coin", "rollouts of learner"),
         *("test data of line", "train data of line", "val data of line"),
     ]
-    scores = {e.what for e in entries if e.stage == "score"}
+    scores = {e.what for e in entries if e.kind == "score"}
     assert {"length of learner", "elbo of coin", "length of climatology", "length of persistence"} <= scores
     for entry in entries:
         files = [path for path in entry.folder.rglob("*") if path.is_file()]
@@ -72,37 +75,37 @@ def test_every_artifact_is_listed_in_words_with_its_size_and_the_suites_that_nam
 
 def test_sizes_add_up(ran, console):
     entries = cache.artifacts(ran.workspace)
-    assert command_cache.show_sizes(ran.workspace.root, console) == 0
+    command_cache.show_sizes(ran.workspace, console)
     lines = [line.split() for line in text(console).splitlines() if line.strip()]
     total = next(line for line in lines if line[0] == "together")
     assert int(total[1]) == len(entries)
 
 
 def test_verification_names_the_damage_and_moves_it_only_when_told(ran, console):
-    root = ran.workspace.root
-    assert command_cache.verify(root, console, repair=False) == 0
+    workspace = ran.workspace
+    assert command_cache.verify(workspace, console, repair=False) == 0
     victim = next((ran.workspace.store / "evidence").glob("*/rollouts.h5"))
     victim.write_bytes(victim.read_bytes()[:-1] + b"?")
-    assert command_cache.verify(root, console, repair=False) == 1
+    assert command_cache.verify(workspace, console, repair=False) == 1
     assert f"{victim} has changed since it was written" in text(console)
     assert victim.exists()
-    assert command_cache.verify(root, console, repair=True) == 0
+    assert command_cache.verify(workspace, console, repair=True) == 0
     assert not victim.exists()
-    assert command_cache.verify(root, console, repair=False) == 0
-    assert [e.stage for e in cache.leftovers(ran.workspace)] == ["damaged"]
+    assert command_cache.verify(workspace, console, repair=False) == 0
+    assert [e.kind for e in cache.leftovers(ran.workspace)] == ["damaged"]
 
 
 def test_a_manifest_in_the_wrong_place_is_damage(ran, console):
     one, other = sorted((ran.workspace.store / "score").iterdir())[:2]
     shutil.copy(one / "manifest.json", other / "manifest.json")
-    assert command_cache.verify(ran.workspace.root, console, repair=False) == 1
+    assert command_cache.verify(ran.workspace, console, repair=False) == 1
     assert "does not belong to its key" in text(console)
 
 
 def test_prune_shows_and_does_nothing_until_told(ran, console):
     age(ran.workspace, 40, "score")
     before = len(cache.artifacts(ran.workspace))
-    assert command_cache.prune(ran.workspace.root, console, older_than="30d", keep=[], yes=False) == 0
+    assert command_cache.prune(ran.workspace, console, older_than="30d", keep=[], yes=False) == 0
     assert "Nothing was removed: say --yes" in text(console)
     assert len(cache.artifacts(ran.workspace)) == before
 
@@ -110,8 +113,8 @@ def test_prune_shows_and_does_nothing_until_told(ran, console):
 def test_what_was_not_used_for_so_long_goes_and_the_rest_stays(ran, console):
     age(ran.workspace, 40, "score", "model")
     age(ran.workspace, 20, "data")
-    assert command_cache.prune(ran.workspace.root, console, older_than="30d", keep=[], yes=True) == 0
-    assert {e.stage for e in cache.artifacts(ran.workspace)} == {"data", "evidence"}
+    assert command_cache.prune(ran.workspace, console, older_than="30d", keep=[], yes=True) == 0
+    assert {e.kind for e in cache.artifacts(ran.workspace)} == {"data", "evidence"}
     assert cache.leftovers(ran.workspace) == []
     outcome, made, _ = ran()
     assert outcome.exit_code == 0
@@ -123,9 +126,9 @@ def test_what_a_suite_needs_is_kept_with_all_that_it_was_made_from(ran, console,
 
     ran(SUITE.replace("budget: {transitions: 100}", "budget: {transitions: 60}").replace("name: line", "name: less"))
     kept = write_suite(name="kept.yaml")
-    needed = cache.needed(make_plan(read_suite(kept, registry), registry))
+    needed = {a.key.digest for a in make_plan(read_suite(kept, registry), registry).artifacts()}
     there = {e.key for e in cache.artifacts(ran.workspace)}
-    assert command_cache.prune(ran.workspace.root, console, older_than=None, keep=[kept], yes=True) == 0
+    assert command_cache.prune(ran.workspace, console, older_than=None, keep=[kept], yes=True) == 0
     assert {e.key for e in cache.artifacts(ran.workspace)} == there & needed
     assert there - needed
     assert ran()[1] == []
@@ -135,7 +138,7 @@ def test_a_folder_of_suites_keeps_what_each_of_them_needs(ran, console, write_su
     folder = tmp_path / "suites"
     folder.mkdir()
     shutil.move(write_suite(), folder / "suite.yaml")
-    assert command_cache.prune(ran.workspace.root, console, older_than=None, keep=[folder], yes=True) == 0
+    assert command_cache.prune(ran.workspace, console, older_than=None, keep=[folder], yes=True) == 0
     assert ran()[1] == []
 
 
@@ -151,12 +154,12 @@ def test_leftovers_go_without_being_asked_for_and_unfinished_fits_only_when_old(
         folder.mkdir(parents=True)
         (folder / "file").write_text("something")
     before = len(cache.artifacts(workspace))
-    assert command_cache.prune(workspace.root, console, older_than=None, keep=[], yes=True) == 0
+    assert command_cache.prune(workspace, console, older_than=None, keep=[], yes=True) == 0
     assert len(cache.artifacts(workspace)) == before
-    assert [(e.stage, e.key) for e in cache.leftovers(workspace)] == [("unfinished fit", "f" * 32)]
+    assert [(e.kind, e.key) for e in cache.leftovers(workspace)] == [("unfinished fit", "f" * 32)]
     for path in (workspace.work / ("f" * 32) / "file", workspace.work / ("f" * 32)):
         os.utime(path, (0, 0))
-    assert command_cache.prune(workspace.root, console, older_than="4w", keep=[], yes=True) == 0
+    assert command_cache.prune(workspace, console, older_than="4w", keep=[], yes=True) == 0
     assert cache.leftovers(workspace) == []
 
 
@@ -164,7 +167,7 @@ def test_nothing_is_removed_while_a_run_uses_the_store(ran, console):
     age(ran.workspace, 40, "score")
     before = len(cache.artifacts(ran.workspace))
     with Store(ran.workspace.store).in_use():
-        assert command_cache.prune(ran.workspace.root, console, older_than="30d", keep=[], yes=True) == 1
+        assert command_cache.prune(ran.workspace, console, older_than="30d", keep=[], yes=True) == 1
         with pytest.raises(Busy), cache.alone(ran.workspace):
             pass
     assert "is in use by a run" in text(console)
@@ -179,7 +182,7 @@ def test_a_draft_that_is_being_written_is_in_use(ran):
 
 
 def next_key():
-    from nsbench.store import Key
+    from nsbench.store.key import Key
 
     return Key("model", {"name": "new"})
 
@@ -194,7 +197,7 @@ def test_without_locks_only_what_nobody_touched_for_a_day_goes(ran, console, mon
     monkeypatch.setattr(fcntl, "flock", refused)
     age(ran.workspace, 40, "score")  # their other files are new
     before = len(cache.artifacts(ran.workspace))
-    assert command_cache.prune(ran.workspace.root, console, older_than="30d", keep=[], yes=True) == 0
+    assert command_cache.prune(ran.workspace, console, older_than="30d", keep=[], yes=True) == 0
     assert "has no locks" in text(console)
     assert len(cache.artifacts(ran.workspace)) == before
 
@@ -204,24 +207,24 @@ def test_a_link_to_a_folder_elsewhere_goes_and_the_folder_stays(ran, console, tm
     shutil.move(victim, tmp_path / "elsewhere")
     victim.symlink_to(tmp_path / "elsewhere")
     age(ran.workspace, 40, "score")
-    assert command_cache.prune(ran.workspace.root, console, older_than="30d", keep=[], yes=True) == 0
+    assert command_cache.prune(ran.workspace, console, older_than="30d", keep=[], yes=True) == 0
     assert not victim.is_symlink()
     assert (tmp_path / "elsewhere" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(("words", "seconds"), [("12h", 43_200), ("30d", 30 * DAY), ("4w", 28 * DAY), ("1 d", DAY)])
 def test_ages(words, seconds):
-    assert cache.parse_age(words) == seconds
+    assert quantities.age(words) == seconds
 
 
 @pytest.mark.parametrize("words", ["", "30", "d", "-1d", "1.5d", "30 days", "1y", "9999999d"])
 def test_what_is_no_age_is_refused(words):
     with pytest.raises(ValueError, match="an age is a number of hours, days or weeks"):
-        cache.parse_age(words)
+        quantities.age(words)
 
 
 def test_a_workspace_without_a_store_has_nothing_to_prune(tmp_path, console):
-    assert command_cache.prune(tmp_path, console, older_than=None, keep=[], yes=True) == 0
+    assert command_cache.prune(Workspace(tmp_path), console, older_than=None, keep=[], yes=True) == 0
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chisquare
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.components import NotApplicable
+from nsbench.components.metric import NotApplicable
 from nsbench_metrics.coverage import Coverage, CoverageParams, central_coverage
 from nsbench_metrics.rank_histogram import RankHistogram, RankHistogramParams, chi_square, flatness, rank_counts
 from nsbench_metrics.reliability import ReliabilityDiagram, ReliabilityParams

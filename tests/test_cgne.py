@@ -13,10 +13,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from nsbench.components import Conditions, FitContext
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.neural.schedules import Ramp
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_cgne.model import CGNEModel
 from nsbench_cgne.params import CGNEParams
 from nsbench_cgne.simulator import CGNE

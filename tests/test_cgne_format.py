@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from nsbench.components import UnreadableData
+from nsbench.components.dataset import UnreadableData
 from nsbench_lca import formats
 from nsbench_lca.formats import ATTRIBUTES, STEP, Record, folder_name, read_cgne, write_cgne
 from nsbench_lca.kernel import LAWS, grow

@@ -43,17 +43,18 @@ import sys
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from nsbench.executors.local import Local
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.running.local import Local
+from nsbench.suite.planner import make_plan
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
+from nsbench.store.workspace import Workspace
 
 registry = Registry([*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "dawdler"))])
 plan = make_plan(read_suite(Path(sys.argv[1]), registry), registry)
 try:
-    outcome = run(plan, registry, Workspace(Path(sys.argv[2])), executor=partial(Local, jobs=int(sys.argv[3])))
+    outcome = run(Session(plan, registry, Workspace(Path(sys.argv[2]))), executor=partial(Local, parallel=int(sys.argv[3])))
 except OSError as error:
     sys.exit(f"nsbench: {error}")  # as the command line says it
 for row in outcome.rows:

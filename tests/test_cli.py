@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "mlflow", "matplotlib", "numba", "scipy", "ot")
 
 
-COMMAND = [sys.executable, "-m", "nsbench.cli"]
+COMMAND = [sys.executable, "-m", "nsbench"]
 
 
 def surroundings(workspace=None, path=()):
@@ -33,7 +33,7 @@ def nsbench(*arguments, workspace=None, path=()):
 def modules_after(*arguments):
     """The modules that a command imported."""
     code = (
-        "import sys\nfrom nsbench.cli import main\n"
+        "import sys\nfrom nsbench.commands.main import main\n"
         f"try: main({list(map(str, arguments))!r})\n"
         "except SystemExit as e: assert not e.code, e.code\n"
         "print('\\n' + ' '.join(sys.modules))"

@@ -13,11 +13,12 @@ from click.testing import CliRunner
 
 import toy
 from coins import COINS, PLAIN, Ran
-from nsbench import cli
-from nsbench.comparison import CannotCompare, compare
-from nsbench.comparison_text import comparison_table, sentences, to_csv, to_json
-from nsbench.pairing import CaseGroups, NoPairs, case_groups, unit_scores
-from nsbench.trajectories import Domain, GrowthTrajectories, Observable, Parameter
+from nsbench.commands import main as cli
+from nsbench.report.comparison import comparison_table, sentences, to_csv, to_json
+from nsbench.results.comparison import CannotCompare, compare
+from nsbench.results.pairing import CaseGroups, NoPairs, case_groups, unit_scores
+from nsbench.trajectories.domain import Domain, Observable, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def fresh(tmp_path, registry):
 
 
 def held(ran, a, b):
-    return compare(ran.plan, ran.done, ran.reader, a, b)
+    return compare(ran.stored, a, b)
 
 
 def row(found, metric):
@@ -178,7 +179,7 @@ def test_csv_and_json_say_the_same(coins):
 
 
 def test_the_command_prints_a_table_and_sentences(coins, registry, monkeypatch):
-    monkeypatch.setattr(cli, "_registry", lambda: registry)
+    monkeypatch.setattr("nsbench.commands.options.installed", lambda: registry)
     call = ["compare", str(coins.suite), "truth", "half", "--workspace", str(coins.workspace.root)]
     done = CliRunner().invoke(cli.main, call)
     assert done.exit_code == 0
@@ -254,8 +255,8 @@ def test_items_that_are_no_pairs_are_refused(items, items_by, value, message):
 )
 def test_metrics_that_name_their_items_are_the_means_of_them(name, crystals, registry):
     """What `items_by` promises, on crystals held against others."""
-    from nsbench.components import Cost, Evidence
-    from nsbench.registry import build
+    from nsbench.components.evidence import Cost, Evidence
+    from nsbench.registry.loading import build
 
     truth = crystals[0]
     rho = np.repeat(truth.params[:8], 3, axis=0)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import broken
-from nsbench.command_check import check_component
-from nsbench.registry import Registry, params_model
-from nsbench.suite_yaml import SuiteError
+from nsbench.commands.check import check_component
+from nsbench.registry.loading import params_model
+from nsbench.registry.registry import Registry
+from nsbench.suite.yaml import SuiteError
 from nsbench.testing import CannotCheck, check, conformance
 from nsbench.testing.findings import place_of
-from nsbench.testing.growth import Growth, GrowthParams, GrowthTruth, beside
+from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth, beside
 from nsbench.testing.likelihoods import log_total
 from test_cli import nsbench
 
@@ -122,7 +123,7 @@ def test_a_metric_that_keeps_its_contract_conforms(registry):
 
 
 def test_conformance_is_a_test_that_fails_with_the_findings(registry, monkeypatch):
-    monkeypatch.setattr("nsbench.testing.by_name.installed", lambda: registry)
+    monkeypatch.setattr("nsbench.testing.check.installed", lambda: registry)
     conformance("simulator", "Fine")()
     with pytest.raises(
         AssertionError, match=r"(?s)FINDING  the budget counts.*it ignores ctx.transitions.*right: train"

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import toy
-from nsbench.components import Score, Simulator
-from nsbench.trajectories import FieldTrajectories
+from nsbench.components.metric import Score
+from nsbench.components.simulator import Simulator
+from nsbench.trajectories.fields import FieldTrajectories
 
 ROLLOUT, NATS, SCORE = toy.Learner.rollout, toy.Learner.log_likelihood, toy.Length.score
 
@@ -78,7 +79,7 @@ def test_batches_of_two_kinds_are_refused(bench, monkeypatch):
 
 
 BROKEN_METRICS = {
-    "a float": (lambda self, *a: 1.0, "returned float; it must return a nsbench.components.Score"),
+    "a float": (lambda self, *a: 1.0, "returned float; it must return a nsbench.Score"),
     "no number": (lambda self, *a: Score(float("nan")), "returned nan for its value; it must be a finite number; raise NotApplicable"),
     "a word": (lambda self, *a: Score("good"), "returned 'good' for its value"),
     "an extra": (lambda self, *a: Score(1.0, extras={"bias": None}), "returned None for its extra 'bias'"),

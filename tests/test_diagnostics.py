@@ -13,17 +13,18 @@ from torch import nn
 import nsbench
 import toy
 from forecasts import domain, evidence, gaussian_fields, generator, growth_maps
-from nsbench.components import Conditions, NotApplicable
-from nsbench.evidence import collect
-from nsbench.latents import LatentUse, ProbedEvidence
-from nsbench.lattices import attached_neighbours
+from nsbench.components.evidence import Evidence, LatentUse
+from nsbench.components.metric import NotApplicable
+from nsbench.components.protocol import Conditions, Protocol
 from nsbench.neural.gaussian import Gaussian
 from nsbench.neural.model import LatentGrowth
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.simulator import Network, NeuralSimulator
-from nsbench.probing import latent_use
-from nsbench.protocol import Protocol
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories
+from nsbench.stages.measuring import collect
+from nsbench.stages.probing import latent_use
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.lattices import attached_neighbours
 from nsbench_metrics.conditioning import rank_correlation, slope
 from nsbench_metrics.identity_collapse import stillness
 from nsbench_metrics.melting import melted
@@ -198,7 +199,7 @@ def test_a_simulator_may_answer_itself_and_one_without_latents_has_no_answer(tru
     assert found.trajectory.max() < len(truth)
     assert latent_use(toy.Coin(), truth, generator()) is None
     for metric in ("posterior_collapse", "latent_neglect"):
-        for silent in (evidence(truth), ProbedEvidence(truth, 1, evidence(truth).cost)):
+        for silent in (evidence(truth), Evidence(truth, 1, evidence(truth).cost)):
             with pytest.raises(NotApplicable, match="no latents"):
                 score(metric, silent, truth)
 

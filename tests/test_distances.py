@@ -11,8 +11,9 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.components import NotApplicable
-from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
+from nsbench.components.metric import NotApplicable
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.morphology import OBSERVABLES
 from nsbench_metrics.ewd import EWD, EWDParams
 from nsbench_metrics.fid import FID, FIDParams, image_features, read_layers

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from nsbench import events, hookspecs
-from nsbench.components import Dataset, Metric, Simulator
-from nsbench.formats import Format
-from nsbench.registry import Registry
-from nsbench.suite_schema import json_schema
+from nsbench.components import events
+from nsbench.components.dataset import Dataset
+from nsbench.components.format import Format
+from nsbench.components.metric import Metric
+from nsbench.components.simulator import Simulator
+from nsbench.registry import hooks as hookspecs
+from nsbench.registry.registry import Registry
+from nsbench.suite.schema import json_schema
 from nsbench.testing.datasets import DATASET_CHECKS
 from nsbench.testing.formats import FORMAT_CHECKS
 from nsbench.testing.likelihoods import LIKELIHOOD_CHECKS

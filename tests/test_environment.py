@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from nsbench import environment
-from nsbench.numbers import duration, number
+from nsbench.quantities import duration, number
+from nsbench.store import environment
 
 
 def test_a_device_that_is_named_is_taken_as_it_is():

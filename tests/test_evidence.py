@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import toy
-from nsbench.components import Conditions
-from nsbench.contracts import BrokenContract
-from nsbench.evidence import collect
-from nsbench.protocol import Bounds, Protocol
+from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.protocol import Bounds, Conditions, Protocol
+from nsbench.stages.measuring import collect
 
 PROTOCOL = Protocol(stride=1, horizon=6, batch=7)
 

@@ -15,17 +15,20 @@ import psutil
 import pytest
 
 from conftest import SUITE, TOY
-from nsbench import command_run
-from nsbench.events import Notice, StageFinished
-from nsbench.executors import local, watch
-from nsbench.executors.local import Local, cause, surroundings
-from nsbench.jobs import Job, TrialWork
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.results import load
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.commands import run as command_run
+from nsbench.components.events import Notice, StageFinished
+from nsbench.errors import Refusal
+from nsbench.registry.registry import Registry
+from nsbench.results.file import load
+from nsbench.running import local
+from nsbench.running.local import Local, cause, surroundings
+from nsbench.running.run import run
+from nsbench.running.workers import guard as watch
+from nsbench.running.workers.job import Job, TrialWork
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 
 TROUBLE = EntryPoint("trouble", "trouble", "nsbench")
 
@@ -66,7 +69,7 @@ def isolated(tmp_path, write_suite, troubled, notes):
         events = []
         listeners = [events.append, *([listen] if listen else [])]
         plan = plan_of(simulators, *overrides)
-        return run(plan, troubled, workspace, listeners, executor=partial(Local, jobs=jobs)), events
+        return run(Session(plan, troubled, workspace), listeners, executor=partial(Local, parallel=jobs)), events
 
     go.workspace, go.plan = workspace, plan_of
     return go
@@ -147,7 +150,9 @@ def test_a_trial_with_bad_luck_is_begun_again(isolated):
 
 def test_without_its_data_a_trial_is_skipped_and_says_why(tmp_path, write_suite, troubled):
     text = SUITE.replace("datasets:", "datasets:\n  - {use: broken}")
-    outcome = run(make_plan(read_suite(write_suite(text), troubled), troubled), troubled, Workspace(tmp_path / "w"))
+    outcome = run(
+        Session(make_plan(read_suite(write_suite(text), troubled), troubled), troubled, Workspace(tmp_path / "w"))
+    )
     status = {row.trial: row.status for row in outcome.rows}
     assert status == {
         f"{d}/{s}/r0": end for d, end in (("broken", "skipped"), ("line", "ok")) for s in ("truth", "learner")
@@ -157,7 +162,9 @@ def test_without_its_data_a_trial_is_skipped_and_says_why(tmp_path, write_suite,
 
 def test_a_simulator_whose_library_is_missing_is_skipped(tmp_path, write_suite, troubled, notes):
     text = SUITE.replace("use: learner", f"use: extra, params: {{notes: {notes}}}")
-    outcome = run(make_plan(read_suite(write_suite(text), troubled), troubled), troubled, Workspace(tmp_path / "w"))
+    outcome = run(
+        Session(make_plan(read_suite(write_suite(text), troubled), troubled), troubled, Workspace(tmp_path / "w"))
+    )
     assert [row.status for row in outcome.rows] == ["ok", "skipped"]
     assert "No module named 'a_library_that_nobody_has'" in outcome.rows[1].error
 
@@ -173,7 +180,7 @@ def test_code_that_has_changed_since_the_plan_makes_nothing_under_the_old_key(is
     """The plan is made with another digest than that of the code which the worker will import."""
     plan = isolated.plan({"a": "fine"})
     trial = replace(plan.trials[0], part=replace(plan.trials[0].part, source="0" * 32))
-    outcome = run(replace(plan, trials=(trial,)), troubled, isolated.workspace, executor=Local)
+    outcome = run(Session(replace(plan, trials=(trial,)), troubled, isolated.workspace), executor=Local)
     assert outcome.rows[0].status == "failed"
     assert "has changed since this run was planned" in outcome.rows[0].error
 
@@ -192,7 +199,7 @@ def test_jobs_run_at_once_and_change_no_key(isolated):
 
 def test_ray_that_is_not_installed_is_said(monkeypatch):
     monkeypatch.setattr(command_run, "find_spec", lambda name: None)
-    with pytest.raises(command_run.NoExecutor, match=r"pip install 'nsbench\[ray\]'"):
+    with pytest.raises(Refusal, match=r"pip install 'nsbench\[ray\]'"):
         command_run.choose_executor("ray", 1, None)
 
 
@@ -227,13 +234,14 @@ import sys
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from nsbench.events import Notice, StageFinished
-from nsbench.executors.local import Local
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.components.events import Notice, StageFinished
+from nsbench.running.local import Local
+from nsbench.suite.planner import make_plan
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
+from nsbench.store.workspace import Workspace
 
 registry = Registry([*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "trouble"))])
 plan = make_plan(read_suite(Path(sys.argv[1]), registry), registry)
@@ -244,7 +252,7 @@ def tell(event):
     if isinstance(event, Notice):
         print(event.message, flush=True)
 
-sys.exit(run(plan, registry, Workspace(Path(sys.argv[2])), [tell], executor=Local).exit_code)
+sys.exit(run(Session(plan, registry, Workspace(Path(sys.argv[2]))), [tell], executor=Local).exit_code)
 """
 
 

@@ -14,9 +14,8 @@ import yaml
 from click.testing import CliRunner
 
 import nsbench
-from nsbench import cli
-from nsbench.plan import data_seed
-from nsbench.seeds import generator
+from nsbench.commands import main as cli
+from nsbench.suite.seeds import data_seed, generator
 
 ROOT = Path(__file__).parents[1]
 SPLITS = ("train", "val", "test")
@@ -138,7 +137,7 @@ def test_a_suite_runs_on_files_and_again_after_they_moved(tmp_path):
 
     def run(*arguments):
         done = subprocess.run(
-            [sys.executable, "-m", "nsbench.cli", *map(str, arguments)],
+            [sys.executable, "-m", "nsbench", *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=tmp_path,

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 import nsbench
-from nsbench.components import UnreadableData
-from nsbench.export import CannotExport, find_writer
-from nsbench.formats import FormatSpec, Origin
-from nsbench.plan import make_plan
-from nsbench.registry import Plugin
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import Domain, FieldTrajectories, Parameter
+from nsbench.commands.export import CannotExport, find_writer
+from nsbench.components.dataset import UnreadableData
+from nsbench.components.format import FormatSpec, Origin
+from nsbench.registry.registry import Plugin
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.fields import FieldTrajectories
 from nsbench_formats.npz import write_npz
 from nsbench_formats.observables import observables
 from nsbench_formats.params import Fractions

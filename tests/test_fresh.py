@@ -16,18 +16,24 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import toy
-from nsbench import command_fresh, command_trial
-from nsbench.cli import main
-from nsbench.command_fresh import NothingStored, make_again
-from nsbench.command_trial import AmbiguousTrial, find_suite, show_trial
-from nsbench.environment import environment, hardware
-from nsbench.hardware import cost_hardware
-from nsbench.plan import UnknownTrial, make_plan, only
-from nsbench.provenance import git_state, provenance
-from nsbench.results import ScoreRow, TrialResult, load
-from nsbench.store import Store, _digest, read_manifest
-from nsbench.suite_reading import read_suite
-from nsbench.table import notes, plain, results_tables
+from nsbench.commands.fresh import NothingStored, make_again
+from nsbench.commands.main import main
+from nsbench.commands.screen import say
+from nsbench.commands.trial import AmbiguousTrial, describe_trial, find_suite
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.report.tables import notes, plain, results_tables
+from nsbench.results.file import load
+from nsbench.stages.score import DRAWN_FILES
+from nsbench.stages.simulate import MEASURED_FILES, cost_hardware
+from nsbench.store import environment as environments
+from nsbench.store.environment import environment, git_state, hardware, provenance
+from nsbench.store.key import digest_of
+from nsbench.store.manifest import read_manifest
+from nsbench.store.store import Store
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session, open_session
+from nsbench.suite.trials import UnknownTrial
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
@@ -47,7 +53,8 @@ def ran(bench, write_suite, registry):
 
 
 def again(ran, registry, console, trial=TRIAL):
-    return make_again(ran.plan, only(ran.plan, [trial]).trials[0], registry, ran.workspace.root, console)
+    session = Session(ran.plan, registry, ran.workspace).only([trial])
+    return make_again(session, session.plan.trials[0], console)
 
 
 def contents(folder):
@@ -84,7 +91,7 @@ def test_where_something_else_comes_out_it_is_named_and_the_stored_stays(ran, re
 
 
 def test_what_differs_between_the_machines_is_named_where_the_numbers_do(ran, registry, console, monkeypatch):
-    monkeypatch.setattr(command_trial, "environment", lambda: environment() | {"processor": "abacus"})
+    monkeypatch.setattr(environments, "environment", lambda: environment() | {"processor": "abacus"})
     monkeypatch.setattr(
         toy.Coin, "rollout", lambda self, start, steps, rng: toy.toss(start.params, start.domain, 6, rng, 0.5)
     )
@@ -121,13 +128,15 @@ def test_an_interruption_is_no_answer(ran, registry, console, monkeypatch):
 
 
 def info(ran, registry, console, suite=None, *overrides):
-    show_trial(TRIAL, suite, overrides, ran.workspace.root, registry, console)
+    path = suite or find_suite(ran.workspace, TRIAL)
+    session = open_session(path, registry, ran.workspace, overrides)
+    say(console, *describe_trial(session, session.only([TRIAL]).plan.trials[0], path, overrides))
     return console.export_text()
 
 
 def test_info_names_every_key_seed_number_and_command(ran, registry, console):
     text = info(ran, registry, console)
-    trial = only(ran.plan, [TRIAL]).trials[0]
+    trial = ran.plan.only([TRIAL]).trials[0]
     row = next(row for row in load(ran.workspace.results("line")) if row.trial == TRIAL)
     for name, key in row.keys.items():
         assert re.search(rf"  {name} +{key}  ", text)
@@ -147,9 +156,7 @@ def test_the_command_that_info_prints_makes_the_number_again(ran, registry, cons
     """Word for word, through a shell's eyes."""
     import shlex
 
-    from nsbench import registry as registry_module
-
-    monkeypatch.setattr(registry_module, "installed", lambda: registry)
+    monkeypatch.setattr("nsbench.commands.options.installed", lambda: registry)
     line = next(line for line in info(ran, registry, console).splitlines() if line.strip().endswith("--fresh"))
     words = shlex.split(line)
     assert words[0] == "nsbench"
@@ -167,7 +174,7 @@ def test_info_says_what_is_not_there_any_more_and_what_has_changed(ran, registry
 
 
 def test_info_names_what_differs_from_here_and_now(ran, registry, console, monkeypatch):
-    monkeypatch.setattr(command_trial, "environment", lambda: environment() | {"python": "2.7"})
+    monkeypatch.setattr(environments, "environment", lambda: environment() | {"python": "2.7"})
     assert f"python: 2.7 here, {environment()['python']} in the store" in info(ran, registry, console)
 
 
@@ -185,20 +192,19 @@ def test_a_trial_of_two_suites_must_be_told_apart(ran):
 
 
 def test_only_some_trials(ran, registry):
-    assert [trial.id for trial in only(ran.plan, [TRIAL]).trials] == [TRIAL]
+    assert [trial.id for trial in ran.plan.only([TRIAL]).trials] == [TRIAL]
     with pytest.raises(UnknownTrial, match="did you mean 'line/learner/r0'"):
-        only(ran.plan, ["line/learner/r1"])
+        ran.plan.only(["line/learner/r1"])
 
 
 def test_a_part_of_a_suite_leaves_the_results_and_the_report_of_the_whole(ran, registry, console):
-    from nsbench.command_run import run_suite
+    from nsbench.commands.run import run_suite
 
     report = ran.workspace.run("line") / "report.md"
-    run_suite(ran.plan, registry, ran.workspace.root, tracked=False, console=console)
+    run_suite(Session(ran.plan, registry, ran.workspace), console, tracked=False)
     before = report.read_text(), ran.workspace.results("line").read_text()
     assert (
-        run_suite(only(ran.plan, [TRIAL]), registry, ran.workspace.root, tracked=False, console=console, only_part=True)
-        == 0
+        run_suite(Session(ran.plan.only([TRIAL]), registry, ran.workspace), console, tracked=False, only_part=True) == 0
     )
     assert (report.read_text(), ran.workspace.results("line").read_text()) == before
 
@@ -271,7 +277,7 @@ def test_a_checkout_cannot_have_its_own_programs_run(tmp_path):
 
 
 def test_nothing_heavy_is_imported_to_tell_where_one_is():
-    code = "import sys; from nsbench.provenance import provenance; from nsbench.environment import environment; provenance(); environment(); print(*sys.modules)"
+    code = "import sys; from nsbench.store.environment import environment, provenance; provenance(); environment(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "mlflow", "numba", "nsbench_lca"} & set(done.stdout.split())
     assert provenance()["nsbench"].startswith("nsbench ")
@@ -320,13 +326,13 @@ def test_a_row_tells_what_its_costs_were_measured_on(ran):
 
 def test_a_fit_on_another_machine_is_told(ran):
     """The model's manifest, consistently, of a machine with another processor."""
-    trial = only(ran.plan, [TRIAL]).trials[0]
+    trial = ran.plan.only([TRIAL]).trials[0]
     store = Store(ran.workspace.store)
     assert cost_hardware(store, trial) == environment()["processor"]
     manifest = store.path(trial.model) / "manifest.json"
     content = read_manifest(manifest.parent)
     content["environment"]["processor"] = "abacus"
-    manifest.write_text(json.dumps(content | {"digest": _digest(content)}))
+    manifest.write_text(json.dumps(content | {"digest": digest_of(content)}))
     assert cost_hardware(store, trial) == f"{environment()['processor']}, fitted on abacus"
     shutil.rmtree(store.path(trial.evidence))
     assert cost_hardware(store, trial) == ""
@@ -338,4 +344,4 @@ def test_only_what_is_measured_is_a_cost(ran):
 
 
 def test_measured_files_are_the_only_ones_that_may_differ():
-    assert {"cost.json", "figure.png"} == command_fresh.MEASURED
+    assert {"cost.json", "figure.png"} == MEASURED_FILES | DRAWN_FILES

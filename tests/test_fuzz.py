@@ -20,14 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import SUITE, TOY
-from nsbench.board import stage_keys
-from nsbench.cli import main
-from nsbench.plan import make_plan
-from nsbench.registry import Registry, installed
-from nsbench.run import run
-from nsbench.store import _digest
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.commands.main import main
+from nsbench.registry.registry import Registry, installed
+from nsbench.running.run import run
+from nsbench.store.key import digest_of
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
@@ -180,7 +180,7 @@ def means_what_it_says(path: Path) -> None:
 
 
 def all_keys(plan):
-    return {trial.id: [key.digest for key in stage_keys(trial)] for trial in plan.trials}
+    return {trial.id: [artifact.key.digest for artifact in trial.artifacts()] for trial in plan.trials}
 
 
 @few
@@ -217,7 +217,7 @@ def undisturbed(tmp_path_factory, quick_disk):
     registry = Registry([*entry_points(group="nsbench"), TOY])
     plan = make_plan(read_suite(folder / "suite.yaml", registry), registry)
     workspace = Workspace(folder / "out")
-    return plan, registry, workspace, table(run(plan, registry, workspace))
+    return plan, registry, workspace, table(run(Session(plan, registry, workspace)))
 
 
 def table(outcome):
@@ -295,7 +295,7 @@ def _edit(path, change, *, consistent):
     change(manifest)
     if consistent:
         manifest.pop("digest", None)
-        manifest["digest"] = _digest(manifest)
+        manifest["digest"] = digest_of(manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -335,8 +335,8 @@ def comes_out_the_same(undisturbed, damage):
             except (OSError, ValueError):
                 continue  # the file is as broken as this harm could make it
         before = time.process_time()
-        assert table(run(plan, registry, copy)) == expected
-        assert table(run(plan, registry, copy)) == expected
+        assert table(run(Session(plan, registry, copy))) == expected
+        assert table(run(Session(plan, registry, copy))) == expected
         assert time.process_time() - before < SECONDS
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import laboratory
-from nsbench.board import stage_keys
-from nsbench.plan import differences, make_plan
-from nsbench.seeds import generator
-from nsbench.source import SourceNotFound, source_digest
-from nsbench.suite_reading import read_suite
+from nsbench.registry.source import SourceNotFound, Sources, source_digest
+from nsbench.store.key import differences
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.seeds import generator
 
 
 def plan_of(write_suite, registry, text=None, *overrides):
@@ -128,7 +128,7 @@ def package(tmp_path, monkeypatch, request):
         for file, text in ((f"{name}.py", textwrap.dedent(code.format(package=name))), (f"{name}_helper.py", helper)):
             (tmp_path / file).write_text(text)
             os.utime(tmp_path / file, ns=(0, next(edits) * 10**9))  # clocks are too coarse to tell two edits apart
-        return source_digest(f"{name}:Mine", [f"{name}_helper"])
+        return source_digest([f"{name}:Mine"], [f"{name}_helper"])
 
     yield write
     assert name not in sys.modules  # the digest is read off the source, nothing is imported
@@ -155,28 +155,28 @@ def test_code_and_helpers_change_the_digest(package):
 
 
 def test_a_component_without_source_is_refused():
-    with pytest.raises(SourceNotFound, match="math"):
-        source_digest("math:sqrt", [])
+    with pytest.raises(SourceNotFound, match="sys"):
+        source_digest(["sys:exit"], [])
 
 
 def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(registry):
-    from nsbench.source import closure
-
-    assert source_digest("nsbench_lca.dataset:LCADataset", registry.packages())[1].keys() == {"numba", "numpy"}
-    above = {f"nsbench.{name}" for name in ("cli", "run", "stages", "plan", "suite", "registry", "store", "results")}
+    libraries = source_digest(["nsbench_lca.dataset:LCADataset"], registry.packages())[1]
+    assert libraries.keys() == {"numba", "numba-cuda", "numpy"}
+    above = ("commands", "running", "stages", "suite", "registry", "store.store", "results")
     for kind in ("dataset", "simulator", "metric"):
         for name in registry.names(kind):
-            modules, _ = closure(registry.spec(kind, name).target.partition(":")[0], frozenset(registry.packages()))
-            assert not above & modules.keys(), name
+            modules = Sources(registry.packages()).files(registry.spec(kind, name).code())
+            assert not [m for m in modules if m.startswith(tuple(f"nsbench.{package}" for package in above))], name
 
 
 def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harness(registry):
-    from nsbench.source import closure
-
-    modules, _ = closure("nsbench.evidence", frozenset(registry.packages()))
-    own = ("evidence", "protocol", "contracts", "components", "trajectories", "latents", "probing")
+    modules = Sources(registry.packages()).files(["nsbench.stages.measuring:collect"])
+    components = ("component", "evidence", "protocol", "simulator", "contracts.broken", "contracts.simulator")
+    counted = {"stages.measuring", "stages.probing", *(f"components.{name}" for name in components)}
+    counted |= {f"trajectories.{name}" for name in ("base", "domain", "fields")}
     of_latents = ("probing", "model", "gaussian", "likelihood", "devices", "randomness")  # not how they are trained
-    assert modules.keys() == {f"nsbench.{name}" for name in own} | {f"nsbench.neural.{name}" for name in of_latents}
+    counted |= {f"neural.{name}" for name in of_latents}
+    assert {name.removeprefix("nsbench.") for name, path in modules.items() if path.name != "__init__.py"} == counted
 
 
 def test_seeds_make_the_same_numbers_again_and_other_words_others():
@@ -198,7 +198,7 @@ def every_key(plan):
     found = {}
     for trial in plan.trials:
         names = ["data/train", "data/val", "data/test", "model", "evidence", *(f"score/{m.name}" for m in trial.scores)]
-        found |= {f"{trial.id}/{n}": k.digest for n, k in zip(names, stage_keys(trial), strict=True)}
+        found |= {f"{trial.id}/{n}": k.digest for n, k in zip(names, (a.key for a in trial.artifacts()), strict=True)}
     for (dataset, replicate), anchors in plan.anchors.items():
         trials = {"floor": anchors.floor, "noise-free": anchors.noise_free}
         for name, trial in trials.items():
@@ -295,10 +295,6 @@ def test_neither_where_things_lie_nor_where_results_go_changes_a_key(lab, write_
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     text = laboratory.SUITE + "tracking: {enabled: false}\n"
     (elsewhere / "copy.yaml").write_text(text)
-    from nsbench import source
-
-    source._spec.cache_clear()  # what another process would not know either
-    source._is_loose.cache_clear()
     registry = lab.registry()
     after = every_key(make_plan(read_suite(elsewhere / "copy.yaml", registry), registry))
     assert after == before
@@ -312,30 +308,3 @@ def test_a_shuffled_suite_has_the_same_keys(lab, write_suite):
     entries = [*datasets[:1], *datasets[:0:-1]], [*simulators[:1], *simulators[:0:-1]]
     shuffled = "\n".join([*rest, *entries[1], *head, *entries[0]]).replace("[length, gap]", "[gap, length]") + "\n"
     assert every_key(plan_of(write_suite, registry, shuffled)) == before
-
-
-def test_a_helper_that_was_never_installed_counts_and_an_installed_library_counts_by_its_version(tmp_path, monkeypatch):
-    name = f"alone_{os.getpid()}"
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / f"{name}.py").write_text(f"import {name}_helper, click, json, yaml\n")
-    (tmp_path / f"{name}_helper.py").write_text("SCALE = 1\n")
-    before, libraries = source_digest(f"{name}:Mine", ["nsbench"])
-    assert libraries.keys() == {"click"}  # the standard library and readers of text change no numbers
-    (tmp_path / f"{name}_helper.py").write_text("SCALE = 1 + 1\n")
-    assert source_digest(f"{name}:Mine", ["nsbench"])[0] != before
-
-
-def test_what_a_package_itself_defines_counts_where_it_is_used_by_its_name(tmp_path, monkeypatch):
-    """`import a.b` binds a: a.SCALE is then within reach. `import a.b as b` and `from a import b` bind only b."""
-    name = f"bound_{os.getpid()}"
-    (tmp_path / name).mkdir()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / name / "b.py").write_text("")
-    digests = {}
-    for k, line in enumerate((f"import {name}.b", f"import {name}.b as b")):
-        (tmp_path / f"{name}_{k}.py").write_text(line)
-        for scale in "1", "1 + 1":
-            (tmp_path / name / "__init__.py").write_text(f"SCALE = {scale}")
-            digests[k, scale] = source_digest(f"{name}_{k}:Mine", [name])[0]
-    assert digests[0, "1"] != digests[0, "1 + 1"]
-    assert digests[1, "1"] == digests[1, "1 + 1"]

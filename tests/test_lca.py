@@ -6,8 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from nsbench.lattices import attached_neighbours
-from nsbench.morphology import area, boundary
+from nsbench.trajectories.lattices import attached_neighbours
+from nsbench.trajectories.morphology import area, boundary
 from nsbench_lca import rules
 from nsbench_lca.kernel import grow, stream
 from nsbench_lca.layout import GHOST, RESERVOIR, layout

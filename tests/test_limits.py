@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from nsbench.limits import Limits
-from nsbench.suite import Suite
-from nsbench.suite_reading import read_suite
-from nsbench.suite_schema import json_schema
-from nsbench.suite_yaml import SuiteError
+from nsbench.suite.reading import read_suite
+from nsbench.suite.schema import json_schema
+from nsbench.suite.suite import Limits, Suite
+from nsbench.suite.yaml import SuiteError
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,13 @@ import time
 
 import pytest
 
-from nsbench import locks
-from nsbench.files import Busy
-from nsbench.locks import held, held_at_once, is_held
+from nsbench.store import locks
+from nsbench.store.locks import Busy, held, held_at_once, is_held
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from nsbench.locks import held
+from nsbench.store.locks import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(100)

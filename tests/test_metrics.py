@@ -10,9 +10,10 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 import nsbench_metrics
-from nsbench.bins import equal_bins
-from nsbench.components import Cost, Evidence, Likelihood
-from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
+from nsbench.components.evidence import Cost, Evidence, Likelihood
+from nsbench.trajectories.bins import equal_bins
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.morphology import OBSERVABLES
 from nsbench_metrics.elbo import ELBO, ELBOParams
 from nsbench_metrics.ewd import EWD, EWDParams, bin_cells, bootstrap_interval, expected_wasserstein

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from nsbench import source
-from nsbench.command_new import CannotMake, contents, new_package
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
+from nsbench.commands.new import CannotMake, contents, new_package
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 from nsbench.testing import check
-from nsbench.workspace import Workspace
 from test_cli import nsbench, surroundings
 
 ROOT = Path(__file__).parents[1]
@@ -42,8 +42,6 @@ def packages(tmp_path, monkeypatch):
     for name in set(sys.modules) - known:
         if name.startswith("fresh_"):
             del sys.modules[name]
-    source._spec.cache_clear()  # places that are gone
-    source._is_loose.cache_clear()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,7 +53,7 @@ def test_a_new_package_conforms_and_its_suite_runs(packages, kind, tmp_path, one
     assert report.conforms, "\n".join(report.lines())
     short = ["budget.transitions=32", "protocol.horizon=6", *SHORT[kind]]
     plan = make_plan(read_suite(folder / "suite.yaml", registry, short), registry)
-    outcome = run(plan, registry, Workspace(tmp_path / "out"))
+    outcome = run(Session(plan, registry, Workspace(tmp_path / "out")))
     assert [row.error for row in outcome.rows] == [""] * len(plan.trials)
     used = {trial.part.name for trial in plan.trials} | {score.part.name for score in plan.trials[0].scores}
     assert name in used | {data.part.name for data in plan.data.values()}

@@ -11,11 +11,12 @@ import torch
 
 import nsbench
 from forecasts import domain, gaussian_fields, generator, growth_maps
-from nsbench.components import Conditions, FitContext
-from nsbench.lattices import attached_neighbours
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.neural.simulator import Network
-from nsbench.trajectories import GrowthTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.lattices import attached_neighbours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

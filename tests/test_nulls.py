@@ -7,9 +7,9 @@ import pytest
 
 from conftest import SUITE
 from forecasts import generator, growth_maps
-from nsbench.nulls import climatology, null_evidence, persistence
-from nsbench.results import ScoreRow
-from nsbench.table import notes, plain, results_tables
+from nsbench.components.rows import ScoreRow
+from nsbench.report.tables import notes, plain, results_tables
+from nsbench.stages.nulls import climatology, null_evidence, persistence
 
 
 def test_persistence_stays_where_it_starts():

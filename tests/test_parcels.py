@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nsbench.parcels import pack, unpack
-from nsbench.store import Key, Store
+from nsbench.store.key import Key
+from nsbench.store.store import Store
+from nsbench.store.transfer import pack, unpack
 
 KEY = Key("model", {"name": "m"})
 
@@ -15,10 +16,10 @@ def test_an_artifact_arrives_as_it_left(tmp_path):
     with here.writing(KEY) as draft:
         (draft.folder / "weights").mkdir()
         (draft.folder / "weights" / "w").write_bytes(b"\x00\x01")
-    assert pack(there.root, KEY.stage, KEY.digest) is None
-    parcel = pack(here.root, KEY.stage, KEY.digest)
-    unpack(there.root, KEY.stage, KEY.digest, parcel)
-    unpack(there.root, KEY.stage, KEY.digest, parcel)  # a second one changes nothing
+    assert pack(there.root, KEY.kind, KEY.digest) is None
+    parcel = pack(here.root, KEY.kind, KEY.digest)
+    unpack(there.root, KEY.kind, KEY.digest, parcel)
+    unpack(there.root, KEY.kind, KEY.digest, parcel)  # a second one changes nothing
     found = there.find(KEY)
     assert (found.folder / "weights" / "w").read_bytes() == b"\x00\x01"
     assert not list((there.root / "drafts").iterdir())
@@ -28,8 +29,8 @@ def test_a_parcel_that_was_tampered_with_is_not_believed(tmp_path):
     here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
     with here.writing(KEY) as draft:
         (draft.folder / "w").write_bytes(b"1")
-    parcel = pack(here.root, KEY.stage, KEY.digest)
-    unpack(there.root, KEY.stage, KEY.digest, parcel | {"w": b"2"})
+    parcel = pack(here.root, KEY.kind, KEY.digest)
+    unpack(there.root, KEY.kind, KEY.digest, parcel | {"w": b"2"})
     assert there.find(KEY) is None
 
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nsbench.pictures import animate, by_frame, draw_sites, fold, site_map, spread, still
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
+from nsbench.report.pictures import animate, by_frame, spread, still
+from nsbench.trajectories.domain import Domain, Observable, Parameter
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.plane import draw_sites, fold, site_map
 from nsbench_lca.kernel import grow
 
 SIZE = 12

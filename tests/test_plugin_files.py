@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from nsbench import source
-from nsbench.cli import main
-from nsbench.plugin_files import VARIABLE, name_files, named_files
-from nsbench.registry import Registry, build
-from nsbench.source import source_digest
+from nsbench.commands.main import main
+from nsbench.registry.loading import build
+from nsbench.registry.plugin_files import VARIABLE, name_files, named_files
+from nsbench.registry.registry import Registry
+from nsbench.registry.source import source_digest
 from test_cli import nsbench
 
 MODULE = """\
 from nsbench import hookimpl
-from nsbench.components import Simulator, SimulatorSpec
+from nsbench.components.simulator import Simulator, SimulatorSpec
 from {helper} import steps_of
 
 class Still(Simulator):
@@ -41,8 +41,6 @@ def plugin_file(tmp_path, monkeypatch):
     for name in set(sys.modules) - known:
         if name.startswith("still_"):
             del sys.modules[name]
-    source._spec.cache_clear()  # places that are gone
-    source._is_loose.cache_clear()
 
 
 def test_a_file_provides_what_its_hooks_say(plugin_file):
@@ -56,9 +54,7 @@ def test_its_code_and_that_of_what_it_imports_beside_it_is_part_of_the_keys(plug
     registry = Registry([], files=[plugin_file])
 
     def digest():
-        source._spec.cache_clear()
-        source._is_loose.cache_clear()
-        return source_digest("still_plugin:Still", registry.packages())[0]
+        return source_digest(["still_plugin:Still"], registry.packages())[0]
 
     first, helper = digest(), plugin_file.with_name("still_helper.py")
     helper.write_text("# a comment\ndef steps_of(start):\n    return len(start)\n")

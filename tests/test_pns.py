@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from nsbench.components import Conditions, FitContext
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
 from nsbench_pns.model import PNSModel
 from nsbench_pns.network import convolved_constant

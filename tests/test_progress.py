@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from nsbench import progress
-from nsbench.events import Notice, RunStarted, StageFinished, StageProgress, StageStarted, TrialFinished
-from nsbench.progress import Clock, PlainProgress, progress_display
-from nsbench.results import TrialResult
+from nsbench.commands import progress
+from nsbench.commands.progress import Clock, PlainProgress, progress_display
+from nsbench.components.events import Notice, RunStarted, StageFinished, StageProgress, StageStarted, TrialFinished
+from nsbench.components.rows import TrialResult
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 import scoringrules
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.components import NotApplicable
-from nsbench.ensembles import ensembles
+from nsbench.components.metric import NotApplicable
+from nsbench.trajectories.ensembles import ensembles
 from nsbench_metrics.brier import Brier, BrierParams, fair_brier
 from nsbench_metrics.crps import CRPS, CRPSParams, fair_crps
 from nsbench_metrics.energy_score import EnergyScore, EnergyScoreParams, energy_score

@@ -35,13 +35,14 @@ suite, workspace, shared, doomed = Path(sys.argv[1]), Path(sys.argv[2]), sys.arg
 
 import ray
 from ray.cluster_utils import Cluster
-from nsbench.events import CurvePoint, Notice, StageStarted
-from nsbench.executors import ray as executor
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.components.events import CurvePoint, Notice, StageStarted
+from nsbench.running import ray as executor
+from nsbench.suite.planner import make_plan
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
+from nsbench.store.workspace import Workspace
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 second = cluster.add_node(num_cpus=1)
@@ -69,7 +70,7 @@ def listen(event):
 registry = Registry([*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "dawdler"))])
 plan = make_plan(read_suite(suite, registry), registry)
 before = time.monotonic()
-outcome = run(plan, registry, Workspace(workspace), [listen], executor=partial(Watched, address=cluster.address))
+outcome = run(Session(plan, registry, Workspace(workspace)), [listen], executor=partial(Watched, address=cluster.address))
 print(json.dumps({"code": outcome.exit_code, "notices": notices, "curves": len(curves), "seconds": time.monotonic() - before,
     "errors": [row.error for row in outcome.rows]}))
 cluster.shutdown()

@@ -19,10 +19,10 @@ import sys
 sys.path[:0] = [{tests!r}]
 from importlib.metadata import entry_points
 from conftest import TOY
-from nsbench import registry
+from nsbench.registry import registry
 made = registry.Registry([*entry_points(group="nsbench"), TOY])
 registry.installed = lambda: made
-from nsbench.cli import main
+from nsbench.commands.main import main
 main(sys.argv[1:])
 """
 
@@ -45,7 +45,7 @@ def read_only(bench, tmp_path):
         command = [*UNSHARE, folder, sys.executable, "-c", program, *words, "--workspace", bench.workspace.root]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    nsbench.workspace = bench.workspace
+    nsbench.store.workspace = bench.workspace
     return nsbench
 
 

@@ -10,11 +10,14 @@ from pydantic import field_validator
 import nsbench
 import toy
 from conftest import TOY
-from nsbench.components import MetricSpec, Params, Simulator, SimulatorSpec
-from nsbench.events import Notice
-from nsbench.registry import BrokenComponent, Plugin, Registry, UnknownComponent, build, load
-from nsbench.suite_reading import read_suite
-from nsbench.suite_yaml import SuiteError
+from nsbench.components.component import Params
+from nsbench.components.events import Notice
+from nsbench.components.metric import MetricSpec
+from nsbench.components.simulator import Simulator, SimulatorSpec
+from nsbench.registry.loading import build, load
+from nsbench.registry.registry import BrokenComponent, Plugin, Registry, UnknownComponent
+from nsbench.suite.reading import read_suite
+from nsbench.suite.yaml import SuiteError
 
 
 def point(name, value):
@@ -105,7 +108,7 @@ def test_two_plugins_that_claim_one_name_are_both_named_when_it_is_asked_for():
         (SimulatorSpec("x", "toy:Nothing"), "toy:Nothing cannot be imported"),
         (SimulatorSpec("x", "toy:Length"), "not a subclass of nsbench's Simulator"),
         (SimulatorSpec("x", "toy:Coin", "toy:Coin"), "not a pydantic model"),
-        (SimulatorSpec("x", "nsbench.components:Simulator"), "abstract"),
+        (SimulatorSpec("x", "nsbench.components.simulator:Simulator"), "abstract"),
         (MetricSpec("x", "test_registry:Undirected"), 'must say its direction, "min" or "max", and its unit'),
     ],
 )

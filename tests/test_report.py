@@ -20,23 +20,26 @@ from click.testing import CliRunner
 import nsbench.report
 import toy
 from coins import EWD, PLAIN, Ran, suite
-from nsbench import cli, results
-from nsbench.finished import Reader, finished
-from nsbench.pictures import site_map
-from nsbench.report.charts import _steps, bin_edges, pareto_front
+from nsbench.commands import main as cli
+from nsbench.components.rows import ScoreRow
 from nsbench.report.comma_separated import to_csv
-from nsbench.report.gallery import BUDGET, NEVER, gallery
-from nsbench.report.gather import DatasetPictures, Shown
 from nsbench.report.grid import around, grid
 from nsbench.report.latex import escape, to_latex
 from nsbench.report.markdown import to_markdown
-from nsbench.report.page import to_html
-from nsbench.report.summary import Cell, summarise
-from nsbench.report.svg import Axis, Series, axis, chart
-from nsbench.report.ties import Candidate, tied_with_best
-from nsbench.results import ScoreRow
-from nsbench.table import notes
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Observable, Parameter
+from nsbench.report.page.charts import _steps, bin_edges, pareto_front
+from nsbench.report.page.gallery import BUDGET, NEVER, gallery
+from nsbench.report.page.gather import DatasetPictures, Shown
+from nsbench.report.page.page import to_html
+from nsbench.report.page.svg import Axis, Series, axis, chart
+from nsbench.report.tables import notes
+from nsbench.results import file as results
+from nsbench.results.stored import StoredResults
+from nsbench.results.summary import Cell, summarise
+from nsbench.results.ties import Contender, tied_with_best
+from nsbench.trajectories.domain import Domain, Observable, Parameter
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.plane import site_map
 
 
 class Reported(Ran):
@@ -44,14 +47,14 @@ class Reported(Ran):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.summary = summarise(self.plan, self.done, self.reader)
-        self.notes = notes([row for row in self.done.rows.values() if row.status == "ok"])
+        self.summary = summarise(self.stored)
+        self.notes = notes([row for row in self.stored.rows.values() if row.status == "ok"])
 
     def line(self, name):
         return next(line for line in self.summary.lines if line.name == name)
 
     def page(self):
-        return to_html(self.plan, self.done, self.reader, self.summary, self.notes)
+        return to_html(self.stored, self.summary, self.notes)
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +134,7 @@ def test_trials_that_have_not_been_run_are_counted(fresh):
     found = fresh()
     path = found.workspace.results("line")
     path.write_text("".join(line for line in path.read_text().splitlines(True) if '"simulator": "half"' not in line))
-    done = finished(found.plan, found.workspace)
-    summary = summarise(found.plan, done, found.reader)
+    summary = summarise(StoredResults(found.session))
     assert ("line/half/r0", "not run", "has not been run") in summary.failed
     assert next(line for line in summary.lines if line.name == "half").statuses == {"not run": 1}
 
@@ -227,14 +229,13 @@ def test_a_store_without_rollouts_still_gives_the_table(fresh):
     found = fresh()
     shutil.rmtree(found.workspace.store / "data")
     shutil.rmtree(found.workspace.store / "evidence")
-    reader = Reader(found.reader.bench)
-    page = to_html(found.plan, found.done, reader, found.summary, found.notes)
+    page = to_html(StoredResults(found.session), found.summary, found.notes)
     assert "The store holds no rollouts to draw." in page
     assert "<table" in page
 
 
 def candidate(name, value, interval):
-    return Candidate(name, value, interval, {})
+    return Contender(name, value, interval, {})
 
 
 def test_without_pairs_overlapping_intervals_are_ties():
@@ -248,10 +249,10 @@ def test_among_many_those_that_are_far_from_the_best_need_no_pairs():
     row = ScoreRow("m", "sites", "min", 0.0, (-0.1, 0.1))
     known = {0: (None, row)}
     near, far = (
-        Candidate("near", 1.1, (1.0, 1.2), {}),
-        [Candidate(str(k), 2.0 + k, (1.9, 2.1), known) for k in range(30)],
+        Contender("near", 1.1, (1.0, 1.2), {}),
+        [Contender(str(k), 2.0 + k, (1.9, 2.1), known) for k in range(30)],
     )
-    best = Candidate("best", 1.0, (0.9, 1.1), known)
+    best = Contender("best", 1.0, (0.9, 1.1), known)
     assert tied_with_best([best, near, *far], "min", None) == {"best", "near"}
 
 
@@ -354,7 +355,7 @@ def test_a_cell_says_how_its_interval_was_made():
 
 
 def call(monkeypatch, ran, registry, *arguments):
-    monkeypatch.setattr(cli, "_registry", lambda: registry)
+    monkeypatch.setattr("nsbench.commands.options.installed", lambda: registry)
     workspace = ["--workspace", str(ran.workspace.root)]
     return CliRunner().invoke(cli.main, ["report", str(ran.suite), *workspace, *map(str, arguments)])
 

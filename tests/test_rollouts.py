@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from nsbench.cases import cases_digest, write_cases
-from nsbench.components import UnreadableData
-from nsbench.protocol import Protocol
-from nsbench.rollouts import read_rollouts
-from nsbench.trajectories import FieldTrajectories
+from nsbench.components.dataset import UnreadableData
+from nsbench.components.protocol import Protocol
+from nsbench.submissions.cases import cases_digest, write_cases
+from nsbench.submissions.reading import read_rollouts
+from nsbench.trajectories.fields import FieldTrajectories
 
 PROTOCOL = Protocol(stride=3, horizon=32)
 
@@ -194,7 +194,7 @@ def test_a_file_that_is_none_or_cut_short_or_points_elsewhere_is_refused(write, 
 
 def fields(frames=4):
     """Two walks of one number on 2 × 2 sites that never stop."""
-    from nsbench.trajectories import Domain, Observable, Parameter
+    from nsbench.trajectories.domain import Domain, Observable, Parameter
 
     mean = Observable("mean", "1", lambda state: state.mean(axis=(1, 2, 3)).astype(np.float64))
     domain = Domain("square", (2, 2), ("u",), False, (Parameter("a", 0, 1),), "a", (mean,), stride=1)

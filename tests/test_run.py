@@ -8,15 +8,16 @@ import time
 import pytest
 
 import toy
-from nsbench import results
-from nsbench.components import Diverged
-from nsbench.events import Notice, RunStarted, StageFinished, TrialFinished
-from nsbench.journal import Journal
-from nsbench.plan import make_plan
-from nsbench.run import prepare_all
-from nsbench.suite_reading import read_suite
-from nsbench.table import plain, results_tables
-from nsbench.workspace import Workspace
+from nsbench.components.events import Notice, RunStarted, StageFinished, TrialFinished
+from nsbench.components.simulator import Diverged
+from nsbench.report.tables import plain, results_tables
+from nsbench.results import file as results
+from nsbench.running.run import prepare_all
+from nsbench.stages.fit import Journal
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 
 
 def scores(outcome, trial):
@@ -206,10 +207,10 @@ def test_data_that_was_interrupted_goes_on_and_ends_with_the_same_bits(tmp_path,
 
     monkeypatch.setattr(LCADataset, "part", watched)
     with pytest.raises(KeyboardInterrupt):
-        prepare_all(plan, registry, Workspace(tmp_path / "a"), [])
-    prepare_all(plan, registry, Workspace(tmp_path / "a"), [])
+        prepare_all(Session(plan, registry, Workspace(tmp_path / "a")), [])
+    prepare_all(Session(plan, registry, Workspace(tmp_path / "a")), [])
     assert made == [0, 1, 2, "stopped", 3, 4, 5]
-    prepare_all(plan, registry, Workspace(tmp_path / "b"), [])
+    prepare_all(Session(plan, registry, Workspace(tmp_path / "b")), [])
     stores = [
         {p.parent.name: p.read_bytes() for p in (tmp_path / side / "store").rglob("trajectories.h5")} for side in "ab"
     ]

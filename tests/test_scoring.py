@@ -18,19 +18,22 @@ from rich.console import Console
 
 import toy
 from conftest import SUITE
-from nsbench import results
-from nsbench.cases import cases_digest
-from nsbench.command_run import run_suite, track_suite
-from nsbench.command_score import Entry, score_file
-from nsbench.components import UnreadableData
-from nsbench.events import StageFinished
-from nsbench.mlflow_runs import metrics_of, tags_of
-from nsbench.outside import CannotScore, placed
-from nsbench.plan import make_plan
-from nsbench.run import make_bench
-from nsbench.stages import prepare
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.commands.run import run_suite
+from nsbench.commands.score import score_file
+from nsbench.commands.track import track_suite
+from nsbench.components.dataset import UnreadableData
+from nsbench.components.events import StageFinished
+from nsbench.results import file as results
+from nsbench.results.stored import placed
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import workshop_of
+from nsbench.store.workspace import Workspace
+from nsbench.submissions.cases import cases_digest
+from nsbench.submissions.scoring import CannotScore, Entry, submit
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
+from nsbench.tracking.content import metrics_of, tags_of
 
 ROOT = Path(__file__).parents[1]
 TEXT = SUITE.replace("metrics: [length, elbo, wall_clock]", "metrics: [length, ewd, elbo, wall_clock, crps]")
@@ -46,31 +49,33 @@ class Desk:
     def plan(self, *overrides, text=TEXT):
         return make_plan(read_suite(self._write(text), self.registry, overrides), self.registry)
 
+    def session(self, *overrides, **text):
+        return Session(self.plan(*overrides, **text), self.registry, self.workspace)
+
     def run(self, *overrides, **text):
-        return self._do(run_suite, self.plan(*overrides, **text), tracked=False)
+        return self._do(run_suite, self.session(*overrides, **text), tracked=False)
 
     def score(self, path, name, *overrides, dataset=None, replicate=0, **text):
-        plan = self.plan(*overrides, **text)
-        return self._do(score_file, plan, path, Entry(name, dataset, replicate), tracked=False)
+        session = self.session(*overrides, **text)
+        return self._do(score_file, session, path, Entry(name, dataset, replicate), tracked=False)
 
     def rows(self, name="line"):
         return {row.trial: row for row in results.load(self.workspace.results(name))}
 
     def test_data(self):
-        plan = self.plan()
-        data = next(iter(plan.data.values()))
-        return prepare(make_bench(plan, self.registry, self.workspace, lambda event: None), "t", data, "test")
+        session = self.session()
+        return prepare(workshop_of(session), "t", next(iter(session.plan.data.values())), "test")
 
     def evidence(self, trial):
         """The rollouts that the harness itself made."""
-        from nsbench.hdf5 import read_trajectories
+        from nsbench.trajectories.hdf5 import read_trajectories
 
         key = self.rows()[trial].keys["evidence"]
         return read_trajectories(self.workspace.store / "evidence" / key / "rollouts.h5", self.test_data().domain)
 
-    def _do(self, what, plan, *arguments, **named):
+    def _do(self, what, session, *arguments, **named):
         console = Console(file=io.StringIO(), width=200)
-        code = what(plan, self.registry, self.workspace.root, *arguments, **named, console=console)
+        code = what(session, *arguments, **named, console=console)
         self.output = console.file.getvalue()
         return code
 
@@ -157,7 +162,7 @@ def test_rollouts_for_another_protocol_are_not_shown_and_that_is_said(desk, tmp_
     desk.run("protocol.horizon=4")
     assert "mine †" not in desk.output
     assert "line/mine/r0: these rollouts, made elsewhere, are of other test cases or another protocol" in desk.output
-    assert placed(desk.plan("protocol.horizon=4"), desk.rows()["line/mine/r0"]) is None
+    assert placed(desk.session("protocol.horizon=4"), desk.rows()["line/mine/r0"]) is None
     desk.run()
     assert "mine †" in desk.output
 
@@ -228,7 +233,7 @@ def test_mlflow_gets_a_run_like_the_others(desk, tmp_path, monkeypatch, empty_da
     path = write(tmp_path / "a.h5", desk.evidence("line/learner/r0"), desk, cost=COST | {"machine": "a lab"})
     desk.score(path, "mine")
     for _ in range(2):
-        assert desk._do(track_suite, desk.plan(), uri=None) == 0
+        assert desk._do(track_suite, desk.session(), uri=None) == 0
     client = MlflowClient(f"sqlite:///{desk.workspace.root / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("line")
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
@@ -260,7 +265,7 @@ def example():
 
 def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simulator(tmp_path, monkeypatch):
     """export-cases, the program of docs/scoring.md, score: as a user types them."""
-    from nsbench.cli import main
+    from nsbench.commands.main import main
 
     (tmp_path / "small.yaml").write_text(SMALL.format(root=ROOT))
     monkeypatch.chdir(tmp_path)
@@ -281,7 +286,7 @@ def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simul
 
     command = ["score", "rollouts.h5", "--suite", "small.yaml", "--as", "frontier", "--no-tracking"]
     code = (
-        f"import sys\nfrom nsbench.cli import main\ntry: main({command})\n"
+        f"import sys\nfrom nsbench.commands.main import main\ntry: main({command})\n"
         "except SystemExit as end: code = end.code\n"
         "print('\\n' + ' '.join(sys.modules))\nsys.exit(code)"
     )
@@ -306,20 +311,9 @@ def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simul
 
 def test_scoring_announces_what_it_makes(desk, tmp_path):
     """The stages are those of any trial: plugins hear of them."""
-    from nsbench.outside import keep, outside
-    from nsbench.rollouts import read_rollouts
-
-    plan, events = desk.plan(), []
-    bench = make_bench(plan, desk.registry, desk.workspace, events.append)
+    session, events = desk.session(), []
     path = write(tmp_path / "a.h5", desk.evidence("line/truth/r0"), desk)
-    submission = read_rollouts(path, desk.test_data(), plan.suite.protocol)
-    which = outside(plan, plan.data["line"], "mine", 0, submission.digest)
     for hit in (False, True):
-        keep(bench, which, submission)
-        finished = [e for e in events if isinstance(e, StageFinished)][-1]
-        assert (finished.trial, finished.stage, finished.what, finished.hit) == (
-            "line/mine/r0",
-            "evidence",
-            "rollouts of mine",
-            hit,
-        )
+        submit(session, path, Entry("mine"), [events.append])
+        taken_in = [e for e in events if isinstance(e, StageFinished) and e.kind == "evidence"][-1]
+        assert (taken_in.trial, taken_in.what, taken_in.hit) == ("line/mine/r0", "rollouts of mine", hit)

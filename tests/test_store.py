@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from nsbench.events import Notice
-from nsbench.files import Busy, NoLocks, locked
-from nsbench.hdf5 import read_trajectories
-from nsbench.store import Damaged, Key, Store, Unwritable, _digest, verified_manifest
+from nsbench.components.events import Notice
+from nsbench.store.key import Key, digest_of
+from nsbench.store.locks import Busy, NoLocks, locked
+from nsbench.store.manifest import Damaged, verified_manifest
+from nsbench.store.store import Store, Unwritable
+from nsbench.trajectories.hdf5 import read_trajectories
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
@@ -191,7 +193,7 @@ def rewritten(store, change):
     manifest = json.loads(path.read_text())
     del manifest["digest"]
     change(manifest)
-    path.write_text(json.dumps(manifest | {"digest": _digest(manifest)}))
+    path.write_text(json.dumps(manifest | {"digest": digest_of(manifest)}))
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from conftest import SUITE
-from nsbench.suite import Suite
-from nsbench.suite_reading import read_suite
-from nsbench.suite_schema import json_schema
-from nsbench.suite_yaml import SuiteError
+from nsbench.suite.reading import read_suite
+from nsbench.suite.schema import json_schema
+from nsbench.suite.suite import Suite
+from nsbench.suite.yaml import SuiteError
 
 ROOT = Path(__file__).parents[1]
 

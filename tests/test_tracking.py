@@ -19,23 +19,23 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from nsbench.components import Cost
-from nsbench.events import CurvePoint, RunFinished, RunStarted, StageStarted, TrialFinished
-from nsbench.mlflow_runs import (
+from nsbench.components.events import CurvePoint, RunFinished, RunStarted, StageStarted, TrialFinished
+from nsbench.components.evidence import Cost
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.tracking.content import (
     DataSplit,
     TrialRecord,
-    _shown,
-    destination,
     flatten,
     image_artifacts,
     metrics_of,
     outcome_digest,
     scores_table,
 )
-from nsbench.mlflow_view import leaderboard
-from nsbench.results import ScoreRow, TrialResult
-from nsbench.tracking import Tracker
-from nsbench.ui import UIError, find_tables, serve
+from nsbench.tracking.destination import destination
+from nsbench.tracking.runs import _shown
+from nsbench.tracking.server import UIError, find_tables, serve
+from nsbench.tracking.tracker import Tracker
+from nsbench.tracking.view import leaderboard
 
 TRIAL = "snow32/cgne/r0"
 CURVE = tuple(("train/loss", 1000.0 / (step + 1), step) for step in range(2500))
@@ -284,14 +284,14 @@ def test_second_identical_result_logs_nothing_and_imports_nothing(finished):
     script = f"""
 import sys
 from pathlib import Path
-from nsbench.events import TrialFinished
-from nsbench.results import TrialResult
-from nsbench.tracking import Tracker
+from nsbench.components.events import TrialFinished
+from nsbench.components.rows import TrialResult
+from nsbench.tracking.tracker import Tracker
 def record(result): raise AssertionError("the store was read")
 workspace = Path({str(finished)!r})
 tracker = Tracker(workspace, "snow", record, ledger=workspace / "tracked.json", notify=sys.exit)
 tracker(TrialFinished(TrialResult.from_json({RESULT.to_json()!r})))
-from nsbench.events import RunFinished
+from nsbench.components.events import RunFinished
 tracker(RunFinished("snow", "i2", 1.0, False))
 assert "mlflow" not in sys.modules
 """
@@ -323,7 +323,7 @@ def test_unreachable_server_is_named_once_and_nothing_stops(tmp_path, monkeypatc
 
 def test_server_that_comes_back_gets_everything(workspace, monkeypatch):
     """The connection fails at first; later trials bring along what was missed."""
-    from nsbench import tracking
+    from nsbench.tracking import tracker as tracking
 
     real, other = tracking.connect, "snow32/pns/r0"
 
@@ -340,7 +340,7 @@ def test_server_that_comes_back_gets_everything(workspace, monkeypatch):
 
 
 def test_server_that_goes_away_in_the_middle_leaves_no_second_run(workspace, monkeypatch):
-    from nsbench import mlflow_runs
+    from nsbench.tracking import runs as mlflow_runs
 
     real, said = mlflow_runs._log_artifacts, []
 
@@ -361,7 +361,8 @@ def test_two_processes_open_a_fresh_workspace_at_once(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from nsbench.mlflow_runs import connect, destination, open_run
+from nsbench.tracking.destination import connect, destination
+from nsbench.tracking.runs import open_run
 workspace = Path(sys.argv[1])
 client, experiment = connect(destination(workspace), "snow", workspace / "mlflow.lock")
 open_run(client, experiment, f"snow32/{sys.argv[2]}/r0", 1.0)
@@ -416,7 +417,7 @@ def test_ui_answers_and_ends_with_its_own_server(finished):
     script = f"""
 import sys
 from pathlib import Path
-from nsbench.ui import serve
+from nsbench.tracking.server import serve
 sys.exit(serve(Path({str(finished)!r}), port={port}, say=lambda line: print(line, flush=True)))
 """
     ui = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)

@@ -6,8 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from nsbench.hdf5 import read_trajectories, write_trajectories
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Parameter, event_ticks
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories, event_ticks
+from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
 from nsbench_lca.morphology import OBSERVABLES
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
-from nsbench.trajectories import FieldTrajectories
+from nsbench.trajectories.fields import FieldTrajectories
 from nsbench_metrics.arrival_error import ArrivalError, ArrivalParams, arrival_errors, arrival_maps
 from nsbench_metrics.autocorrelation import Autocorrelation, AutocorrelationParams, autocorrelation
 from nsbench_metrics.divergence import Divergence, DivergenceParams, divergence_times

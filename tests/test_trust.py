@@ -12,11 +12,12 @@ import h5py
 import pytest
 
 from conftest import SUITE
-from nsbench import ui
-from nsbench.components import UnreadableData
-from nsbench.mlflow_runs import connect, destination
-from nsbench.suite_reading import read_suite
-from nsbench.suite_yaml import MAX_BYTES, Fault, SuiteError, hidden_character
+from nsbench.components.dataset import UnreadableData
+from nsbench.names import hidden_character
+from nsbench.suite.reading import read_suite
+from nsbench.suite.yaml import MAX_BYTES, Fault, SuiteError
+from nsbench.tracking import server as ui
+from nsbench.tracking.destination import connect, destination
 from nsbench_formats.params import WellParams
 from nsbench_formats.well import Well
 
@@ -129,15 +130,16 @@ def test_a_run_unpickles_nothing(tmp_path):
 from importlib.metadata import entry_points
 from pathlib import Path
 from conftest import TOY
-from nsbench.plan import make_plan
-from nsbench.registry import Registry
-from nsbench.run import run
-from nsbench.suite_reading import read_suite
-from nsbench.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
+from nsbench.store.workspace import Workspace
 registry = Registry([*entry_points(group="nsbench"), TOY])
 plan = make_plan(read_suite(Path("suite.yaml"), registry), registry)
 for _ in range(2):
-    assert run(plan, registry, Workspace(Path("out"))).exit_code == 0
+    assert run(Session(plan, registry, Workspace(Path("out")))).exit_code == 0
 """
     run_watched(work, tmp_path)
 
@@ -213,7 +215,7 @@ def test_a_suite_cannot_exhaust_the_stack(write_suite, registry, depth):
 
 
 def test_a_suite_of_too_many_values_is_refused_before_it_is_read_to_the_end(write_suite, registry, monkeypatch):
-    monkeypatch.setattr("nsbench.suite_yaml.MAX_VALUES", 500)  # 50,000 take seconds
+    monkeypatch.setattr("nsbench.suite.yaml.MAX_VALUES", 500)  # 50,000 take seconds
     with pytest.raises(SuiteError, match=r"suite.yaml:10: not YAML: more than 50,000 values"):
         read_suite(write_suite(SUITE + "x: [" + "1," * 1100 + "{ never ends"), registry)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nsbench.formats import Origin
-from nsbench.trajectories import event_ticks
+from nsbench.components.format import Origin
+from nsbench.trajectories.growth import event_ticks
 from nsbench_formats.well_writing import write_well
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.params import DatasetParams

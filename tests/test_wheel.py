@@ -60,18 +60,19 @@ SIMULATORS = [
 LIST = """
 import nsbench, sys
 from importlib.resources import files
-from nsbench.registry import KINDS, import_object, installed, params_model
+from nsbench.registry.registry import KINDS, installed
+from nsbench.registry.loading import import_object, params_model
 assert nsbench.__file__.startswith(sys.argv[1]), nsbench.__file__
 registry = installed()
 assert not [p.error for p in registry.plugins if p.error]
-assert all(files("nsbench.report").joinpath(name).is_file() for name in ("page.css", "page.js"))
+assert all(files("nsbench.report.page").joinpath(name).is_file() for name in ("page.css", "page.js"))
 for kind in KINDS:
     for name in registry.names(kind):
         spec = registry.spec(kind, name)
         cls, _ = import_object(spec.target), params_model(spec)
         assert sys.modules[cls.__module__].__file__.startswith(sys.argv[1])
         print(kind, name)
-from nsbench.command_new import contents
+from nsbench.commands.new import contents
 assert all(len(contents(kind, "mine")) == 5 for kind in ("simulator", "dataset", "metric"))
 """
 

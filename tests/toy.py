@@ -12,18 +12,12 @@ import numpy as np
 from pydantic import Field
 
 from nsbench import hookimpl
-from nsbench.components import (
-    Dataset,
-    DatasetSpec,
-    Metric,
-    MetricSpec,
-    Params,
-    Score,
-    Simulator,
-    SimulatorReference,
-    SimulatorSpec,
-)
-from nsbench.trajectories import Domain, GrowthTrajectories, Observable, Parameter
+from nsbench.components.component import Params
+from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference
+from nsbench.components.metric import Metric, MetricSpec, Score
+from nsbench.components.simulator import Simulator, SimulatorSpec
+from nsbench.trajectories.domain import Domain, Observable, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 
 SIZE = 8
 

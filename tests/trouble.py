@@ -14,7 +14,9 @@ from pydantic import Field
 
 import toy
 from nsbench import hookimpl
-from nsbench.components import Dataset, DatasetSpec, Params, SimulatorReference, SimulatorSpec, Unavailable
+from nsbench.components.component import Params, Unavailable
+from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference
+from nsbench.components.simulator import SimulatorSpec
 
 How = Literal[
     "fine", "exit", "segfault", "sigkill", "allocate", "memory error", "python", "native", "child", "once", "nowhere",

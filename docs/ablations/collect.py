@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import fmean
 
-from nsbench import results
-from nsbench.files import whole, write_whole
-from nsbench.results import TrialResult
-from nsbench.workspace import Workspace
+from nsbench.components.rows import TrialResult
+from nsbench.results import file as results
+from nsbench.store.files import whole, write_whole
+from nsbench.store.workspace import Workspace
 
 HERE = Path(__file__).parent
 SUITES = HERE.parents[1] / "suites"

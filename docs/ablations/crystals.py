@@ -13,16 +13,18 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nsbench.finished import Reader, finished
-from nsbench.pictures import case_title, draw_sites, spread
-from nsbench.plan import make_plan
-from nsbench.registry import installed
-from nsbench.report.gather import gather
-from nsbench.report.summary import summarise
-from nsbench.run import make_bench
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import GrowthTrajectories
-from nsbench.workspace import Workspace
+from nsbench.registry.registry import installed
+from nsbench.report.page.gather import gather
+from nsbench.report.pictures import case_title, spread
+from nsbench.results.stored import Reader, finished
+from nsbench.results.summary import summarise
+from nsbench.stages.workshop import workshop_of
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.plane import draw_sites
 
 HERE = Path(__file__).parent
 SUITE = HERE.parents[1] / "suites" / "resolution.yaml"
@@ -33,7 +35,10 @@ SIZES = (32, 64, 128)
 def main(root: Path) -> None:
     registry, workspace = installed(), Workspace(root.resolve())
     plan = make_plan(read_suite(SUITE, registry, ()), registry)
-    done, reader = finished(plan, workspace), Reader(make_bench(plan, registry, workspace, emit=lambda event: None))
+    done, reader = (
+        finished(plan, workspace),
+        Reader(workshop_of(Session(plan, registry, workspace), lambda event: None)),
+    )
     summary = summarise(plan, done, reader)
     figure, axes = plt.subplots(len(SIZES), len(SHOWN), figsize=(11, 6.8), layout="constrained")
     for size, row in zip(SIZES, axes, strict=True):

@@ -19,15 +19,16 @@ import torch
 from torch import Tensor
 
 import nsbench
-from nsbench.components import Cost, Evidence
-from nsbench.finished import Reader
+from nsbench.components.evidence import Cost, Evidence
 from nsbench.neural.layers import GroupNorm
-from nsbench.plan import make_plan
-from nsbench.registry import installed
-from nsbench.run import make_bench
-from nsbench.suite_reading import read_suite
-from nsbench.trajectories import GrowthTrajectories
-from nsbench.workspace import Workspace
+from nsbench.registry.registry import installed
+from nsbench.results.stored import Reader
+from nsbench.stages.workshop import workshop_of
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
+from nsbench.trajectories.growth import GrowthTrajectories
 
 SUITE = Path(__file__).parents[2] / "suites" / "resolution.yaml"
 NEAR = 16
@@ -52,7 +53,7 @@ def over_a_quarter(norm: GroupNorm, maps: Tensor) -> Tensor:
 def main(root: Path) -> None:
     registry, workspace = installed(), Workspace(root.resolve())
     plan = make_plan(read_suite(SUITE, registry, ()), registry)
-    bench = make_bench(plan, registry, workspace, emit=lambda event: None)
+    bench = workshop_of(Session(plan, registry, workspace), lambda event: None)
     trial = next(trial for trial in plan.trials if trial.id == "snow64/cgne/r0")
     test, model = Reader(bench).test(trial), bench.store.find(trial.model)
     if test is None or model is None:

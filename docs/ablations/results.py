@@ -19,9 +19,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from nsbench.files import write_whole
-from nsbench.numbers import number, signed
-from nsbench.table import Table, plain
+from nsbench.quantities import number, signed
+from nsbench.report.tables import Table, plain
+from nsbench.store.files import write_whole
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "ablations.md"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nsbench.trajectories import Domain
+from nsbench.trajectories.domain import Domain
 
 
 def chosen_parameters(domain: Domain, which: str) -> list[str]:

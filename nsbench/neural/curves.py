@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from nsbench.components import Diverged, FitContext
+from nsbench.components.simulator import Diverged, FitContext
 
 POINTS = 200
 

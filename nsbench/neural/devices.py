@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from nsbench.components import Conditions, Unavailable
+from nsbench.components.component import Unavailable
+from nsbench.components.protocol import Conditions
 
 
 def device_of(conditions: Conditions) -> torch.device:

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nsbench.trajectories import GrowthTrajectories, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 
 NEVER = torch.iinfo(torch.int32).max
 

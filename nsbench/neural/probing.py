@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nsbench.components import Conditions, Simulator
-from nsbench.latents import LatentUse
+from nsbench.components.evidence import LatentUse
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import Simulator
 from nsbench.neural.devices import autocast, device_of
 from nsbench.neural.gaussian import kl_divergence
 from nsbench.neural.model import LatentGrowth
@@ -48,7 +49,7 @@ def neural_latent_use(
     trajectory: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> LatentUse | None:
-    """See ``nsbench.probing``; None for what is not a NeuralSimulator with a LatentGrowth model."""
+    """See ``nsbench.stages.probing``; None for what is not a NeuralSimulator with a LatentGrowth model."""
     model = getattr(getattr(simulator, "network", None), "model", None)
     if not isinstance(model, LatentGrowth):
         return None

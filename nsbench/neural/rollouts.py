@@ -7,8 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nsbench.components import Decode
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories, Trajectories
+from nsbench.components.protocol import Decode
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """(x float32[b, 1, H, W], y float32[b, P]) -> logits of the next state."""

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nsbench.components import FitContext, LikelihoodKind, Simulator
+from nsbench.components.protocol import LikelihoodKind
+from nsbench.components.simulator import FitContext, Simulator
 from nsbench.neural.conditioning import Standardise, chosen_parameters, columns_of
 from nsbench.neural.devices import autocast, device_of
 from nsbench.neural.frames import GrowthFrames
@@ -35,7 +36,8 @@ from nsbench.neural.randomness import draw_seed, generator, initialised
 from nsbench.neural.rollouts import Step, evolve, grow
 from nsbench.neural.training import Training
 from nsbench.neural.weights import load_weights, read_facts, save_weights
-from nsbench.trajectories import Domain, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
 
 ROLLOUT_BATCH = 1024
 """Trajectories that are grown together at most: bounds memory."""

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nsbench.components import FitContext
+from nsbench.components.simulator import FitContext
 from nsbench.neural.averaging import Average
 from nsbench.neural.batches import Shuffled
 from nsbench.neural.checkpoint import optimizer_tensors, read_checkpoint, restore_optimizer, write_checkpoint
@@ -38,10 +38,6 @@ CHECKPOINT_SECONDS = 30.0
 """Between checkpoints, unless one takes so long that this would cost more than CHECKPOINT_SHARE of a fit."""
 CHECKPOINT_SHARE = 0.02
 VALIDATIONS = 10
-
-
-class DeadlineExceeded(TimeoutError):
-    """The fit did not end within its time."""
 
 
 @dataclass
@@ -95,16 +91,13 @@ class Training:
     def run(self) -> None:
         """Train until the budget is spent; the model is left with the weights to keep.
 
-        Raises Diverged, DeadlineExceeded, and KeyboardInterrupt when the run is to end; the last good
+        Raises Diverged, and KeyboardInterrupt when the run is to end; the last good
         checkpoint stays.
         """
         path = self.ctx.workdir / "checkpoint.safetensors"
         self.resume(path)
         saved, pause = time.monotonic(), CHECKPOINT_SECONDS
         while self.done < self.ctx.transitions:
-            if self.ctx.seconds_left() <= 0:
-                self.checkpoint(path)
-                raise DeadlineExceeded(f"out of time after {self.done} of {self.ctx.transitions} transitions")
             if self.ctx.stopping():
                 self.checkpoint(path)
                 raise KeyboardInterrupt

@@ -1,1 +1,10 @@
-"""`nsbench report`: a suite's results as a table for papers and programs, and as one page with pictures."""
+"""How results are shown: as tables of text and as pictures.
+
+tables            the tables at the end of a run
+comparison        a comparison of two simulators as table, sentences, CSV, JSON
+grid              the summary of a dataset as a grid of text
+markdown, latex, comma_separated
+                  a summary in that format
+pictures          rollouts beside the truth: an animation, a still, single frames
+page/             the report as one HTML file
+"""

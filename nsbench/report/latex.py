@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nsbench.report.grid import Entry, Grid, grid, legend
-from nsbench.report.summary import Summary
+from nsbench.results.summary import Summary
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nsbench.report.grid import Entry, Grid, grid, legend
-from nsbench.report.summary import Line, Summary
-from nsbench.table import Table, plain
+from nsbench.report.tables import Table, plain
+from nsbench.results.summary import Line, Summary
 
 
 def to_markdown(summary: Summary, notes: Sequence[str]) -> str:

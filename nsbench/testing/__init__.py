@@ -9,7 +9,7 @@ Each finding says what is wrong, where, and what would be right. See docs/plugin
 
 from __future__ import annotations
 
-from nsbench.testing.by_name import CannotCheck, check, conformance
+from nsbench.testing.check import CannotCheck, check, conformance
 from nsbench.testing.findings import Finding, Report
 
 __all__ = ["CannotCheck", "Finding", "Report", "check", "conformance"]

@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from nsbench.components import Dataset, DatasetSpec, Split
-from nsbench.contracts import require_rollout
-from nsbench.hdf5 import read_trajectories, write_trajectories
-from nsbench.plan import SPLITS, data_seed
-from nsbench.registry import BrokenComponent, Registry, UnknownComponent, build
-from nsbench.seeds import generator
-from nsbench.stage_contracts import require_parts, require_recorded
-from nsbench.testing.elsewhere import data_job, elsewhere
+from nsbench.components.contracts.dataset import require_parts, require_recorded
+from nsbench.components.contracts.simulator import require_rollout
+from nsbench.components.dataset import SPLITS, Dataset, DatasetSpec, Split
+from nsbench.registry.loading import build
+from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
+from nsbench.suite.seeds import data_seed, generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
-from nsbench.testing.sources import Data, Source, bits
-from nsbench.trajectories import Domain, Trajectories
+from nsbench.testing.other_process import data_job, elsewhere
+from nsbench.testing.small_data import Data, Source, bits
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
 
 GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"
 
@@ -74,10 +75,10 @@ class DatasetSubject:
 def can_be_made(subject: DatasetSubject) -> Iterator[Finding]:
     """Trajectories of its own domain, for every split."""
     dataset = subject.dataset
-    with calling(dataset, "domain", "return a nsbench.trajectories.Domain"):
+    with calling(dataset, "domain", "return a nsbench.Domain"):
         domain: object = dataset.domain
     if not isinstance(domain, Domain):
-        yield Finding(place_of(dataset, "domain"), f"is {type(domain).__name__}", "a nsbench.trajectories.Domain")
+        yield Finding(place_of(dataset, "domain"), f"is {type(domain).__name__}", "a nsbench.Domain")
         raise Blocked
     if domain.stride is not None:
         yield Finding(

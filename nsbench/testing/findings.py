@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from nsbench.components import Component
-from nsbench.contracts import BrokenContract
+from nsbench.components.component import Component
+from nsbench.components.contracts.broken import BrokenContract
 
 Level = Literal["finding", "note"]
 Subject = TypeVar("Subject")
@@ -163,7 +163,7 @@ def place_of(component: Component, method: str) -> str:
     try:
         member: Any = inspect.getattr_static(cls, method)
         function: Any = member.fget if isinstance(member, property) else member
-        if function.__module__ in ("nsbench.components", "nsbench.formats"):
+        if function.__module__ in ("nsbench.components.component", "nsbench.components.format"):
             function = cls
         file, line = inspect.getsourcefile(function), inspect.getsourcelines(function)[1]
     except (AttributeError, OSError, TypeError):

@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from nsbench.components import UnreadableData
-from nsbench.formats import Format, FormatSpec, Header, Origin, Writer
-from nsbench.plan import data_seed
-from nsbench.registry import Registry, build, import_object
-from nsbench.seeds import generator
+from nsbench.components.dataset import UnreadableData
+from nsbench.components.format import Format, FormatSpec, Header, Origin, Writer
+from nsbench.registry.loading import build, import_object
+from nsbench.registry.registry import Registry
+from nsbench.suite.seeds import data_seed, generator
 from nsbench.testing.findings import Check, Finding, LeftOut, calling, place_of
-from nsbench.testing.sources import Data
-from nsbench.trajectories import Trajectories
+from nsbench.testing.small_data import Data
+from nsbench.trajectories.base import Trajectories
 
 
 @dataclass

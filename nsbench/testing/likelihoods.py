@@ -17,13 +17,13 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Simulator
-from nsbench.contracts import BrokenContract
-from nsbench.lattices import attached_neighbours
-from nsbench.seeds import generator
+from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.simulator import Simulator
+from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, calling, place_of
 from nsbench.testing.global_randomness import watched
 from nsbench.testing.simulators import FEW_TRANSITIONS, GENERATOR_RIGHT, SimulatorSubject
+from nsbench.trajectories.lattices import attached_neighbours
 
 OPEN_SITES = 4
 """Sites that may attach in the sums: 2⁴ next states."""

@@ -21,15 +21,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Cost, Evidence, Likelihood, Metric, MetricSpec, NotApplicable, Score
-from nsbench.registry import Registry, build
-from nsbench.seeds import generator
-from nsbench.stage_contracts import require_score
+from nsbench.components.contracts.metric import require_score
+from nsbench.components.evidence import Cost, Evidence, Likelihood
+from nsbench.components.metric import Metric, MetricSpec, NotApplicable, Score
+from nsbench.registry.loading import build
+from nsbench.registry.registry import Registry
+from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
-from nsbench.testing.growth import Growth, GrowthParams, GrowthTruth
-from nsbench.testing.sources import bits
-from nsbench.trajectories import FieldTrajectories, GrowthTrajectories, Trajectories
+from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth
+from nsbench.testing.small_data import bits
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 
 MEMBERS = 4
 """Rollouts of each case."""

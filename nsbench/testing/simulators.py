@@ -13,18 +13,19 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from nsbench.bench import hold_threads
-from nsbench.components import Conditions, FitContext, Simulator, SimulatorSpec
-from nsbench.contracts import require_rollout
-from nsbench.evidence import collect
-from nsbench.protocol import Bounds, Protocol
-from nsbench.registry import Registry, build
-from nsbench.seeds import generator
-from nsbench.testing.elsewhere import elsewhere, rollout_job
+from nsbench.components.contracts.simulator import require_rollout
+from nsbench.components.protocol import Bounds, Conditions, Protocol
+from nsbench.components.simulator import FitContext, Simulator, SimulatorSpec
+from nsbench.registry.loading import build
+from nsbench.registry.registry import Registry
+from nsbench.stages.measuring import collect
+from nsbench.stages.workshop import hold_threads
+from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
-from nsbench.testing.sources import Data, bits, truth_of
-from nsbench.trajectories import Trajectories
+from nsbench.testing.other_process import elsewhere, rollout_job
+from nsbench.testing.small_data import Data, bits, truth_of
+from nsbench.trajectories.base import Trajectories
 
 FIT_SECONDS = 60
 """What a short fit may take on a CPU."""
@@ -418,6 +419,7 @@ def costs_are_measured(subject: SimulatorSubject) -> Iterator[Finding]:
             fit_seconds=None,
             threads=1,
         ).cost
+    assert cost is not None
     if not math.isfinite(cost.ms_per_trajectory) or cost.ms_per_trajectory <= 0:
         yield Finding(place_of(simulator, "rollout"), f"took {cost.ms_per_trajectory} ms", "time must pass")
 

@@ -1,7 +1,7 @@
 """Variants of CGNE that differ from it in one thing, and null models. docs/ablations.md."""
 
 from nsbench import hookimpl
-from nsbench.components import SimulatorSpec
+from nsbench.components.simulator import SimulatorSpec
 
 _VARIANTS = {
     "cgne-no-dropout": ("NoDropout", "the decoder always sees x"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nsbench.components import Conditions, Simulator
+from nsbench.components.protocol import Conditions
+from nsbench.components.simulator import Simulator
 
 
 class DrawnSites(Simulator):

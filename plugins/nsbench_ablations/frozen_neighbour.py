@@ -13,9 +13,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import FitContext, Simulator
-from nsbench.lattices import OFFSETS, attached_neighbours
-from nsbench.trajectories import Domain, GrowthTrajectories, Lattice, Trajectories
+from nsbench.components.simulator import FitContext, Simulator
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Lattice
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.lattices import OFFSETS, attached_neighbours
 from nsbench_ablations.null_params import FrozenNeighbourParams
 
 Mask = NDArray[np.bool_]

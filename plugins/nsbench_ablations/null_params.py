@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from nsbench.components import Params
+from nsbench.components.component import Params
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.schedules import Decay
 

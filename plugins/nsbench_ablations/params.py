@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import create_model, field_validator
 
-from nsbench.components import Params
+from nsbench.components.component import Params
 from nsbench.neural.schedules import Ramp
 from nsbench_cgne.params import CGNEParams
 

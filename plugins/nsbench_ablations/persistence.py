@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsbench.components import Simulator
-from nsbench.trajectories import FieldTrajectories, Trajectories
+from nsbench.components.simulator import Simulator
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.fields import FieldTrajectories
 
 
 class Persistence(Simulator):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nsbench.trajectories import FieldTrajectories, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.fields import FieldTrajectories
 
 Rollout = Callable[[Trajectories, int, np.random.Generator], Trajectories]
 """As of ``Simulator.rollout``."""

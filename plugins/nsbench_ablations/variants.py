@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import BaseModel
 
-from nsbench.trajectories import Trajectories
+from nsbench.trajectories.base import Trajectories
 from nsbench_ablations import params as parameters
 from nsbench_ablations.drawing import DrawnSites
 from nsbench_ablations.params import Fixed

@@ -5,7 +5,7 @@ Scale", arXiv 2405.16608.
 """
 
 from nsbench import hookimpl
-from nsbench.components import SimulatorSpec
+from nsbench.components.simulator import SimulatorSpec
 
 
 @hookimpl

@@ -1,8 +1,8 @@
 """Trajectories in files: the formats npz and well, and the dataset that reads files of any format."""
 
 from nsbench import hookimpl
-from nsbench.components import DatasetSpec
-from nsbench.formats import FormatSpec
+from nsbench.components.dataset import DatasetSpec
+from nsbench.components.format import FormatSpec
 
 _HERE = "nsbench_formats"
 

@@ -7,7 +7,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from nsbench.components import Reading, UnreadableData
+from nsbench.components.dataset import Reading, UnreadableData
 from nsbench_formats.params import TrajectoriesParams
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nsbench
-from nsbench.components import Dataset, Split, UnreadableData
-from nsbench.formats import Format, Header
-from nsbench.trajectories import Domain, Trajectories
+from nsbench.components.dataset import Dataset, Split, UnreadableData
+from nsbench.components.format import Format, Header
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
 from nsbench_formats.domains import merged
 from nsbench_formats.params import TrajectoriesParams
 from nsbench_formats.splits import cut, find_splits

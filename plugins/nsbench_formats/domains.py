@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from pydantic import Field, ValidationError
 
-from nsbench.components import Params
-from nsbench.trajectories import Clock, Domain, Lattice, Parameter
+from nsbench.components.component import Params
+from nsbench.trajectories.domain import Clock, Domain, Lattice, Parameter
 from nsbench_formats.observables import observables
 
 

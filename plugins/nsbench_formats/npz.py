@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Split, UnreadableData
-from nsbench.formats import Format, Header, Origin, naming, require_range
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Trajectories
+from nsbench.components.dataset import Split, UnreadableData
+from nsbench.components.format import Format, Header, Origin, naming, require_range
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_formats.domains import domain_from, domain_text
 
 

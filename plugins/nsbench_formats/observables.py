@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.morphology import area, boundary
-from nsbench.trajectories import Lattice, Observable
+from nsbench.trajectories.domain import Lattice, Observable
+from nsbench.trajectories.morphology import area, boundary
 
 
 def observables(lattice: Lattice, channels: tuple[str, ...], irreversible: bool) -> tuple[Observable, ...]:

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from nsbench.components import Params
-from nsbench.trajectories import Lattice
+from nsbench.components.component import Params
+from nsbench.trajectories.domain import Lattice
 
 
 class Fractions(Params):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Split, UnreadableData
+from nsbench.components.dataset import Split, UnreadableData
 from nsbench_formats.params import Fractions
 
 NAMES: dict[Split, tuple[str, ...]] = {

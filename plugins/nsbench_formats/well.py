@@ -17,10 +17,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import UnreadableData
-from nsbench.formats import Format, Header, naming, require_range
-from nsbench.hdf5 import require_self_contained
-from nsbench.trajectories import Domain, FieldTrajectories, GrowthTrajectories, Parameter, Trajectories
+from nsbench.components.dataset import UnreadableData
+from nsbench.components.format import Format, Header, naming, require_range
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.hdf5 import require_self_contained
 from nsbench_formats.domains import domain_from, merged
 from nsbench_formats.observables import observables
 from nsbench_formats.params import WellParams

@@ -19,9 +19,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Split
-from nsbench.formats import Origin
-from nsbench.trajectories import Domain, GrowthTrajectories, Trajectories
+from nsbench.components.dataset import Split
+from nsbench.components.format import Origin
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_formats.domains import domain_text
 
 OURS = "nsbench"

@@ -1,8 +1,9 @@
 """The ground truth: snow crystal growth by a local cellular automaton, as dataset, simulator and format."""
 
 from nsbench import hookimpl
-from nsbench.components import DatasetSpec, SimulatorReference, SimulatorSpec
-from nsbench.formats import FormatSpec
+from nsbench.components.dataset import DatasetSpec, SimulatorReference
+from nsbench.components.format import FormatSpec
+from nsbench.components.simulator import SimulatorSpec
 
 _HERE = "nsbench_lca"
 

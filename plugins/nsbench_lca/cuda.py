@@ -17,7 +17,7 @@ import numpy as np
 from numba import cuda, from_dtype, int8
 from numpy.typing import NDArray
 
-from nsbench.components import Unavailable
+from nsbench.components.component import Unavailable
 from nsbench_lca import rules
 from nsbench_lca.layout import GHOST, RESERVOIR, Layout
 from nsbench_lca.vectors import LANES

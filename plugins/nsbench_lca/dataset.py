@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nsbench.components import Dataset, Split
-from nsbench.trajectories import Domain, GrowthTrajectories, Lattice, Parameter
+from nsbench.components.dataset import Dataset, Split
+from nsbench.trajectories.domain import Domain, Lattice, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.kernel import LAWS, Device, Growth, grow_laws
 from nsbench_lca.layout import Symmetry
 from nsbench_lca.morphology import OBSERVABLES

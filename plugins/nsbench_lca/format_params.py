@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from nsbench.components import Params
+from nsbench.components.component import Params
 
 
 class CGNEFormatParams(Params):

@@ -25,10 +25,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import UnreadableData
-from nsbench.formats import Format, Header, naming
-from nsbench.hdf5 import require_self_contained
-from nsbench.trajectories import Domain, GrowthTrajectories, Parameter
+from nsbench.components.dataset import UnreadableData
+from nsbench.components.format import Format, Header, naming
+from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.hdf5 import require_self_contained
 from nsbench_lca.format_params import CGNEFormatParams
 from nsbench_lca.morphology import OBSERVABLES
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from nsbench.morphology import area, boundary
-from nsbench.trajectories import Lattice, Observable
+from nsbench.trajectories.domain import Lattice, Observable
+from nsbench.trajectories.morphology import area, boundary
 from nsbench_lca.layout import Symmetry
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from nsbench.components import Params
+from nsbench.components.component import Params
 
 
 class TestCases(Params):

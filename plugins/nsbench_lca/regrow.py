@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from nsbench.components import Split
-from nsbench.formats import Origin
-from nsbench.trajectories import GrowthTrajectories, Trajectories
+from nsbench.components.dataset import Split
+from nsbench.components.format import Origin
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.formats import write_cgne
 from nsbench_lca.kernel import LAWS

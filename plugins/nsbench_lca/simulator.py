@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsbench.components import Simulator
-from nsbench.trajectories import GrowthTrajectories, Trajectories
+from nsbench.components.simulator import Simulator
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.dataset import grow_cases
 from nsbench_lca.params import SimulatorParams
 

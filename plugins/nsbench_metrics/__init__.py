@@ -6,7 +6,7 @@ shared/    code that several metrics have in common
 from importlib import import_module
 
 from nsbench import hookimpl
-from nsbench.components import MetricSpec
+from nsbench.components.metric import MetricSpec
 
 METRICS = (
     "ewd",

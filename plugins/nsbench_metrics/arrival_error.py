@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Params
-from nsbench.ensembles import Ensembles
-from nsbench.trajectories import GrowthTrajectories, Trajectories
+from nsbench.components.component import Params
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.ensembles import Ensembles
+from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.comparison import Comparison
 from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean

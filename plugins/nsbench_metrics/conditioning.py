@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Params, Score
-from nsbench.ensembles import ensembles
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.ensembles import ensembles
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.bootstrap import estimate
 from nsbench_metrics.shared.observables import choose_observable

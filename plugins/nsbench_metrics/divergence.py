@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nsbench.components import Params
-from nsbench.ensembles import Ensembles
+from nsbench.components.component import Params
+from nsbench.trajectories.ensembles import Ensembles
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.comparison import Comparison
 from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from nsbench.components import Evidence, Metric, Params, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.bootstrap import bootstrap_mean
 from nsbench_metrics.shared.spec import metric_spec

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nsbench.bins import equal_bins
-from nsbench.components import Evidence, Metric, NotApplicable, Params, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.bins import equal_bins
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.descriptors import DESCRIPTORS, describe
 from nsbench_metrics.shared.features import deviations

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nsbench.components import Evidence, Metric, NotApplicable, Params, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared.frechet import frechet_distance
 from nsbench_metrics.shared.spec import metric_spec
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nsbench.components import Evidence, Metric, NotApplicable, Params, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.bootstrap import estimate, share
 from nsbench_metrics.shared.comparison import rollouts_by_ensemble, sums_by_ensemble

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nsbench.components import Params
-from nsbench.trajectories import Lattice
+from nsbench.components.component import Params
+from nsbench.trajectories.domain import Lattice
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.spec import metric_spec
 from nsbench_metrics.shared.violations import Counts, Mask, Violations, sites

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nsbench.components import Params
-from nsbench.lattices import attached_neighbours
-from nsbench.trajectories import Lattice
+from nsbench.components.component import Params
+from nsbench.trajectories.domain import Lattice
+from nsbench.trajectories.lattices import attached_neighbours
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.pieces import connected_pieces
 from nsbench_metrics.shared.spec import metric_spec

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nsbench.components import Evidence, Metric, Params, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.comparison import compare
 from nsbench_metrics.shared.figures import SIMULATOR, TRUTH, figure, png

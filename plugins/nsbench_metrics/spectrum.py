@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nsbench.components import Evidence, Metric, NotApplicable, Params, Score
-from nsbench.ensembles import Ensembles
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.ensembles import Ensembles
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.bootstrap import estimate
 from nsbench_metrics.shared.comparison import Comparison, compare

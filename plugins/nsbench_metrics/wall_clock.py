@@ -6,8 +6,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from nsbench.components import Evidence, Metric, Params, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared.spec import metric_spec
 
 _EXTRAS = {
@@ -45,6 +47,7 @@ class WallClock(Metric):
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         cost = evidence.cost
+        assert cost is not None  # it is among the needs
         measured = asdict(cost)
         extras = {name: float(measured[key]) for name, key in _EXTRAS.items() if measured[key] is not None}
         if cost.truth_ms_per_trajectory is not None:

@@ -5,7 +5,7 @@ Dynamics", arXiv 2305.14286; the baseline of Timmer et al. 2024, arXiv 2405.1660
 """
 
 from nsbench import hookimpl
-from nsbench.components import SimulatorSpec
+from nsbench.components.simulator import SimulatorSpec
 
 
 @hookimpl

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, NotApplicable
-from nsbench.ensembles import Ensembles, ensembles
-from nsbench.trajectories import Observable, Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import NotApplicable
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Observable
+from nsbench.trajectories.ensembles import Ensembles, ensembles
 from nsbench_metrics.shared.lead_times import last_lead, observed, state_at
 
 Array = NDArray[np.float64]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench import morphology
-from nsbench.trajectories import Domain, Lattice, Trajectories
+from nsbench.trajectories import morphology
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain, Lattice
 from nsbench_metrics.shared.pieces import connected_pieces
 
 Array = NDArray[np.float64]

@@ -15,9 +15,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.bins import equal_bins
-from nsbench.components import Evidence, Metric, Params, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.component import Params
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.bins import equal_bins
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.bootstrap import estimate, mean
 from nsbench_metrics.shared.comparison import members_label, sufficient_ensembles

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, Score
-from nsbench.trajectories import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared.bootstrap import estimate, mean
 from nsbench_metrics.shared.comparison import Comparison, compare
 

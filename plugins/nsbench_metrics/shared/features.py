@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence
-from nsbench.trajectories import Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared.descriptors import describe
 from nsbench_metrics.shared.lead_times import last_lead, observed
 

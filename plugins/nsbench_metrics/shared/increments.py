@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.trajectories import Observable, Trajectories
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Observable
 from nsbench_metrics.shared.lead_times import observed
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, NotApplicable
-from nsbench.latents import LatentUse, ProbedEvidence
+from nsbench.components.evidence import Evidence, LatentUse
+from nsbench.components.metric import NotApplicable
 from nsbench_metrics.shared.bootstrap import Interval, bootstrap_mean
 
 
 def latent_use(evidence: Evidence) -> LatentUse:
     """The answers of a simulator's latents, by test transition. Raises NotApplicable where it has none."""
-    if not isinstance(evidence, ProbedEvidence) or evidence.latent_use is None:
+    if evidence.latent_use is None:
         raise NotApplicable("the simulator has no latents")
     return evidence.latent_use
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import NotApplicable
-from nsbench.trajectories import Observable, Trajectories
+from nsbench.components.metric import NotApplicable
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Observable
 
 Array = NDArray[np.float64]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nsbench.components import NotApplicable
-from nsbench.trajectories import Domain, Observable
+from nsbench.components.metric import NotApplicable
+from nsbench.trajectories.domain import Domain, Observable
 
 
 def choose_observables(domain: Domain, names: Sequence[str] | None) -> list[Observable]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.lattices import OFFSETS
-from nsbench.trajectories import Lattice
+from nsbench.trajectories.domain import Lattice
+from nsbench.trajectories.lattices import OFFSETS
 
 
 def connected_pieces(attached: NDArray[np.bool_], lattice: Lattice) -> tuple[NDArray[np.int32], int]:

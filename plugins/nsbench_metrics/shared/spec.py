@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nsbench.components import Metric, MetricSpec, Params
+from nsbench.components.component import Params
+from nsbench.components.metric import Metric, MetricSpec
 
 
 def metric_spec(metric: type[Metric], params: type[Params], summary: str) -> MetricSpec:

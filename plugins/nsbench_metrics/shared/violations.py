@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components import Evidence, Metric, NotApplicable, Score
-from nsbench.trajectories import Lattice, Trajectories
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, NotApplicable, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Lattice
 from nsbench_metrics.shared.bootstrap import estimate, share
 from nsbench_metrics.shared.comparison import rollouts_by_ensemble, sums_by_ensemble
 

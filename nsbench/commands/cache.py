@@ -1,0 +1,153 @@
+"""`nsbench cache`: what the store holds, whether it is unharmed, and what may go."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from nsbench.commands import options
+from nsbench.commands.screen import say, show_list
+from nsbench.errors import Refusal
+from nsbench.quantities import age, size_text
+from nsbench.results.file import suites_by_key
+from nsbench.store import inventory
+from nsbench.store.inventory import Entry, Pruning
+from nsbench.store.locks import Busy
+from nsbench.store.workspace import Workspace
+
+
+@click.group()
+def command() -> None:
+    """Look after the store: what it holds, whether it is unharmed, what may go."""
+
+
+@command.command("list")
+@options.workspace
+def _list(workspace: Workspace) -> None:
+    """List the artifacts: what, size, made, last used, in whose results."""
+    list_artifacts(workspace, Console())
+
+
+@command.command("size")
+@options.workspace
+def _size(workspace: Workspace) -> None:
+    """Say how much lies there, stage by stage."""
+    show_sizes(workspace, Console())
+
+
+@command.command("verify")
+@options.workspace
+@click.option("--repair", is_flag=True, help="Move what is damaged aside, so that it is made again.")
+def _verify(workspace: Workspace, repair: bool) -> None:
+    """Check every file against its checksum; exit code 1 if any is damaged."""
+    sys.exit(verify(workspace, Console(), repair=repair))
+
+
+@command.command("prune")
+@options.workspace
+@click.option("--older-than", metavar="AGE", help="Artifacts not used for so long, e.g. 12h, 30d, 4w.")
+@click.option(
+    "--keep",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="SUITE",
+    help="Keep what this suite needs, or every suite in this folder; may be given again.",
+)
+@click.option("--yes", is_flag=True, help="Remove it; without this it is only shown.")
+def _prune(workspace: Workspace, older_than: str | None, keep: tuple[Path, ...], yes: bool) -> None:
+    """Remove leftovers and, if told which, artifacts; they can be made again."""
+    sys.exit(prune(workspace, Console(), older_than=older_than, keep=keep, yes=yes))
+
+
+def list_artifacts(workspace: Workspace, console: Console) -> None:
+    """Print a line an artifact: what, how large, when made and last used, in whose results."""
+    rows = [
+        [e.kind, e.key[:12], e.what or "damaged", size_text(e.size), _day(e.made), _day(e.used), ", ".join(e.suites)]
+        for e in inventory.artifacts(workspace, suites_by_key(workspace))
+    ]
+    show_list(console, ["stage", "key", "what", "size", "made", "used", "in the results of"], rows, right="size")
+
+
+def show_sizes(workspace: Workspace, console: Console) -> None:
+    """Print a line a kind of artifact, and one for each kind of leftover."""
+    entries = [*inventory.artifacts(workspace), *inventory.leftovers(workspace)]
+    kinds = dict.fromkeys(["data", "model", "evidence", "score", *(e.kind for e in entries)])
+    groups = [(kind, [e for e in entries if e.kind == kind]) for kind in kinds]
+    rows = [[kind, f"{len(group):,}", size_text(sum(e.size for e in group))] for kind, group in groups]
+    rows.append(["together", f"{len(entries):,}", size_text(sum(e.size for e in entries))])
+    show_list(console, ["stage", "number", "size"], rows, right="size")
+
+
+def verify(workspace: Workspace, console: Console, *, repair: bool) -> int:
+    """Read every artifact; name those that are damaged. Returns 1 if any is, and was left where it was."""
+    entries, damaged = inventory.artifacts(workspace), 0
+    for entry in entries:
+        if fault := inventory.damage(entry):
+            damaged += 1
+            say(console, fault + (f"; moved to {inventory.move_aside(workspace, entry)}" if repair else ""))
+    size = size_text(sum(e.size for e in entries))
+    say(console, f"{len(entries):,} artifacts, {size}, read: {damaged:,} damaged")
+    if damaged and not repair:
+        say(
+            console,
+            "A run moves what is damaged aside and makes it again; `nsbench cache verify --repair` does it now.",
+        )
+    return 1 if damaged and not repair else 0
+
+
+def prune(workspace: Workspace, console: Console, *, older_than: str | None, keep: Sequence[Path], yes: bool) -> int:
+    """Show what may go, and with `yes` remove it; returns 1 if a run is in the way.
+
+    Raises Refusal for an age that is none, and for a suite that cannot be planned.
+    """
+    try:
+        unused_for = None if older_than is None else age(older_than)
+        kept = _needed(keep, workspace) if keep else None
+    except (ValueError, Refusal) as error:
+        raise Refusal(f"{error}; nothing was removed") from error
+    if unused_for is None and kept is None:
+        say(console, "Artifacts stay unless --older-than or --keep says which may go.")
+    if not workspace.store.is_dir():
+        say(console, f"there is no store in {workspace.root}")
+        return 0
+    try:
+        with inventory.alone(workspace) as locks:
+            pruning = inventory.prunable(workspace, older_than=unused_for, keep=kept)
+            _show_pruning(console, pruning)
+            if yes and pruning.removed:
+                _say_removed(console, inventory.remove(workspace, pruning, locks=locks), pruning)
+    except Busy:
+        say(console, f"{workspace.store} is in use by a run: try again when it has ended")
+        return 1
+    if not yes and pruning.removed:
+        say(console, "Nothing was removed: say --yes to do it.")
+    return 0
+
+
+def _show_pruning(console: Console, pruning: Pruning) -> None:
+    rows = [[e.kind, e.key[:12], e.what, size_text(e.size), why] for e, why in pruning.removed]
+    if rows:
+        show_list(console, ["stage", "key", "what", "size", "why it may go"], rows, right="size")
+    say(console, f"{len(rows):,} folders may go, {size_text(pruning.size)}")
+
+
+def _say_removed(console: Console, removed: list[Entry], pruning: Pruning) -> None:
+    say(console, f"removed {len(removed):,} folders, {size_text(sum(e.size for e in removed))}")
+    if left := len(pruning.removed) - len(removed):
+        say(console, f"{left:,} were touched within a day and stay: this file system has no locks to tell their use")
+
+
+def _needed(paths: Sequence[Path], workspace: Workspace) -> set[str]:
+    """The keys that suites need; a folder stands for the suites in it."""
+    files = [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
+    plans = [options.session(file, (), workspace).plan for file in files]
+    return {artifact.key.digest for plan in plans for artifact in plan.artifacts()}
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(seconds))

@@ -1,0 +1,45 @@
+"""`nsbench export-cases`: the start of every test case, for simulators that run elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from nsbench.commands import options
+from nsbench.commands.progress import progress_display
+from nsbench.commands.screen import say
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import workshop_of
+from nsbench.store.files import whole
+from nsbench.submissions.cases import write_cases
+from nsbench.submissions.scoring import CannotScore, choose_dataset
+from nsbench.suite.session import Session
+from nsbench.trajectories.hdf5 import write_trajectories
+
+
+@click.command()
+@options.takes_session
+@options.dataset
+@click.option("--to", type=click.Path(path_type=Path), help="A new file; DATASET-cases.h5 if not given.")
+@click.option("--truth", type=click.Path(path_type=Path), help="A new file for what really happened, to judge by.")
+def command(session: Session, dataset: str | None, to: Path | None, truth: Path | None) -> None:
+    """Write the test cases' start states and parameters, for simulators that run elsewhere."""
+    data, suite, console = choose_dataset(session.plan, dataset), session.suite, Console()
+    path = to or Path(f"{data.name}-cases.h5")
+    for wanted in (path, truth):
+        if wanted is not None and wanted.exists():
+            raise CannotScore(f"{wanted}: is there already; nothing is overwritten")
+    with progress_display(console) as display:
+        test = prepare(workshop_of(session, display), data.name, data, "test")
+    write_cases(path, test, suite.protocol, suite=suite.name, dataset=data.name, key=data.keys["test"].digest)
+    say(
+        console,
+        f"{path}: {len(test):,} cases of {data.name}, {suite.protocol.members} rollouts of each wanted, "
+        f"at most {suite.protocol.horizon} frames after the first",
+    )
+    if truth is not None:
+        with whole(truth) as draft:
+            write_trajectories(draft, test)
+        say(console, f"{truth}: what really happened, to judge transitions by; no simulator may see it")

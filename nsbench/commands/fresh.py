@@ -1,0 +1,139 @@
+"""`nsbench run --only TRIAL --fresh`: a trial made again beside the store, and held against what is stored."""
+
+from __future__ import annotations
+
+import shutil
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from uuid import uuid4
+
+from rich.console import Console
+
+from nsbench.commands.progress import progress_display
+from nsbench.commands.screen import say
+from nsbench.components.events import Event, Notice
+from nsbench.errors import Refusal
+from nsbench.stages.score import DRAWN_FILES, read_score, score
+from nsbench.stages.simulate import MEASURED_FILES
+from nsbench.stages.workshop import Workshop, workshop_of
+from nsbench.store.environment import recorded_environment
+from nsbench.store.files import write_whole
+from nsbench.store.key import Key, differences
+from nsbench.store.store import Artifact, Draft, Store
+from nsbench.suite.session import Session
+from nsbench.suite.trials import Trial
+
+
+class NothingStored(Refusal, LookupError):
+    """A trial of which the store holds no scores to compare with."""
+
+
+class BesideStore(Store):
+    """A store for the moment: data come from the real one, everything else is made anew and kept apart."""
+
+    def __init__(self, real: Store, root: Path) -> None:
+        super().__init__(root)
+        self._real = real
+
+    def path(self, key: Key) -> Path:
+        return self._real.path(key) if key.kind == "data" else super().path(key)
+
+    def find(self, key: Key) -> Artifact | None:
+        return self._real.find(key) if key.kind == "data" else super().find(key)
+
+    @contextmanager
+    def writing(self, key: Key) -> Iterator[Draft]:
+        with self._real.writing(key) if key.kind == "data" else super().writing(key) as draft:
+            yield draft
+
+
+def make_again(session: Session, trial: Trial, console: Console) -> int:
+    """Make it and say what came out: 0 if every number is the same, 1 if not, 130 if interrupted.
+
+    Raises NothingStored.
+    """
+    workspace = session.workspace
+    stored = Store(workspace.store, notify=lambda message: say(console, message))
+    lacking = [metric.name for metric in trial.scores if stored.find(metric.key) is None]
+    if lacking:
+        raise NothingStored(
+            f"the store holds no {', '.join(lacking)} of {trial.id} to compare with; run it without --fresh first"
+        )
+    with progress_display(console) as display, stored.in_use(), _beside(session, display) as workshop:
+        try:
+            for metric in trial.scores:
+                score(workshop, trial, metric)
+        except KeyboardInterrupt:
+            say(console, f"{trial.id}: interrupted, nothing was compared")
+            return 130
+        except Exception as error:
+            log = workspace.log(session.suite.name, f"{trial.id}/fresh")
+            write_whole(log, traceback.format_exc())
+            say(console, f"{trial.id}: failed when it was made again: {type(error).__name__}: {error} (see {log})")
+            return 1
+        different = list(_comparison(trial, stored, workshop.store, lambda text: say(console, text)))
+    if not different:
+        say(console, f"{trial.id}: every score is the same, bit by bit")
+        return 0
+    say(console, f"{trial.id}: not the same: {', '.join(different)}", *_surroundings(stored, trial))
+    return 1
+
+
+@contextmanager
+def _beside(session: Session, display: Callable[[Event], None]) -> Iterator[Workshop]:
+    """A workshop on a store for the moment, below the real one's drafts: an interruption leaves a leftover there."""
+    root = session.workspace.store
+    folder = root / "drafts" / f"fresh-{uuid4().hex}"
+    folder.mkdir(parents=True)
+    real = Store(root, notify=lambda message: display(Notice(message)))
+    try:
+        yield replace(workshop_of(session, display), store=BesideStore(real, folder / "store"), work=folder / "work")
+    finally:
+        shutil.rmtree(folder)
+
+
+def _comparison(trial: Trial, stored: Store, fresh: Store, tell: Callable[[str], None]) -> Iterator[str]:
+    """Say how each artifact compares; yields the names of the scores that differ."""
+    for what, key in _made_from(trial).items():
+        old, new = stored.find(key), fresh.find(key)
+        if old is not None and new is not None:
+            differing = _differing_files(old, new)
+            tell(f"{what}: " + (f"differs in {', '.join(differing)}" if differing else "the same"))
+        elif old is None:
+            tell(f"{what}: not in the store any more, nothing to compare with")
+    for metric in trial.scores:
+        old, new = stored.find(metric.key), fresh.find(metric.key)
+        assert old is not None
+        assert new is not None
+        then, now = (read_score(artifact.folder, metric.name) for artifact in (old, new))
+        if then.costs:
+            tell(f"{metric.name}: {then.value!r} then, {now.value!r} now: measured, not computed")
+        elif _differing_files(old, new):
+            changes = differences(asdict(now), asdict(then)) or ["items.npy differs"]
+            tell(f"{metric.name}: {'; '.join(changes)}")
+            yield metric.name
+        else:
+            tell(f"{metric.name}: {now.absent if now.value is None else now.value!r}, the same")
+
+
+def _made_from(trial: Trial) -> dict[str, Key]:
+    return {"model": trial.model, "evidence": trial.evidence}
+
+
+def _differing_files(old: Artifact, new: Artifact) -> list[str]:
+    """Files whose content is not the same, by their checksums; times and pictures are not asked of."""
+    a, b = old.manifest["files"], new.manifest["files"]
+    names = sorted((a.keys() | b.keys()) - MEASURED_FILES - DRAWN_FILES)
+    return [name for name in names if a.get(name) != b.get(name)]
+
+
+def _surroundings(stored: Store, trial: Trial) -> Iterator[str]:
+    """What is different here and now from where the stored artifacts were made."""
+    for what, key in _made_from(trial).items():
+        artifact = stored.find(key)
+        changes = differences(recorded_environment(), artifact.manifest["environment"]) if artifact else []
+        if changes:
+            yield f"where the stored {what} was made: {'; '.join(changes)}"

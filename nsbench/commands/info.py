@@ -1,0 +1,100 @@
+"""`nsbench info`: a component in words; `nsbench info trial` (nsbench/commands/trial.py): a trial."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic.errors import PydanticUserError
+from rich.console import Console
+
+from nsbench.commands import options
+from nsbench.commands.screen import say
+from nsbench.commands.trial import describe_trial, find_suite
+from nsbench.components.component import ComponentSpec
+from nsbench.errors import Refusal
+from nsbench.names import did_you_mean
+from nsbench.registry.loading import params_model
+from nsbench.registry.registry import KINDS, BrokenComponent, Kind, Registry
+from nsbench.store.workspace import Workspace
+
+
+@click.command()
+@click.argument("name")
+@options.plugins
+@click.argument("trial", required=False)
+@click.option(
+    "--suite", type=click.Path(path_type=Path), help="Of a trial: its suite; found in the workspace if not given."
+)
+@options.overrides
+@options.workspace
+def command(name: str, trial: str | None, suite: Path | None, overrides: tuple[str, ...], workspace: Workspace) -> None:
+    """Say what a component is and takes; `info trial ID`: all that is needed to make a number again."""
+    if trial is None:
+        say(Console(), *describe_component(name, options.registry()))
+        return
+    if name != "trial":
+        raise click.UsageError(f"info takes a component's name, or the word trial and an identity; got {name!r}")
+    path = suite or find_suite(workspace, trial)
+    session = options.session(path, overrides, workspace)
+    say(Console(), *describe_trial(session, session.only([trial]).plan.trials[0], path, overrides))
+
+
+def describe_component(name: str, registry: Registry) -> Iterator[str]:
+    """Every component of that name, in lines of plain text. Raises Refusal where there is none."""
+    specs = [(kind, spec) for kind in KINDS for _, spec in registry.providers(kind, name)]
+    if not specs:
+        names = [known for kind in KINDS for known in registry.names(kind)]
+        raise Refusal(f"no component {name!r}{did_you_mean(name, names)}")
+    for kind, spec in specs:
+        yield from describe(kind, spec, registry)
+
+
+def describe(kind: Kind, spec: ComponentSpec, registry: Registry) -> Iterator[str]:
+    """Lines of plain text: what it is, where it comes from, its parameters with type, default and bounds."""
+    plugin = next(p for p, s in registry.providers(kind, spec.name) if s is spec)
+    yield f"{kind} {spec.name}: {spec.summary}"
+    yield f"  class {spec.target}, plugin {plugin.name}, from {plugin.origin}"
+    try:
+        model = params_model(spec)
+    except BrokenComponent as error:
+        yield f"  its parameters cannot be read: {error}"
+        return
+    if model.__doc__:
+        yield ""
+        yield from (f"  {line}".rstrip() for line in inspect.cleandoc(model.__doc__).splitlines())
+    try:
+        schema = model.model_json_schema()
+    except PydanticUserError as error:
+        yield f"  its parameters cannot be described: {error.message}"
+        return
+    yield ""
+    yield "  parameters:" if schema.get("properties") else "  no parameters"
+    for name, body in schema.get("properties", {}).items():
+        text = f"    {name}: {_type(body)}{_bounds(body)}, default {_default(body)}"
+        yield f"{text}: {body['description']}" if "description" in body else text
+
+
+def _type(body: dict[str, Any]) -> str:
+    if "enum" in body:
+        return " | ".join(map(repr, body["enum"]))
+    if "const" in body:
+        return repr(body["const"])
+    if "anyOf" in body:
+        return " | ".join(_type(option) for option in body["anyOf"])
+    if "$ref" in body:
+        return str(body["$ref"]).rpartition("/")[2]
+    return str(body.get("type", "any"))
+
+
+def _bounds(body: dict[str, Any]) -> str:
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    options = [body, *body.get("anyOf", [])]
+    return "".join(f" {sign} {option[name]:g}" for option in options for name, sign in signs.items() if name in option)
+
+
+def _default(body: dict[str, Any]) -> str:
+    return repr(body["default"]) if "default" in body else "none: it must be given"

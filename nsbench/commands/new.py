@@ -1,0 +1,98 @@
+"""`nsbench new`: a package of one's own that already runs, from the templates beside this file."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import shutil
+import sys
+import uuid
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+import click
+
+from nsbench.commands import options
+from nsbench.errors import Refusal
+from nsbench.registry.registry import Registry
+
+NewKind = Literal["simulator", "dataset", "metric"]
+
+_MODULE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+class CannotMake(Refusal):
+    """A package that cannot be written as was asked."""
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["simulator", "dataset", "metric"]))
+@click.argument("name")
+@click.option("--to", "parent", type=click.Path(path_type=Path), default=Path(), help="Where the folder NAME goes.")
+def command(kind: NewKind, name: str, parent: Path) -> None:
+    """Write a package of your own that already runs: module, test, suite, README."""
+    folder = new_package(kind, name, parent, options.registry())
+    click.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}\nnext:")
+    for line in next_steps(folder, name):
+        click.echo(f"  {line}")
+
+
+def new_package(kind: NewKind, name: str, parent: Path, registry: Registry) -> Path:
+    """Write a package that provides a component of that name, whole or not at all; returns its folder.
+
+    Raises CannotMake where the name is no module's, is taken, or where something lies already.
+    """
+    _require_free(kind, name, registry)
+    folder = parent / name
+    if folder.exists():
+        raise CannotMake(f"{folder} is there already; nothing is overwritten")
+    draft = parent / f".{name}.{uuid.uuid4().hex[:8]}.tmp"
+    draft.mkdir(parents=True)
+    try:
+        for file, text in contents(kind, name).items():
+            (draft / file).write_text(text, encoding="utf-8")
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def contents(kind: NewKind, name: str) -> dict[str, str]:
+    """The package's files: name -> text."""
+    words = {"name": name, "Class": _class_name(name), "version": ".".join(version("nsbench").split(".")[:2])}
+    templates = sorted((files("nsbench.commands") / "templates" / kind).iterdir(), key=lambda path: path.name)
+    return {
+        template.name.removesuffix(".in").replace("NAME", name): Template(
+            template.read_text(encoding="utf-8")
+        ).substitute(words)
+        for template in templates
+    }
+
+
+def next_steps(folder: Path, name: str) -> list[str]:
+    """The commands that the package's author runs next."""
+    path = folder if folder.is_absolute() else f"./{folder}"  # without a slash pip would look for it on an index
+    return [f"pip install {path}", f"nsbench check {name}", f"nsbench run {folder / 'suite.yaml'}"]
+
+
+def _require_free(kind: NewKind, name: str, registry: Registry) -> None:
+    if not _MODULE.fullmatch(name) or keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        raise CannotMake(
+            f"{name!r} cannot be a module's name: lower-case letters, digits and '_', beginning with a letter, "
+            "no word of Python"
+        )
+    if claims := registry.providers(kind, name):
+        raise CannotMake(f"there is a {kind} {name!r} already (plugin {claims[0][0].name}, {claims[0][0].origin})")
+    spec = importlib.util.find_spec(name)
+    if name in sys.stdlib_module_names or (spec is not None and spec.origin is not None):
+        place = spec.origin if spec else "Python's own"
+        raise CannotMake(f"there is a module {name!r} already ({place}): the package's module would hide it")
+
+
+def _class_name(name: str) -> str:
+    """my_model -> MyModel."""
+    return "".join(part.capitalize() for part in name.split("_"))

@@ -1,0 +1,84 @@
+"""Options that several commands take, and what they stand for: a registry, a session."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nsbench.errors import Refusal
+from nsbench.registry.plugin_files import name_files
+from nsbench.registry.registry import Registry, installed
+from nsbench.store.workspace import Workspace
+from nsbench.suite.session import Session, open_session
+
+
+def _name_plugins(ctx: click.Context, option: click.Parameter, files: tuple[Path, ...]) -> None:
+    if files:
+        name_files(files)
+
+
+def _workspace(ctx: click.Context, option: click.Parameter, path: Path) -> Workspace:
+    return Workspace(path.resolve())
+
+
+suite = click.argument("suite", type=click.Path(path_type=Path))
+
+overrides = click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override an entry of the suite."
+)
+
+workspace = click.option(
+    "--workspace",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="NSBENCH_WORKSPACE",
+    default=Path("nsbench-out"),
+    show_default=True,
+    callback=_workspace,
+    help="Where data, models, results and tracking lie.",
+)
+
+plugins = click.option(
+    "--plugin",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.py",
+    expose_value=False,
+    callback=_name_plugins,
+    help="A plugin that is not installed; also NSBENCH_PLUGINS.",
+)
+
+no_tracking = click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
+
+dataset = click.option("--dataset", metavar="NAME", help="Which of the suite's datasets, where there are several.")
+
+
+def takes_session(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of a suite: its function is given the `session` in place of SUITE, --set, --plugin and --workspace."""
+
+    @suite
+    @overrides
+    @plugins
+    @workspace
+    @functools.wraps(command)
+    def with_session(suite: Path, overrides: tuple[str, ...], workspace: Workspace, **others: Any) -> None:
+        command(session=session(suite, overrides, workspace), **others)
+
+    return with_session
+
+
+def session(suite: Path, overrides: tuple[str, ...], workspace: Workspace) -> Session:
+    """The planned suite. Raises Refusal for what is wrong with it, or with a plugin's file that the user named."""
+    return open_session(suite, registry(), workspace, overrides)
+
+
+def registry() -> Registry:
+    """What is installed, and the files that the user named. Raises Refusal for such a file that is broken."""
+    plugins = installed()
+    broken = [f"{plugin.file}: {plugin.error}" for plugin in plugins.plugins if plugin.file and plugin.error]
+    if broken:
+        raise Refusal("\n".join(broken))
+    return plugins

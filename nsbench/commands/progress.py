@@ -1,0 +1,232 @@
+"""What is running, how far it is, and how long still: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from nsbench.components.events import (
+    Event,
+    Notice,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    TrialFinished,
+)
+from nsbench.quantities import duration
+from nsbench.store.key import ArtifactKind
+
+PLAIN_SECONDS = 15
+"""How often a plain line says how far a long stage is."""
+
+_TELLING_SECONDS = 0.5
+"""Stages that took less are not worth a line of their own."""
+
+
+@dataclass
+class Running:
+    """A stage that is being made: since when, and how far it was when first heard of and is now."""
+
+    kind: ArtifactKind
+    what: str = ""
+    since: float = 0.0
+    done: int = 0
+    total: int = 0
+    first_done: int | None = None
+    first_at: float = 0.0
+
+    def hear(self, event: StageProgress) -> None:
+        if self.first_done is None:
+            self.first_done, self.first_at = event.done, time.monotonic()
+        self.done, self.total = event.done, event.total
+
+    def left(self) -> float | None:
+        """Seconds until the stage ends, from its own rate; None while that is not known."""
+        if self.first_done is None or self.done <= self.first_done:
+            return None
+        rate = (self.done - self.first_done) / (time.monotonic() - self.first_at)
+        return (self.total - self.done) / rate
+
+
+@dataclass
+class Clock:
+    """How long the current stages, and the whole run, will still take, as far as that can be known.
+
+    A stage's rest comes from its own rate. Each pending stage is expected to take what the slowest of its
+    kind took, or is about to take, in this run; a kind not met yet is not counted. What runs at once is
+    expected to go on at once.
+    """
+
+    pending: dict[str, ArtifactKind] = field(default_factory=dict)
+    slowest: dict[ArtifactKind, float] = field(default_factory=lambda: defaultdict(float))
+    running: dict[str, Running] = field(default_factory=dict)  # by trial
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self.pending = dict(event.pending)
+        elif isinstance(event, StageStarted):
+            self.running[event.trial] = Running(event.kind, event.what, time.monotonic())
+            self.pending.pop(event.key, None)
+        elif isinstance(event, StageProgress) and event.trial in self.running:
+            self.running[event.trial].hear(event)
+        elif isinstance(event, StageFinished) and not event.hit:
+            self.slowest[event.kind] = max(self.slowest[event.kind], event.seconds)
+            self.running.pop(event.trial, None)
+        elif isinstance(event, TrialFinished):
+            self.running.pop(event.result.trial, None)
+
+    def stage_left(self, trial: str) -> float | None:
+        """Seconds until a trial's current stage ends; None while its rate is not known."""
+        return self.running[trial].left() if trial in self.running else None
+
+    def run_left(self) -> float | None:
+        """Seconds until the run ends; None while nothing is known of it."""
+        known = [(running, left) for running in self.running.values() if (left := running.left()) is not None]
+        expected = dict(self.slowest)
+        for running, left in known:
+            whole = time.monotonic() - running.since + left
+            expected[running.kind] = max(expected.get(running.kind, 0.0), whole)
+        if not expected:
+            return None
+        work = sum(left for _, left in known) + sum(expected.get(stage, 0.0) for stage in self.pending.values())
+        return work / max(1, len(self.running))
+
+
+def stage_line(event: StageFinished) -> str:
+    return f"{event.what}: {duration(event.seconds)}"
+
+
+def trial_line(event: TrialFinished, done: int, total: int) -> str:
+    result = event.result
+    text = f"[{done}/{total}] {result.trial}: {result.status}"
+    return f"{text}: {result.error}" if result.error else text
+
+
+class PlainProgress:
+    """Lines of text, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._clock = Clock()
+        self._began = self._said = time.monotonic()
+        self._trials = self._ended = 0
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to put back."""
+
+    def __call__(self, event: Event) -> None:
+        self._clock.hear(event)
+        if isinstance(event, RunStarted):
+            self._trials = len(event.trials)
+            self._say(f"{event.suite}: {len(event.trials)} trials, {len(event.pending)} artifacts to make")
+        elif isinstance(event, StageStarted):
+            self._said = time.monotonic()
+        elif isinstance(event, StageProgress) and self._is_due(event):
+            self._said = time.monotonic()
+            what = self._clock.running[event.trial].what
+            self._say(f"{what}: {event.done:,} of {event.total:,} {event.unit}{self._left(event.trial)}")
+        elif isinstance(event, StageFinished) and not event.hit and event.seconds > _TELLING_SECONDS:
+            self._say(stage_line(event))
+        elif isinstance(event, TrialFinished):
+            self._ended += 1
+            self._say(trial_line(event, self._ended, self._trials))
+        elif isinstance(event, Notice):
+            self._say(f"note: {event.message}")
+
+    def _is_due(self, event: StageProgress) -> bool:
+        return event.trial in self._clock.running and time.monotonic() - self._said > PLAIN_SECONDS
+
+    def _left(self, trial: str) -> str:
+        stage, run = self._clock.stage_left(trial), self._clock.run_left()
+        text = f", {duration(stage)} left" if stage is not None else ""
+        return text + (f"; whole run about {duration(run)} more" if run is not None else "")
+
+    def _say(self, text: str) -> None:
+        elapsed = duration(time.monotonic() - self._began)
+        self._console.print(f"{elapsed:>9}  {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveProgress:
+    """Bars that move, the run's and one for each stage underway, and a line for what is done."""
+
+    def __init__(self, console: Console) -> None:
+        self._clock = Clock()
+        self._began = time.monotonic()
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+        )
+        self._run = self._bars.add_task("run", total=1, left="")
+        self._stages: dict[str, TaskID] = {}  # by trial
+        self._ended = self._trials = 0
+
+    def __enter__(self) -> LiveProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        self._clock.hear(event)
+        if isinstance(event, RunStarted):
+            self._trials = len(event.trials)
+            self._bars.update(self._run, description=f"[bold]{event.suite}", total=len(event.trials))
+        elif isinstance(event, StageStarted):
+            self._close_stage(event.trial)
+            self._stages[event.trial] = self._bars.add_task(event.what, total=None, left="")
+        elif isinstance(event, StageProgress) and event.trial in self._stages:
+            bar = self._stages[event.trial]
+            self._bars.update(bar, completed=event.done, total=event.total, left=self._stage_left(event))
+        elif isinstance(event, StageFinished) and not event.hit:
+            self._close_stage(event.trial)
+            if event.seconds > _TELLING_SECONDS:
+                self._say(f"[green]✓[/] {stage_line(event)}")
+        elif isinstance(event, TrialFinished):
+            self._ended += 1
+            self._close_stage(event.result.trial)
+            if event.result.status != "ok":
+                self._say(f"[red]✗[/] {trial_line(event, self._ended, self._trials)}")
+        elif isinstance(event, Notice):
+            self._say(f"[yellow]note:[/] {event.message}")
+        elif isinstance(event, RunFinished):
+            for trial in list(self._stages):
+                self._close_stage(trial)
+        self._bars.update(self._run, completed=self._ended, left=self._run_left())
+
+    def _run_left(self) -> str:
+        seconds = self._clock.run_left()
+        elapsed = duration(time.monotonic() - self._began)
+        left = f", about {duration(seconds)} left" if seconds is not None else ""
+        return f"{self._ended} of {self._trials} trials, {elapsed} so far{left}"
+
+    def _stage_left(self, event: StageProgress) -> str:
+        seconds = self._clock.stage_left(event.trial)
+        left = f", {duration(seconds)} left" if seconds is not None else ""
+        return f"{event.done:,} of {event.total:,} {event.unit}{left}"
+
+    def _close_stage(self, trial: str) -> None:
+        if trial in self._stages:
+            self._bars.remove_task(self._stages.pop(trial))
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False)
+
+
+def progress_display(console: Console) -> LiveProgress | PlainProgress:
+    """The display that fits the console."""
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console)

@@ -1,0 +1,122 @@
+"""`nsbench run`: progress while it runs, the table when it ends, and where to look next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+
+import click
+from rich.console import Console
+
+from nsbench.commands.fresh import make_again
+from nsbench.commands.options import no_tracking, takes_session
+from nsbench.commands.progress import progress_display
+from nsbench.commands.screen import say, show_rows
+from nsbench.errors import Refusal
+from nsbench.report.tables import plain, results_tables
+from nsbench.results.stored import submissions_of
+from nsbench.running.executor import Executor, RunContext
+from nsbench.running.inline import Inline
+from nsbench.running.local import Local
+from nsbench.running.run import Listener, new_invocation, run
+from nsbench.store.files import write_whole
+from nsbench.store.store import Store
+from nsbench.store.workspace import borrowed, refusal
+from nsbench.suite.session import Session
+from nsbench.tracking.record import make_tracker
+
+
+@click.command()
+@takes_session
+@no_tracking
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trials at once; they share the cores."
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "inline", "ray"]),
+    default="local",
+    show_default=True,
+    help="local: worker processes, with limits; inline: this process, for debugging; ray: a cluster.",
+)
+@click.option("--address", help="Of a Ray cluster; one is started on this machine if not given.")
+@click.option("--only", multiple=True, metavar="TRIAL", help="This trial only, e.g. snow32/cgne/r0; may be repeated.")
+@click.option("--fresh", is_flag=True, help="With --only: make it again beside the store, and compare.")
+def command(
+    session: Session,
+    no_tracking: bool,
+    jobs: int,
+    executor: str,
+    address: str | None,
+    only: tuple[str, ...],
+    fresh: bool,
+) -> None:
+    """Run a suite; run it again and it goes on where it was."""
+    if fresh and not only:
+        raise click.UsageError("--fresh needs --only TRIAL")
+    if only:
+        session = session.only(only)
+    if fresh:
+        sys.exit(max(make_again(session, trial, Console()) for trial in session.plan.trials))
+    chosen = choose_executor(executor, jobs, address)
+    sys.exit(run_suite(session, Console(), tracked=not no_tracking, executor=chosen, only_part=bool(only)))
+
+
+def run_suite(
+    session: Session,
+    console: Console,
+    *,
+    tracked: bool,
+    executor: Callable[[RunContext], Executor] = Inline,
+    only_part: bool = False,
+) -> int:
+    """Run a session's plan, print its table, and return the exit code.
+
+    only_part: the plan is a part of the suite, and the report of the whole stays.
+    """
+    workspace, suite = session.workspace, session.suite
+    if reason := refusal(workspace, suite.name):
+        return _show_stored(session, reason, console)
+    submissions, misplaced = ([], []) if only_part else submissions_of(session)
+    tracker, invocation = None, new_invocation()
+    with progress_display(console) as display, Store(workspace.store).in_use():
+        listeners: list[Listener] = [display]
+        if tracked and suite.tracking.enabled:
+            tracker = make_tracker(session, invocation, display)
+            listeners.append(tracker)
+        outcome = run(session, listeners, invocation, executor, submissions)
+    show_rows(console, outcome.rows)
+    if not only_part:
+        report = "\n\n".join(map(plain, results_tables(outcome.rows))) + "\n"
+        write_whole(workspace.run(suite.name) / "report.md", report)
+    say(console, *misplaced, f"results: {session.results}")
+    if tracker is not None:
+        say(console, f"compare in MLflow: {tracker.where}")
+    if outcome.interrupted:
+        say(console, "interrupted: the same command goes on from here")
+    return outcome.exit_code
+
+
+def choose_executor(name: str, parallel: int, address: str | None) -> Callable[[RunContext], Executor]:
+    """The executor of that name. Raises Refusal where it cannot be had here."""
+    if name == "inline":
+        return Inline
+    if name == "local":
+        return partial(Local, parallel=parallel)
+    if find_spec("ray") is None:
+        raise Refusal("--executor ray needs Ray: pip install 'nsbench[ray]'")
+    from nsbench.running.ray import RayCluster
+
+    return partial(RayCluster, address=address)
+
+
+def _show_stored(session: Session, reason: str, console: Console) -> int:
+    """The table of what a workspace that may only be read holds; what it lacks is named, trial by trial."""
+    root = session.workspace.root
+    say(console, f"{root} cannot be written ({reason}): its results are shown; none are added, kept or logged")
+    with borrowed(session.workspace) as scratch, progress_display(console) as display:
+        outcome = run(Session(session.plan, session.registry, scratch), [display])
+    show_rows(console, outcome.rows)
+    return outcome.exit_code

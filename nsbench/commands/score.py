@@ -1,0 +1,65 @@
+"""`nsbench score`: rollouts made elsewhere take their place in a suite's table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from nsbench.commands import options
+from nsbench.commands.progress import progress_display
+from nsbench.commands.screen import say, show_rows
+from nsbench.results.stored import StoredResults, submissions_of
+from nsbench.running.run import new_invocation
+from nsbench.store.workspace import Workspace
+from nsbench.submissions.scoring import Entry, submit
+from nsbench.suite.session import Session
+from nsbench.tracking.record import make_tracker
+
+
+@click.command()
+@click.argument("rollouts", type=click.Path(path_type=Path))
+@click.option("--suite", required=True, type=click.Path(path_type=Path), help="The suite whose test cases these are.")
+@click.option("--as", "name", required=True, metavar="NAME", help="What the rollouts' simulator is called in tables.")
+@options.dataset
+@click.option("--replicate", default=0, show_default=True, help="Which fit of the simulator these rollouts are of.")
+@options.overrides
+@options.plugins
+@options.workspace
+@options.no_tracking
+def command(
+    rollouts: Path,
+    suite: Path,
+    name: str,
+    dataset: str | None,
+    replicate: int,
+    overrides: tuple[str, ...],
+    workspace: Workspace,
+    no_tracking: bool,
+) -> None:
+    """Score ROLLOUTS that were made elsewhere, beside a suite's simulators."""
+    session = options.session(suite, overrides, workspace)
+    entry = Entry(name, dataset, replicate)
+    sys.exit(score_file(session, rollouts, entry, Console(), tracked=not no_tracking))
+
+
+def score_file(session: Session, path: Path, entry: Entry, console: Console, *, tracked: bool) -> int:
+    """Score a file of rollouts, print the suite's table, and return the exit code.
+
+    Raises CannotScore, and UnreadableData for a file that is not what it should be; nothing is kept then.
+    """
+    tracker = None
+    with progress_display(console) as display:
+        submission, outcome = submit(session, path, entry, [display])
+        _, misplaced = submissions_of(session)
+        rows = [*StoredResults(session).rows.values(), *outcome.rows]
+        if tracked and session.suite.tracking.enabled:
+            tracker = make_tracker(session, new_invocation(), display)
+            tracker.log(rows)
+    show_rows(console, rows)
+    say(console, *misplaced, f"results: {session.results}")
+    if tracker is not None:
+        say(console, f"compare in MLflow: {tracker.where}")
+    return next((0 for row in outcome.rows if row.trial == submission.id and row.status == "ok"), 1)

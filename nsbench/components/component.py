@@ -1,0 +1,52 @@
+"""What datasets, simulators, metrics and formats have in common: a class that a plugin provides, and its spec.
+
+Components keep no global state, take every random number from the generator they are given, and work in plain Python
+without the runner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Params(BaseModel):
+    """Base class of a component's parameters: unknown names are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """What is known of a component without importing its code.
+
+    name    the name in suites.
+    target  "module:Class".
+    params  "module:Model", a pydantic model of the parameters; None for a component without any. Keep
+            it in a module that imports quickly: suites are validated by it.
+    summary one line for `nsbench list`.
+    """
+
+    name: str
+    target: str
+    params: str | None = None
+    summary: str = ""
+
+    def code(self) -> tuple[str, ...]:
+        """ "module:name" of all whose code makes the component what it is: that is what its digest covers."""
+        return tuple(text for text in (self.target, self.params) if text is not None)
+
+
+class Unavailable(RuntimeError):
+    """Raised by a component that cannot work here, for want of a device or a library: the trial is skipped."""
+
+
+class Component:
+    """Anything that a suite names. ``params`` is an instance of the model that its spec names."""
+
+    params: Any
+
+    def __init__(self, params: BaseModel | None = None) -> None:
+        self.params = params

@@ -1,0 +1,36 @@
+"""What datasets, fits and metrics must leave, checked where it is returned, by the stages."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nsbench.components.contracts.broken import BrokenContract, kind_of
+from nsbench.components.dataset import Dataset, Split
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+
+
+def require_recorded(dataset: Dataset, made: object, domain: object, method: str, split: Split) -> Trajectories:
+    """What a dataset made of a split, if it can be used. Raises BrokenContract."""
+    if not isinstance(domain, Domain):
+        raise BrokenContract(dataset, "domain", f"is {kind_of(domain)}", "it must be a nsbench.Domain")
+    if not isinstance(made, Trajectories):
+        raise BrokenContract(dataset, method, f"returned {kind_of(made)} for {split}", "it must return Trajectories")
+    if made.domain.describe() != domain.describe():
+        differing = [name for name, fact in domain.describe().items() if made.domain.describe()[name] != fact]
+        raise BrokenContract(
+            dataset,
+            method,
+            f"returned trajectories of another domain for {split} ({', '.join(differing)} differ)",
+            "they must be of the dataset's own domain, unframed (stride=None)",
+        )
+    if not len(made):
+        raise BrokenContract(dataset, method, f"returned no trajectory for {split}", "a split holds at least one")
+    return made
+
+
+def require_parts(dataset: Dataset, parts: object) -> int:
+    """In how many parts a split is made. Raises BrokenContract."""
+    if isinstance(parts, int | np.integer) and parts >= 1:
+        return int(parts)
+    raise BrokenContract(dataset, "parts", f"returned {parts!r:.60}", "it must return a whole number >= 1")

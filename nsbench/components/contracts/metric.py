@@ -1,0 +1,50 @@
+"""The score that a metric must return."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import numpy as np
+
+from nsbench.components.contracts.broken import BrokenContract, kind_of
+from nsbench.components.metric import Metric, Score
+
+
+def require_score(metric: Metric, score: object) -> Score:
+    """The score, its numbers as plain floats. Raises BrokenContract."""
+
+    def number(value: object, what: str) -> float:
+        if not isinstance(value, Real) or not math.isfinite(value):
+            got = f"returned {value!r:.60} for {what}"
+            raise BrokenContract(
+                metric, "score", got, "it must be a finite number; raise NotApplicable where there is none"
+            )
+        return float(value)
+
+    if not isinstance(score, Score):
+        raise BrokenContract(metric, "score", f"returned {kind_of(score)}", "it must return a nsbench.Score")
+    interval = score.interval
+    if interval is not None and (not isinstance(interval, tuple | list) or len(interval) != 2):
+        raise BrokenContract(
+            metric, "score", f"returned {interval!r:.60} for its interval", "it must be (low, high), or None"
+        )
+    if not isinstance(score.items, np.ndarray) or score.items.dtype.kind not in "fiub":
+        raise BrokenContract(
+            metric, "score", f"returned {kind_of(score.items)} for its items", "they must be float64[k]"
+        )
+    if score.figure is not None and not isinstance(score.figure, bytes):
+        raise BrokenContract(
+            metric, "score", f"returned {kind_of(score.figure)} for its figure", "it must be a PNG's bytes"
+        )
+    return Score(
+        value=number(score.value, "its value"),
+        interval=None
+        if interval is None
+        else (number(interval[0], "its low end"), number(interval[1], "its high end")),
+        items=score.items,
+        extras={str(name): number(value, f"its extra {name!r}") for name, value in score.extras.items()},
+        figure=score.figure,
+        label=score.label,
+        unit=score.unit,
+    )

@@ -1,0 +1,85 @@
+"""Datasets: where trajectories come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from nsbench.components.component import Component, ComponentSpec
+from nsbench.errors import Refusal
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class SimulatorReference:
+    """A simulator by name, with the parameters that it is given."""
+
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DatasetSpec(ComponentSpec):
+    """floor: the simulator that is the ground truth; noise_free: the same without its randomness.
+
+    Both give every table its scale; None where a dataset has no such simulator.
+
+    small: parameters with which it is made in about a second, for `nsbench check`.
+
+    reading: "module:function", (params) -> Reading, of a dataset that reads files: called while planning,
+    so keep it in a module that imports quickly. None for a dataset that is made from its parameters alone.
+    """
+
+    floor: SimulatorReference | None = None
+    noise_free: SimulatorReference | None = None
+    reading: str | None = None
+    small: dict[str, Any] = field(default_factory=dict)
+
+    def code(self) -> tuple[str, ...]:
+        return (*super().code(), *([self.reading] if self.reading is not None else []))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a dataset reads: in its key this stands where otherwise its parameters do.
+
+    content  plain data: digests of what the files hold, and the parameters that are not paths.
+    formats  (name, parameters) of the formats that read them, whose code counts as the dataset's own.
+    """
+
+    content: dict[str, Any]
+    formats: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+
+class UnreadableData(Refusal, ValueError):
+    """Files that are missing, damaged, foreign or contradictory: the message names the file and the fault."""
+
+
+class Dataset(Component, ABC):
+    """Where trajectories come from."""
+
+    @property
+    @abstractmethod
+    def domain(self) -> Domain:
+        """The facts of the system, of a record: ``stride`` is None."""
+
+    @abstractmethod
+    def prepare(self, split: Split, rng: np.random.Generator) -> Trajectories:
+        """The trajectories of a split, as recorded. The same generator state gives the same bits."""
+
+    def parts(self, split: Split) -> int:
+        """In how many parts the harness makes a split: those that are finished survive an interruption."""
+        return 1
+
+    def part(self, split: Split, rng: np.random.Generator, k: int) -> Trajectories:
+        """Part k of a split. The parts joined are what ``prepare`` makes from the same generator state."""
+        return self.prepare(split, rng)
+
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")

@@ -1,0 +1,106 @@
+"""What happens in a run: the vocabulary that progress, results, tracking and plugins listen to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from nsbench.components.rows import TrialResult
+from nsbench.store.key import ArtifactKind
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base class."""
+
+
+@dataclass(frozen=True)
+class RunStarted(Event):
+    """The run of a suite begins.
+
+    trials: their identities, in the order of the suite. pending: key -> kind of each artifact
+    that is not in the store yet.
+    """
+
+    suite: str
+    invocation: str
+    trials: tuple[str, ...]
+    pending: Mapping[str, ArtifactKind] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialStarted(Event):
+    trial: str
+
+
+@dataclass(frozen=True)
+class StageStarted(Event):
+    """An artifact is being made. what: the artifact in words, e.g. "train data of snow32".
+
+    trial: whose it is; for data and for null models the name of the job that makes it.
+    """
+
+    trial: str
+    kind: ArtifactKind
+    key: str
+    what: str
+
+
+@dataclass(frozen=True)
+class StageProgress(Event):
+    """done of total, in `unit` (transitions, trajectories, …)."""
+
+    trial: str
+    kind: ArtifactKind
+    done: int
+    total: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class StageFinished(Event):
+    """hit: the artifact was in the store already. seconds: what making it took."""
+
+    trial: str
+    kind: ArtifactKind
+    key: str
+    what: str
+    hit: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CurvePoint(Event):
+    """A point of a training curve, e.g. name "train/loss", by step."""
+
+    trial: str
+    name: str
+    value: float
+    step: int
+
+
+@dataclass(frozen=True)
+class TrialFinished(Event):
+    """A trial ended, well or badly: see ``result.status``."""
+
+    result: TrialResult
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something that a person should know, said once."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class RunFinished(Event):
+    """The run ended. interrupted: by the user, before all trials were done."""
+
+    suite: str
+    invocation: str
+    seconds: float
+    interrupted: bool
+
+
+Emit = Callable[[Event], None]

@@ -1,0 +1,88 @@
+"""Metrics: numbers that say how good a simulator is, and the anchors that give them their scale."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components.component import Component, ComponentSpec
+from nsbench.components.evidence import Evidence
+from nsbench.trajectories.base import Trajectories
+
+Need = Literal["rollouts", "likelihood", "cost"]
+"""What a metric may ask of the evidence."""
+
+Null = Literal["climatology", "persistence"]
+Zero = Literal["noise_free", Null]
+Anchor = Literal["floor", Zero]
+"""What stands beside a score: the ground truth redrawn, the same without its randomness, and the null models."""
+
+NULLS: tuple[Null, ...] = get_args(Null)
+ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
+
+
+@dataclass(frozen=True)
+class MetricSpec(ComponentSpec):
+    """A metric."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's answer.
+
+    value     the number, in the metric's unit.
+    interval  (low, high), 95 %; None where there is none.
+    items     float64[k] or float64[k, ...]: the value by item (a bin, a transition, an ensemble), named in
+              the metric's docstring; where the value is their mean, in its `items_by` (see nsbench/results/pairing.py).
+    extras    further numbers by name.
+    figure    PNG, or None.
+    label     a word that must stand beside the value, such as the kind of a bound; scores with
+              different labels are not ranked together.
+    unit      of the value, where it depends on the data; the metric's own if empty.
+    """
+
+    value: float
+    interval: tuple[float, float] | None = None
+    items: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    extras: dict[str, float] = field(default_factory=dict)
+    figure: bytes | None = None
+    label: str = ""
+    unit: str = ""
+
+
+class NotApplicable(Exception):
+    """Raised by a metric that cannot score this evidence; what it says stands in place of the value."""
+
+
+class Metric(Component, ABC):
+    """A number that says how good a simulator is.
+
+    direction  whether a small or a large value is good.
+    unit       of the value.
+    needs      what the evidence must hold; a simulator without it gets no score, and the table says so.
+    columns    (name of an extra, heading): what tables show beside the value.
+    anchored   whether the value is to be read between the ground truth's score, redrawn, and that of the
+               ground truth without its randomness, or that of a null model (see nsbench/stages/nulls.py).
+    zero       the anchor at which skill is 0; at the floor it is 1.
+    items_by   what the score's items are, where its value is their mean: "bin", "ensemble" or "transition" (see
+               nsbench/results/pairing.py); None where it is not.
+    """
+
+    direction: ClassVar[Literal["min", "max"]]
+    unit: ClassVar[str]
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollouts"})
+    columns: ClassVar[tuple[tuple[str, str], ...]] = ()
+    anchored: ClassVar[bool] = True
+    zero: ClassVar[Zero] = "noise_free"
+
+    @property
+    def items_by(self) -> str | None:
+        return None
+
+    @abstractmethod
+    def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        """Score the evidence against the truth of the same cases, framed alike. May raise NotApplicable."""

@@ -1,0 +1,60 @@
+"""The protocol: how every simulator of a suite is run, so that the comparison is fair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from nsbench.components.component import Params
+
+
+class Bounds(Params):
+    """Importance-weighted bounds, on a random subset of the test transitions."""
+
+    samples: list[int] = Field([1, 16, 64], description="numbers of importance samples K")
+    transitions: int = Field(128, ge=1, description="test transitions in the subset")
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if any(k < 1 for k in self.samples):
+            raise ValueError("samples must be >= 1")
+        return self
+
+
+class Protocol(Params):
+    """What makes the comparison fair: the same for all simulators."""
+
+    stride: int = Field(10, ge=1, description="ticks of the domain's clock between frames")
+    horizon: int = Field(64, ge=1, description="frames simulated at most")
+    members: int = Field(1, ge=1, description="rollouts from each start state")
+    decode: Decode = Field("mode", description="each site's likelier state, or a draw")
+    batch: int = Field(64, ge=1, description="trajectories simulated together")
+    bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
+
+
+LikelihoodKind = Literal["exact", "elbo", "vlb"]
+
+
+Device = Literal["cpu", "cuda"]
+
+
+Precision = Literal["float32", "bfloat16"]
+
+
+Decode = Literal["mode", "sample"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a simulator is run: the same for all simulators of a suite.
+
+    device     "cpu" or "cuda".
+    precision  of the network's arithmetic; scores are always accumulated in float64.
+    decode     "mode": each site takes its likelier state, given the latent; "sample": it is drawn.
+    """
+
+    device: Device = "cpu"
+    precision: Precision = "float32"
+    decode: Decode = "mode"

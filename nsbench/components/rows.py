@@ -1,0 +1,106 @@
+"""Rows of results: what became of a trial, and each metric's score of it. How they are JSON is said here alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, cast
+
+from nsbench.components.metric import Zero
+
+Status = Literal["ok", "failed", "diverged", "timeout", "oom", "killed", "skipped", "interrupted"]
+"""How a trial ended: see docs/scaling.md."""
+
+DECLARED = "declared"
+"""The label of a score that rests on what its maker says of it, not on what was measured here."""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A metric's score of one trial, with what a reader needs beside it.
+
+    value        None where the metric does not apply; `absent` then says why.
+    floor, …     the same metric's scores of the anchors: floor and noise_free of the dataset's ground truth, redrawn
+                 and without its randomness, climatology and persistence of the null models.
+    zero         the anchor at which skill is 0: skill = (zero − value) / (zero − floor), 1 at the floor. There is
+                 none where the zero is no worse than the floor: such data cannot tell them apart.
+    columns      (name of an extra, its heading): what the metric wants shown beside its value.
+    rollouts_only  the metric needs nothing that a null model does not have.
+    costs        the value depends on the hardware.
+    items_by     what the score's items are, where its value is their mean (nsbench/results/pairing.py).
+    """
+
+    metric: str
+    unit: str
+    direction: Literal["min", "max"]
+    value: float | None
+    interval: tuple[float, float] | None = None
+    label: str = ""
+    absent: str = ""
+    floor: float | None = None
+    noise_free: float | None = None
+    climatology: float | None = None
+    persistence: float | None = None
+    extras: dict[str, float] = field(default_factory=dict)
+    columns: tuple[tuple[str, str], ...] = ()
+    anchored: bool = True
+    zero: Zero = "noise_free"
+    rollouts_only: bool = False
+    costs: bool = False
+    items_by: str | None = None
+
+    @property
+    def skill(self) -> float | None:
+        """Where the value lies between the anchor `zero`, 0, and the floor, 1; None where that cannot be said."""
+        zero = cast(float | None, getattr(self, self.zero))
+        if self.value is None or self.floor is None or zero is None:
+            return None
+        room = zero - self.floor if self.direction == "min" else self.floor - zero
+        return (zero - self.value) / (zero - self.floor) if room > 0 else None
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> ScoreRow:
+        """The row of JSON's plain data; ``asdict`` is the other way."""
+        interval, columns = data.get("interval"), data.get("columns", ())
+        pairs = {"interval": tuple(interval) if interval else None, "columns": tuple((n, h) for n, h in columns)}
+        return cls(**dict(data) | pairs)
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One row: what became of a trial.
+
+    trial       its identity in the suite, "dataset/simulator/r0".
+    keys        artifact, "model" or "score/<metric>", to the digest of its key.
+    hardware    what its costs were measured on, "" if not known.
+    peak_bytes  the largest resident memory of the trial's processes, where they were its own; None for a row that was
+                read from the store.
+    outside     its rollouts were made elsewhere; keys then has "rollouts", the digest of their content, and no model.
+    """
+
+    trial: str
+    dataset: str
+    simulator: str
+    replicate: int
+    status: Status
+    keys: dict[str, str]
+    scores: tuple[ScoreRow, ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+    hardware: str = ""
+    peak_bytes: int | None = None
+    outside: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialResult:
+        """The row of a line that ``to_json`` made. Raises ValueError, KeyError or TypeError for any other."""
+        data: dict[str, Any] = json.loads(text)
+        return cls(**data | {"scores": tuple(ScoreRow.from_data(score) for score in data["scores"])})
+
+    def outcome(self) -> dict[str, Any]:
+        """What the row says, whenever and however fast it was made."""
+        return {name: value for name, value in asdict(self).items() if name in ("trial", "status", "keys", "scores")}

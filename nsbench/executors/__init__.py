@@ -1,1 +1,0 @@
-"""Who does the work of a run: this process, processes of their own, or a cluster."""

@@ -1,0 +1,10 @@
+"""Which plugins there are, and whose code they are.
+
+registry       the plugins, and what they provide by kind and name
+loading        specs become components, names become objects
+hooks          the hooks that a plugin may implement
+plugin_files   plugins that are one file
+source         the digest of a component's code
+syntax         source files as digests read them
+libraries      installed libraries whose versions are in keys
+"""

@@ -1,0 +1,76 @@
+"""Installed libraries whose versions are in keys: those that change numbers, with what they require themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+
+NUMERIC_LIBRARIES = {
+    "numba": "numba",
+    "numba.cuda": "numba-cuda",
+    "numpy": "numpy",
+    "ot": "pot",
+    "scipy": "scipy",
+    "scoringrules": "scoringrules",
+    "skimage": "scikit-image",
+    "torch": "torch",
+}
+"""Import name -> distribution, of the libraries that change numbers."""
+
+HARMLESS_LIBRARIES = {"h5py", "llvmlite", "matplotlib", "PIL", "pluggy", "pydantic", "rich", "safetensors", "yaml"}
+"""Import names of libraries that carry, check or draw numbers, and change none. llvmlite is tied to numba."""
+
+_HARMLESS_REQUIREMENTS = {
+    *("filelock", "fsspec", "imageio", "jinja2", "lazy-loader", "llvmlite", "markupsafe", "matplotlib", "mpmath"),
+    *("networkx", "packaging", "pillow", "setuptools", "sympy", "tifffile", "typing-extensions"),
+}
+"""Distributions that numeric libraries require and that change no number of theirs."""
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """{distribution: version}, of these and of all that they require; "absent" where one is not installed."""
+    names = {requirement for name in distributions for requirement in (name, *_requirements(name))}
+    return {name: _version(name) for name in sorted(names)}
+
+
+@cache
+def _requirements(name: str) -> frozenset[str]:
+    """The installed distributions that one requires, directly or not, without those that change no numbers."""
+    reached: set[str] = set()
+    todo = [name]
+    while todo:
+        for requirement in _required_by(todo.pop()) - reached - _HARMLESS_REQUIREMENTS:
+            if _installed(requirement) is not None:
+                reached.add(requirement)
+                todo.append(requirement)
+    return frozenset(reached - {name})
+
+
+def _required_by(name: str) -> set[str]:
+    """What a distribution requires by itself, extras left out; markers for other systems need no evaluation."""
+    known = _installed(name)
+    required = (known.requires or []) if known else []
+    names = [re.match(r"[\w.-]+", line) for line in required if not re.search(r"\bextra\s*==", line)]
+    return {re.sub(r"[-_.]+", "-", match[0]).lower() for match in names if match}
+
+
+@cache
+def _installed(name: str) -> Distribution | None:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def _version(name: str) -> str:
+    """A distribution's version, with the commit where it was installed from a repository."""
+    known = _installed(name)
+    if known is None:
+        return "absent"
+    source = json.loads(known.read_text("direct_url.json") or "{}")
+    commit = source.get("vcs_info", {}).get("commit_id", "")
+    return f"{known.version} ({commit})" if commit else known.version

@@ -1,0 +1,74 @@
+"""Loading: specs become components, "module:name" becomes an object."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from nsbench.components.component import Component, ComponentSpec, Params
+from nsbench.components.dataset import UnreadableData
+from nsbench.registry.registry import HOOKS, BrokenComponent, Kind, in_a_line, installed
+
+
+class NoParams(Params):
+    """The parameters of a component that has none."""
+
+
+def params_model(spec: ComponentSpec) -> type[BaseModel]:
+    """The model of a component's parameters. Raises BrokenComponent."""
+    if spec.params is None:
+        return NoParams
+    model = import_object(spec.params)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise BrokenComponent(f"{spec.params} of {spec.name!r} is not a pydantic model")
+    return model
+
+
+def full_params(spec: ComponentSpec, params: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a component, as plain data. Raises BrokenComponent, or pydantic's ValidationError."""
+    model = params_model(spec)
+    try:
+        return model.model_validate(dict(params)).model_dump(mode="json")
+    except ValidationError:
+        raise
+    except Exception as error:  # a validator or a type that breaks pydantic's own rules
+        raise BrokenComponent(f"{spec.params} of {spec.name!r} fails on {dict(params)}: {in_a_line(error)}") from error
+
+
+def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Component:
+    """An instance of the component. Raises BrokenComponent, or pydantic's ValidationError."""
+    model = params_model(spec).model_validate(dict(params))
+    cls = import_object(spec.target)
+    base = HOOKS[kind][2]
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise BrokenComponent(f"{spec.target} of {spec.name!r} is not a subclass of nsbench's {base.__name__}")
+    if kind == "metric" and (getattr(cls, "direction", None) not in ("min", "max") or not hasattr(cls, "unit")):
+        raise BrokenComponent(f'{spec.target} must say its direction, "min" or "max", and its unit, a text')
+    try:
+        return cls(model)
+    except UnreadableData:
+        raise
+    except Exception as error:
+        raise BrokenComponent(f"{spec.target} cannot be made: {in_a_line(error)}") from error
+
+
+def load(kind: Kind, name: str, **params: Any) -> Any:
+    """A component by name, ready to use: ``nsbench.load("dataset", "lca", size=32)``.
+
+    Raises UnknownComponent, BrokenComponent, or pydantic's ValidationError for wrong parameters.
+    """
+    return build(kind, installed().spec(kind, name), params)
+
+
+def import_object(target: str) -> Any:
+    """What "module:name" names. Raises BrokenComponent, with the import's own error behind it."""
+    module, colon, name = target.partition(":")
+    if not colon or not module or not name:
+        raise BrokenComponent(f'{target!r} must be "module:name"')
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:
+        raise BrokenComponent(f"{target} cannot be imported: {type(error).__name__}: {error}") from error

@@ -1,0 +1,231 @@
+"""Which plugins there are and what they provide, without importing what they provide.
+
+pluggy discovers; it does not dispatch: every hook is asked once, plugin by plugin, so that a broken one is
+listed with its error and harms nothing else until a suite asks for it by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
+from typing import Literal
+
+import pluggy
+
+from nsbench.components.component import Component, ComponentSpec
+from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference
+from nsbench.components.events import Event
+from nsbench.components.format import Format, FormatSpec
+from nsbench.components.metric import Metric, MetricSpec
+from nsbench.components.simulator import Simulator, SimulatorSpec
+from nsbench.errors import Refusal
+from nsbench.names import NAME, did_you_mean
+from nsbench.registry import hooks
+from nsbench.registry.hooks import API_VERSION
+from nsbench.registry.plugin_files import UnusablePluginFile, load_file, modules_beside, named_files, place_of
+
+Kind = Literal["dataset", "simulator", "metric", "format"]
+
+
+KINDS: tuple[Kind, ...] = ("dataset", "simulator", "metric", "format")
+
+
+HOOKS: dict[Kind, tuple[str, type[ComponentSpec], type[Component]]] = {
+    "dataset": ("nsbench_datasets", DatasetSpec, Dataset),
+    "simulator": ("nsbench_simulators", SimulatorSpec, Simulator),
+    "metric": ("nsbench_metrics", MetricSpec, Metric),
+    "format": ("nsbench_formats", FormatSpec, Format),
+}
+
+
+class UnknownComponent(Refusal, LookupError):
+    """A name that no plugin provides, or that more than one does."""
+
+
+class BrokenComponent(Refusal):
+    """A spec whose class or parameters cannot be imported, or are not what they should be."""
+
+
+@dataclass
+class Plugin:
+    """A plugin as it was found. error: why nothing, or not all, of it can be used; "" if fine.
+
+    file: where it lies, of a plugin that was named by its file and is not installed.
+    """
+
+    name: str
+    origin: str
+    module: str
+    error: str = ""
+    file: Path | None = None
+    specs: dict[Kind, list[ComponentSpec]] = field(default_factory=dict)
+
+
+class Registry:
+    """The plugins, and what they provide, by kind and name."""
+
+    def __init__(self, points: Iterable[EntryPoint] | None = None, files: Iterable[Path] = ()) -> None:
+        """points: the entry points to load; those of the group "nsbench" that are installed, if None.
+
+        files: plugins that are not installed, each a Python file.
+        """
+        self._manager = pluggy.PluginManager("nsbench")
+        self._manager.add_hookspecs(hooks)
+        self.plugins: list[Plugin] = []
+        self._providers: dict[Kind, dict[str, list[tuple[Plugin, ComponentSpec]]]] = {k: {} for k in HOOKS}
+        found = entry_points(group="nsbench") if points is None else points
+        for point in sorted(found, key=lambda p: (p.name, p.value)):
+            self._add(point)
+        for file in files:
+            self._add_file(file)
+
+    def _add(self, point: EntryPoint) -> None:
+        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
+        plugin = Plugin(point.name, origin, point.value)
+        self.plugins.append(plugin)
+        try:
+            self.register(plugin, point.load())
+        except (Exception, SystemExit) as error:  # a script in place of a module ends the program
+            plugin.error = in_a_line(error)
+
+    def _add_file(self, file: Path) -> None:
+        plugin = Plugin(file.stem, str(file), file.stem, file=file)
+        self.plugins.append(plugin)
+        try:
+            self.register(plugin, load_file(file))
+        except UnusablePluginFile as error:
+            plugin.error = str(error)
+        except (Exception, SystemExit) as error:
+            plugin.error = f"{place_of(error, file)}{in_a_line(error)}"
+
+    def register(self, plugin: Plugin, implementation: object) -> None:
+        """Take in a plugin's module or object. What is wrong with its hooks lands in plugin.error."""
+        faults = _other_version(implementation) or self._misnamed(implementation)
+        unique = f"{plugin.name} ({plugin.module})"
+        if not faults:
+            self._manager.register(implementation, name=unique)
+            for kind in HOOKS:
+                faults += self._ask(plugin, implementation, kind)
+        plugin.error = "; ".join(faults)
+
+    def _ask(self, plugin: Plugin, implementation: object, kind: Kind) -> list[str]:
+        """Take in what a plugin's hook returns; returns what is wrong with it."""
+        hook, spec_type, _ = HOOKS[kind]
+        if not hasattr(implementation, hook):
+            return []
+        try:
+            specs = getattr(implementation, hook)()
+        except Exception as error:
+            return [f"{hook} raised {in_a_line(error)}"]
+        if bad := _nonsense(hook, specs, spec_type):
+            return [bad]
+        plugin.specs[kind] = list(specs)
+        for spec in specs:
+            self._providers[kind].setdefault(spec.name, []).append((plugin, spec))
+        return []
+
+    def _misnamed(self, implementation: object) -> list[str]:
+        known = [name for name, _ in inspect.getmembers(hooks) if name.startswith("nsbench_")]
+        faults = []
+        for name in dir(implementation):
+            marked = self._manager.parse_hookimpl_opts(implementation, name) is not None
+            marked = marked or hasattr(getattr(implementation, name, None), "nsbench_impl")
+            if marked and name not in known:
+                faults.append(f"no hook is called {name}{did_you_mean(name, known)}")
+            elif name in known and not marked and callable(getattr(implementation, name)):
+                faults.append(f"{name} is not marked with @nsbench.hookimpl")
+        return faults
+
+    def names(self, kind: Kind) -> list[str]:
+        return sorted(self._providers[kind])
+
+    def providers(self, kind: Kind, name: str) -> list[tuple[Plugin, ComponentSpec]]:
+        """Every plugin that claims the name; more than one is an error once the name is asked for."""
+        return self._providers[kind].get(name, [])
+
+    def spec(self, kind: Kind, name: str) -> ComponentSpec:
+        """The spec of that name. Raises UnknownComponent."""
+        claims = self.providers(kind, name)
+        if len(claims) > 1:
+            origins = " and ".join(f"{p.name} ({p.origin}, {p.module})" for p, _ in claims)
+            raise UnknownComponent(f"{kind} {name!r} is claimed by {origins}: uninstall one of them")
+        if not claims:
+            broken = [f"{p.name} ({p.error})" for p in self.plugins if p.error]
+            hint = f"; plugins with errors: {', '.join(broken)}" if broken else ""
+            raise UnknownComponent(f"no {kind} {name!r}{did_you_mean(name, self.names(kind))}{hint}")
+        return claims[0][1]
+
+    def plugin_of(self, kind: Kind, name: str) -> Plugin:
+        self.spec(kind, name)
+        return self.providers(kind, name)[0][0]
+
+    def packages(self) -> set[str]:
+        """Top-level packages of nsbench and its plugins: code whose changes must change keys."""
+        specs = [spec for kind in HOOKS for claims in self._providers[kind].values() for _, spec in claims]
+        modules = [target for spec in specs for target in spec.code()]
+        modules += [plugin.module for plugin in self.plugins]
+        beside = {name for plugin in self.plugins if plugin.file for name in modules_beside(plugin.file)}
+        return {"nsbench"} | beside | {module.partition(":")[0].partition(".")[0] for module in modules}
+
+    def notify(self, event: Event) -> list[str]:
+        """Tell the plugins. Returns what went wrong, one line a plugin."""
+        faults = []
+        for implementation in self._manager.hook.nsbench_event.get_hookimpls():
+            try:
+                implementation.function(*([event] if implementation.argnames else []))
+            except Exception as error:
+                faults.append(f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}")
+        return faults
+
+
+@cache
+def installed() -> Registry:
+    """The registry of what is installed, and of the files that the environment names; made once."""
+    return Registry(files=named_files())
+
+
+def _other_version(implementation: object) -> list[str]:
+    """What is wrong where a plugin asks for a plugin API that this nsbench does not speak."""
+    wanted = getattr(implementation, "nsbench_api", API_VERSION)
+    if wanted == API_VERSION and type(wanted) is int:
+        return []
+    if type(wanted) is not int:
+        return [f"nsbench_api must be a whole number, the plugin API's version ({API_VERSION}); it is {wanted!r:.80}"]
+    remedy = "install a newer nsbench" if wanted > API_VERSION else "the plugin must be brought up to date"
+    return [f"asks for version {wanted} of the plugin API; nsbench {version('nsbench')} speaks {API_VERSION}: {remedy}"]
+
+
+def _nonsense(hook: str, specs: object, spec_type: type[ComponentSpec]) -> str:
+    """What is wrong with what a hook returned, "" if nothing."""
+    if not isinstance(specs, list | tuple) or not all(isinstance(s, spec_type) for s in specs):
+        return f"{hook} must return a list of {spec_type.__name__}, got {specs!r:.80}"
+    faults = [fault for spec in specs for fault in _faults_of(spec)]
+    names = [spec.name for spec in specs if isinstance(spec.name, str)]
+    faults += [f"lists {name!r} twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    return f"{hook}: {'; '.join(faults)}" if faults else ""
+
+
+def _faults_of(spec: ComponentSpec) -> list[str]:
+    if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
+        return [f"a name is letters, digits, '.', '_' and '-', at most 64, got {spec.name!r:.80}"]
+    faults = []
+    for field_name in ("target", "params", "reading", "writer"):
+        text = getattr(spec, field_name, None)
+        if (field_name == "target" or text is not None) and (not isinstance(text, str) or text.count(":") != 1):
+            faults.append(f'{field_name} of {spec.name!r} is {text!r:.80}, which is not "module:name"')
+    summary: object = spec.summary
+    if not isinstance(summary, str):
+        faults.append(f"summary of {spec.name!r} must be a line of text, got {summary!r:.80}")
+    for field_name in ("floor", "noise_free"):
+        reference = getattr(spec, field_name, None)
+        if reference is not None and not isinstance(reference, SimulatorReference):
+            faults.append(f"{field_name} of {spec.name!r} must be a SimulatorReference, got {reference!r:.80}")
+    return faults
+
+
+def in_a_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,334 @@
+"""The digest of a component's code: what of it, when changed, must make its artifacts anew.
+
+A Merkle digest over syntax trees, read off the source; nothing is imported. The digest of a module is that of its
+syntax tree (syntax.py beside this file), in which an import stands as the digest of the module that it leads to, and
+of the `__init__` of every package that Python runs on the way. Names of modules and folders are nowhere in it: code may
+move, a package may be cut in two, and no key changes. Compiled extensions count by their bytes, literal
+`import_module("…")` calls as imports; of installed libraries the versions count, and those of what they require.
+
+Followed is what leads to nsbench, to a plugin, or to code that was never installed. Left out: hook implementations
+and what only they use, which name components and compute nothing; blocks under TYPE_CHECKING; libraries that change
+no numbers. What it cannot see: modules imported by a computed name, and files that a component opens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import nsbench
+from nsbench.errors import Refusal
+from nsbench.registry.libraries import HARMLESS_LIBRARIES, NUMERIC_LIBRARIES, versions
+from nsbench.registry.syntax import MARK, Import, Statement, UnreadableSource, read_statements, without_hooks
+
+SCHEME = "merkle1:"
+"""How these digests begin. Older ones held the names of modules, and a move changed them."""
+
+_NEVER_FOLLOWED = {*sys.stdlib_module_names, *HARMLESS_LIBRARIES, *NUMERIC_LIBRARIES}
+
+_FINDERS = frozenset({"hookimpl", "load"})
+"""What nsbench itself offers that finds or announces code and computes nothing: what it finds is in the key anyway."""
+
+
+class SourceNotFound(Refusal):
+    """A component without readable source: its results could not be told from stale ones."""
+
+
+def source_digest(targets: Sequence[str], packages: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """(digest, versions) of the code behind "module:name" targets: a component's class, its parameters' class.
+
+    packages: top-level packages whose modules are followed, beside the targets' own. versions: of the libraries that
+    change the numbers of this code, by distribution. Raises SourceNotFound.
+    """
+    return Sources({*packages, *(target.partition(":")[0].partition(".")[0] for target in targets)}).digest(targets)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A module in a digest. wanted: the names for which it is looked into, its hooks left out; None for all of it.
+
+    passed: it is a package that is run on the way to a module within.
+    """
+
+    module: str
+    wanted: frozenset[str] | None = None
+    passed: bool = False
+
+
+Lead = tuple[str, Node | str]
+"""What an imported name leads to: (attribute, its module), or (attribute, name of a library)."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module's part of a digest.
+
+    path: its file. text: its syntax, modules by number. names: (a number or a name, what it leads to). packages: those
+    on the way. libraries: distributions.
+    """
+
+    path: Path
+    text: str
+    names: tuple[tuple[str, tuple[Lead, ...]], ...]
+    packages: tuple[Node, ...]
+    libraries: frozenset[str]
+
+    def nodes(self) -> list[Node]:
+        leads = [target for _, targets in self.names for _, target in targets if isinstance(target, Node)]
+        return [*leads, *self.packages]
+
+    def digest(self, known: Mapping[Node, str]) -> str:
+        """The digest, given those of its nodes. It does not depend on the order of imports."""
+        lines = sorted(f"{name}={_rendered(targets, known)}" for name, targets in self.names)
+        around = sorted({known[node] for node in self.packages} - {_EMPTY, ""})
+        return _hash(self.text, *lines, *around) if self.text or lines or around else _EMPTY
+
+
+def _rendered(targets: Iterable[Lead], known: Mapping[Node, str]) -> str:
+    return ",".join(f"{name}@{known[to] if isinstance(to, Node) else to}" for name, to in targets)
+
+
+def _merkle(modules: Mapping[Node, Module]) -> dict[Node, str]:
+    """The digest of each module. Those that import each other in a circle are told apart by as many steps as there
+    are modules; without circles nothing changes any more after the longest chain of imports."""
+    known = dict.fromkeys(modules, "")
+    for _ in range(len(modules) + 1):
+        latest = {node: module.digest(known) for node, module in modules.items()}
+        if latest == known:
+            break
+        known = latest
+    return known
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+_EMPTY = "nothing"
+
+
+class Sources:
+    """Code as it lies on disk now. Every module is looked at once: keep it for one plan or one check, no longer."""
+
+    def __init__(self, packages: Iterable[str]) -> None:
+        importlib.invalidate_caches()
+        self._packages = frozenset(packages)
+        self._homes = {name for top in self._packages for name in _distributions().get(top, [])}
+        self._specs: dict[str, ModuleSpec | None] = {}
+        self._followed: dict[str, bool] = {}
+        self._modules: dict[Node, Module] = {}
+
+    def digest(self, targets: Iterable[str]) -> tuple[str, dict[str, str]]:
+        """See ``source_digest``; the targets' packages must be among the reader's own."""
+        roots = [self._root(target) for target in targets]
+        modules = self._reached(roots)
+        digests = _merkle(modules)
+        libraries = {name for module in modules.values() for name in module.libraries}
+        return SCHEME + _hash(*sorted({digests[root] for root in roots})), versions(libraries)
+
+    def files(self, targets: Iterable[str]) -> dict[str, Path]:
+        """The file of each module in the digest of these targets, by the module's name."""
+        modules = self._reached([self._root(target) for target in targets])
+        return {node.module: module.path for node, module in modules.items()}
+
+    def _root(self, target: str) -> Node:
+        module, _, name = target.partition(":")
+        if self.file(module) is None:
+            raise SourceNotFound(f"no source found for module {module!r}")
+        return Node(module, frozenset({name}))
+
+    def _reached(self, roots: Iterable[Node]) -> dict[Node, Module]:
+        reached: dict[Node, Module] = {}
+        todo = list(roots)
+        while todo:
+            node = todo.pop()
+            if node not in reached:
+                reached[node] = self._module(node)
+                todo += reached[node].nodes()
+        return reached
+
+    def _module(self, node: Node) -> Module:
+        if node not in self._modules:
+            self._modules[node] = self._read(node)
+        return self._modules[node]
+
+    def _read(self, node: Node) -> Module:
+        path = self.file(node.module)
+        assert path is not None
+        packages = () if node.passed else self._packages_around(node.module)
+        if path.suffix != ".py":
+            return Module(path, hashlib.sha256(path.read_bytes()).hexdigest(), (), packages, frozenset())
+        try:
+            statements = read_statements(path)
+        except UnreadableSource as error:
+            raise SourceNotFound(str(error)) from error
+        if node.wanted is not None:
+            statements = without_hooks(statements, node.wanted)
+        return _Reading(self, node.module, path).module(path, statements, packages)
+
+    def _packages_around(self, module: str) -> tuple[Node, ...]:
+        """The packages that are run before a module; not nsbench itself, which only passes names on."""
+        parts = module.split(".")
+        names = [".".join(parts[:k]) for k in range(1, len(parts))]
+        return tuple(Node(name, frozenset(), passed=True) for name in names if name != "nsbench" and self.file(name))
+
+    def file(self, module: str) -> Path | None:
+        """The file that Python would run for a module: none for a namespace, and for what does not exist."""
+        spec = self._spec(module)
+        path = Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+        return path if path is not None and path.is_file() else None
+
+    def _spec(self, module: str) -> ModuleSpec | None:
+        """Where a module would be imported from, by Python's own finder; its packages are not run for that."""
+        if module not in self._specs:
+            package, _, _ = module.rpartition(".")
+            if not package:
+                self._specs[module] = _top_spec(module)
+            else:
+                around = self._spec(package)
+                places = around.submodule_search_locations if around else None
+                self._specs[module] = PathFinder.find_spec(module, list(places)) if places else None
+        return self._specs[module]
+
+    def library(self, module: str) -> str | None:
+        """The distribution of a library that changes numbers; None for one that changes none, and Python's own."""
+        top = module.partition(".")[0]
+        if top in NUMERIC_LIBRARIES:
+            return NUMERIC_LIBRARIES.get(module, NUMERIC_LIBRARIES[top])
+        if top in sys.stdlib_module_names or top in HARMLESS_LIBRARIES or self._spec(top) is None:
+            return None
+        return next(iter(_distributions().get(top, [])), top)
+
+    def is_followed(self, module: str) -> bool:
+        """Whether an import leads to nsbench, to a plugin or what came with one, or to code that nobody installed."""
+        top = module.partition(".")[0]
+        if top not in self._followed:
+            self._followed[top] = top in self._packages or (top not in _NEVER_FOLLOWED and self._is_own(top))
+        return self._followed[top]
+
+    def _is_own(self, top: str) -> bool:
+        return _is_loose(self._spec(top)) or bool(set(_distributions().get(top, [])) & self._homes)
+
+
+class _Reading:
+    """The imports of one module, and the text in which they are used."""
+
+    def __init__(self, sources: Sources, name: str, path: Path) -> None:
+        self._sources = sources
+        self._package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        self._leads: dict[str, list[Lead]] = {}
+        self._modules: set[str] = set()  # local names that stand for modules
+        self._libraries: set[str] = set()
+        self._numbers: dict[tuple[Lead, ...], str] = {}
+        self._used: set[str] = set()
+
+    def module(self, path: Path, statements: Iterable[Statement], packages: tuple[Node, ...]) -> Module:
+        """What the digest needs of the statements."""
+        statements = list(statements)
+        for statement in statements:
+            for imported in statement.imports:
+                self._bind(imported)
+        text = "\n".join(MARK.sub(self._resolve, statement.text) for statement in statements if statement.text)
+        names = [(number, leads) for leads, number in self._numbers.items()]
+        for local, leads in self._leads.items():
+            if local not in self._modules:
+                names.append((local, tuple(leads)))
+            elif local not in self._used:
+                names += [("!", (lead,)) for lead in leads]
+        return Module(path, text, tuple(names), packages, frozenset(self._libraries))
+
+    def _bind(self, imported: Import) -> None:
+        name, target = self._lead(self._absolute(imported.module), imported.attribute)
+        self._leads.setdefault(imported.local, []).append((name, target))
+        if not name:
+            self._modules.add(imported.local)
+
+    def _lead(self, module: str, attribute: str | None) -> Lead:
+        """What `import module`, or `from module import attribute`, leads to."""
+        whole = module if attribute is None else f"{module}.{attribute}"
+        if not self._sources.is_followed(module):
+            libraries = {self._sources.library(name) for name in (module, whole)}
+            self._libraries |= {name for name in libraries if name}
+            return (attribute or whole, module)
+        if whole != "nsbench" and self._sources.file(whole):
+            return ("", Node(whole))
+        if attribute is None:
+            return ("", "nsbench") if module == "nsbench" else (module, "missing")
+        if module == "nsbench":
+            return self._offered(attribute)
+        return (attribute, Node(module)) if self._sources.file(module) else (attribute, "missing")
+
+    def _offered(self, name: str) -> Lead:
+        """What nsbench itself passes on: the module that defines the name."""
+        home = None if name in _FINDERS else nsbench.HOMES.get(name)
+        return (name, "nsbench") if home is None else (name, Node(home))
+
+    def _absolute(self, module: str) -> str:
+        level = len(module) - len(module.lstrip("."))
+        if not level:
+            return module
+        parents = self._package.split(".")
+        return ".".join([*parents[: len(parents) - level + 1], module[level:]]).rstrip(".")
+
+    def _resolve(self, mark: re.Match[str]) -> str:
+        """A use of an imported name: of a module its number, of anything else the name."""
+        used = mark[1]
+        if used in self._modules and used.startswith("@"):
+            return self._number(used, ())
+        parts = used.split(".")
+        for k in range(len(parts), 0, -1):  # `import a.b` binds a: a.b.c is c of a.b, a.x is x of a
+            local = ".".join(parts[:k])
+            if local in self._modules:
+                return self._number(local, parts[k:])
+            if any(name.startswith(f"{local}.") for name in self._modules) and self._sources.is_followed(local):
+                return self._number_of((self._lead(local, None),), parts[k:])
+        return used
+
+    def _number(self, local: str, rest: Sequence[str]) -> str:
+        self._used.add(local)
+        return self._number_of(tuple(self._leads[local]), rest)
+
+    def _number_of(self, leads: tuple[Lead, ...], rest: Sequence[str]) -> str:
+        if leads == (("", "nsbench"),) and rest:
+            leads, rest = (self._lead("nsbench", rest[0]),), rest[1:]
+        number = self._numbers.setdefault(leads, f"<{len(self._numbers)}>")
+        return ".".join([number, *rest])
+
+
+def _top_spec(top: str) -> ModuleSpec | None:
+    """Where a top-level module would be imported from; finding that runs nothing of it."""
+    try:
+        return importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+
+
+def _is_loose(spec: ModuleSpec | None) -> bool:
+    """Whether code lies on the path without being installed: a helper beside a plugin."""
+    if spec is None:
+        return False
+    places = spec.submodule_search_locations
+    found = [Path(place) for place in places] if places is not None else []
+    if places is None and spec.has_location and spec.origin:
+        found = [Path(spec.origin)]
+    return any(not _is_installed(path) for path in found)
+
+
+def _is_installed(path: Path) -> bool:
+    named = {"site-packages", "dist-packages"} & set(path.parts)
+    return bool(named) or any(path.is_relative_to(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(packages_distributions())

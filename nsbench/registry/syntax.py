@@ -1,0 +1,200 @@
+"""Source files as digests read them: statements as text in which nothing is left but what runs.
+
+Comments, docstrings, layout and blocks under TYPE_CHECKING are gone. Imports stand apart from the text; wherever
+it uses a name that an import binds, the text has a mark, because what the name is called says nothing: a module may
+be called otherwise tomorrow.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+MARK = re.compile("\0([^\0]+)\0")
+"""A use of an imported name in a statement's text: the dotted name between two NULs, which no source can hold."""
+
+_Body = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class UnreadableSource(Exception):
+    """A file that is not Python, or not Python that can be told apart."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """A name that an import binds.
+
+    local      the name; of `import a.b`, which binds a, the whole "a.b"; of `import_module("a.b")` "@a.b".
+    module     as it is written, leading dots included.
+    attribute  what is taken from the module, which may be a module too; None where it is the module itself.
+    """
+
+    local: str
+    module: str
+    attribute: str | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement of a module. text: its syntax, "" of an import; uses, binds: names; hook: it implements one.
+
+    plain: it defines a name and does nothing else.
+    """
+
+    text: str
+    imports: tuple[Import, ...]
+    uses: frozenset[str]
+    binds: frozenset[str]
+    hook: bool
+    plain: bool
+
+
+def read_statements(path: Path) -> tuple[Statement, ...]:
+    """The statements of a file, read again when it changed. Raises UnreadableSource."""
+    status = path.stat()
+    return _parsed(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _parsed(path: Path, modified: int, size: int) -> tuple[Statement, ...]:
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+        bound = frozenset(name.local.partition(".")[0] for node in _running(tree) for name in _imports(node))
+        return tuple(statement for node in _body(tree) for statement in _statements(node, bound))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise UnreadableSource(f"{path}: {error}") from error
+
+
+def without_hooks(statements: Iterable[Statement], wanted: frozenset[str]) -> tuple[Statement, ...]:
+    """The statements without hook implementations and without what only these use. wanted: names that stay."""
+    kept = [s for s in statements if not s.hook]
+    asked = {name for s in statements if s.hook for name in s.uses}
+    while True:
+        idle = [s for s in kept if s.plain and s.binds & asked and not s.binds & (wanted | _used(kept, s))]
+        if not idle:
+            return tuple(kept)
+        kept = [s for s in kept if s not in idle]
+        asked |= {name for s in idle for name in s.uses}
+
+
+def _used(statements: Iterable[Statement], but: Statement) -> set[str]:
+    return {name for statement in statements if statement is not but for name in statement.uses}
+
+
+def _statements(node: ast.stmt, bound: frozenset[str]) -> Iterator[Statement]:
+    """A statement; of an import one for each name."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        for name in _imports(node):
+            binds = frozenset({name.local.partition(".")[0]})
+            yield Statement("", (name,), frozenset(), binds, hook=False, plain=True)
+        return
+    imports = tuple(name for inner in _running(node) for name in _imports(inner))
+    uses = frozenset(inner.id for inner in _running(node) if isinstance(inner, ast.Name))
+    binds = frozenset(_defined(node))
+    yield Statement(_text(node, bound), imports, uses - binds, binds, _is_hook(node), bool(binds) and _is_plain(node))
+
+
+def _defined(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        yield node.name
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _is_plain(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return not node.decorator_list
+    return not any(isinstance(inner, ast.Call) for inner in ast.walk(node))
+
+
+def _is_hook(node: ast.stmt) -> bool:
+    """Whether a function is marked with @hookimpl."""
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    called = (d.func if isinstance(d, ast.Call) else d for d in decorators)
+    return any((_chain(name) or [""])[-1] == "hookimpl" for name in called)
+
+
+def _imports(node: ast.AST) -> Iterator[Import]:
+    """The names that a node binds by importing."""
+    if isinstance(node, ast.Import):
+        yield from (Import(alias.asname or alias.name, alias.name) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = "." * node.level + (node.module or "")
+        yield from (Import(alias.asname or alias.name, base, alias.name) for alias in node.names)
+    elif isinstance(node, ast.Call) and (module := _imported_by_call(node)):
+        yield Import(f"@{module}", module)
+
+
+def _imported_by_call(node: ast.Call) -> str | None:
+    """The module of `import_module("literal")`, or of `__import__`."""
+    first = node.args[0] if node.args else None
+    is_import = (_chain(node.func) or [""])[-1] in ("import_module", "__import__")
+    return first.value if is_import and isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all below it, without what only type checkers read."""
+    yield node
+    for child in _children(node):
+        yield from _running(child)
+
+
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    skipped = node.body if isinstance(node, ast.If) and _is_for_type_checkers(node) else []
+    return (child for child in ast.iter_child_nodes(node) if child not in skipped)
+
+
+def _is_for_type_checkers(node: ast.If) -> bool:
+    return (_chain(node.test) or [""])[-1] == "TYPE_CHECKING"
+
+
+def _chain(node: ast.AST) -> list[str] | None:
+    """["a", "b", "c"] of the expression a.b.c; None for any other."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else None
+
+
+def _text(node: object, bound: frozenset[str]) -> str:
+    """A syntax tree as text, without docstrings, positions and whatever is empty; uses of imported names are marked."""
+    if isinstance(node, list):
+        return "[" + ",".join(text for child in node if (text := _text(child, bound))) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return ""
+    chain = _chain(node)
+    if chain and chain[0] in bound:
+        return f"\0{'.'.join(chain)}\0"
+    fields = ",".join(f"{name}={text}" for name, text in _fields(node, lambda child: _text(child, bound)))
+    return f"{type(node).__name__}({fields})"
+
+
+def _fields(node: ast.AST, text: Callable[[object], str]) -> Iterator[tuple[str, str]]:
+    for name, value in ast.iter_fields(node):
+        if name in ("ctx", "type_comment") or value is None or value == []:
+            continue
+        if name == "body" and isinstance(node, _Body):
+            value = _body(node)
+        if name == "body" and isinstance(node, ast.If) and _is_for_type_checkers(node):
+            continue
+        if name == "args" and isinstance(node, ast.Call) and (module := _imported_by_call(node)):
+            yield name, f"[\0@{module}\0,{text(value[1:])}]"
+        else:
+            yield name, text(value)
+
+
+def _body(node: _Body) -> list[ast.stmt]:
+    """The statements of a body, docstrings left out."""
+    return [child for child in node.body if not _is_string(child)]
+
+
+def _is_string(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -1,0 +1,9 @@
+"""The report as one HTML file that needs nothing else.
+
+page      the file
+charts    the charts of a dataset
+svg       charts as SVG text
+gallery   rollouts beside the truth, packed for the page's script
+gather    what the pictures are drawn from, read from the store
+page.css, page.js
+"""

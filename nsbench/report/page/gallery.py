@@ -1,0 +1,85 @@
+"""Rollouts beside the truth, same case, same frame: packed for the page's script, which draws them.
+
+Growth is sent as the frame in which each site attached, fields as levels of their first channel; one byte a site,
+deflated. Pictures are drawn on the domain's lattice by the map from pixels to sites of nsbench.report.pictures.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.report.page.gather import DatasetPictures
+from nsbench.report.pictures import case_title, colour_span, site_colours, spread
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.plane import site_map
+
+PANEL = 168
+"""Width of a panel in pixels."""
+
+BUDGET = 1_500_000
+"""Bytes of all panels of a dataset together, before they are deflated."""
+
+NEVER = 255
+"""Stands for a site that never attaches."""
+
+FRAMES = 48
+"""Frames of fields at most."""
+
+
+def gallery(pictures: DatasetPictures) -> dict[str, Any]:
+    """JSON for the page's script: the lattice's map, the frames, a row of panels for the truth and each simulator."""
+    truth, cases = pictures.truth, np.array(spread(pictures.truth), dtype=np.int64)
+    sides = [("truth", truth), *((one.name, one.rollouts) for one in pictures.shown)]
+    chosen = [(name, side.select(cases)) for name, side in sides]
+    last = max(int(side.lengths.max()) for _, side in chosen) - 1
+    growth = isinstance(truth, GrowthTrajectories)
+    coarse, frames = _affordable(truth.domain.shape, len(cases) * len(sides), last, growth=growth)
+    span = colour_span(chosen[0][1])
+    shape = (-(-truth.domain.shape[0] // coarse), -(-truth.domain.shape[1] // coarse))
+    places = site_map(truth.domain.lattice, shape, PANEL)
+    return {
+        "growth": growth,
+        "width": places.shape[1],
+        "height": places.shape[0],
+        "sites": shape[0] * shape[1],
+        "map": _packed((places + 1).astype(np.uint16 if places.max() < 65_535 else np.uint32)),
+        "wide": bool(places.max() >= 65_535),
+        "frames": frames.tolist(),
+        "colours": site_colours().tolist(),
+        "span": float(np.searchsorted(frames, span[1])) if growth else 1.0,
+        "titles": [case_title(truth.domain, params) for params in chosen[0][1].params],
+        "rows": [{"name": name, "panels": _panels(side, frames, coarse, span)} for name, side in chosen],
+    }
+
+
+def _affordable(shape: tuple[int, int], panels: int, last: int, *, growth: bool) -> tuple[int, NDArray[np.int64]]:
+    """(take every so manieth site, the frames to show), so that all panels stay within the budget."""
+    coarse = 1
+    fewest = 1 if growth else 8
+    while -(-shape[0] // coarse) * -(-shape[1] // coarse) * panels * fewest > BUDGET:
+        coarse += 1
+    each = -(-shape[0] // coarse) * -(-shape[1] // coarse) * panels
+    count = NEVER if growth else min(FRAMES, BUDGET // each)
+    return coarse, np.unique(np.linspace(0, last, min(last + 1, count)).round().astype(np.int64))
+
+
+def _panels(side: Trajectories, frames: NDArray[np.int64], coarse: int, span: tuple[float, float]) -> list[str]:
+    if isinstance(side, GrowthTrajectories):
+        arrival = side.arrival[:, ::coarse, ::coarse]
+        shown = np.where(arrival < 0, NEVER, np.searchsorted(frames, arrival)).astype(np.uint8)
+        return [_packed(one) for one in shown]
+    parts = [side.frame(int(t))[:, 0, ::coarse, ::coarse] for t in frames]
+    share = np.clip((np.stack(parts, axis=1) - span[0]) / (span[1] - span[0]), 0, 1)
+    return [_packed(np.rint(one * 255).astype(np.uint8)) for one in share]
+
+
+def _packed(array: NDArray[Any]) -> str:
+    """Little-endian bytes, deflated, as base64."""
+    plain = array.astype(array.dtype.newbyteorder("<")).tobytes()
+    return base64.b64encode(zlib.compress(plain, 9)).decode()

@@ -1,0 +1,135 @@
+"""What the pictures of a report are drawn from, read from the store: nothing is computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.results.pairing import NoPairs
+from nsbench.results.stored import StoredResults
+from nsbench.results.summary import Line, Summary
+from nsbench.suite.trials import Trial
+from nsbench.trajectories.base import Trajectories
+
+Array = NDArray[np.float64]
+
+SHOWN = 8
+"""Simulators whose rollouts are drawn: those that score best, beside what the suite lists of the ground truth."""
+
+CURVE_POINTS = 200
+"""Points of a training curve that are drawn at most."""
+
+Curves = dict[str, tuple[Array, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A simulator's first finished trial. rollouts: the first member of each case; curves: name -> (steps, values)."""
+
+    name: str
+    rollouts: Trajectories
+    curves: Curves
+    bins: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetPictures:
+    """What is drawn of a dataset.
+
+    truth    the framed test data; shown: the simulators that are drawn, in the suite's order.
+    left     how many finished simulators are not drawn.
+    bins     metric -> into how many bins it cuts the condition's range; None where not known.
+    costs    simulator -> milliseconds a trajectory, of all that have been measured.
+    """
+
+    dataset: str
+    truth: Trajectories
+    shown: tuple[Shown, ...]
+    left: int
+    bins: dict[str, int | None]
+    costs: dict[str, float]
+
+
+def gather(stored: StoredResults, summary: Summary, dataset: str) -> DatasetPictures | None:
+    """What is there of a dataset; None where its test data is not in the store, or nobody has simulated it."""
+    trials = _first_trials(stored, dataset)
+    truth = stored.test(next(iter(trials.values())).data) if trials else None
+    if truth is None:
+        return None
+    lines = [line for line in summary.lines if line.dataset == dataset and line.name in trials]
+    chosen = _chosen(lines, summary)
+    shown = [s for line in chosen if (s := _shown(stored, trials[line.name], truth)) is not None]
+    costs = {line.name: cost for line in lines if (cost := _cost(stored, trials[line.name])) is not None}
+    return DatasetPictures(dataset, truth, tuple(shown), len(lines) - len(shown), _bins(trials, shown), costs)
+
+
+def _first_trials(stored: StoredResults, dataset: str) -> dict[str, Trial]:
+    found: dict[str, Trial] = {}
+    for trial in stored.plan.trials:
+        if trial.data.name == dataset and trial.id in stored.rows and stored.rows[trial.id].status == "ok":
+            found.setdefault(trial.simulator, trial)
+    return found
+
+
+def _chosen(lines: Sequence[Line], summary: Summary) -> list[Line]:
+    """The lines whose rollouts are drawn, best first where there are too many."""
+    simulators = [line for line in lines if line.kind == "simulator"]
+    if len(simulators) > SHOWN and summary.metrics:
+        first = summary.metrics[0]
+        sign = 1 if first.direction == "min" else -1
+
+        def rank(line: Line) -> float:
+            cell = line.cells.get(first.name)
+            return sign * cell.value if cell is not None and cell.value is not None else float("inf")
+
+        simulators = sorted(simulators, key=rank)[:SHOWN]
+    return [line for line in lines if line.kind != "simulator" or line in simulators]
+
+
+def _shown(stored: StoredResults, trial: Trial, truth: Trajectories) -> Shown | None:
+    evidence = stored.evidence(trial)
+    if evidence is None:
+        return None
+    first = evidence.rollouts.select(np.arange(len(truth)) * evidence.members)
+    return Shown(trial.simulator, first, _curves(stored, trial), _items_by_bin(stored, trial))
+
+
+def _curves(stored: StoredResults, trial: Trial) -> Curves:
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for name, value, step in stored.curves(trial):
+        curves.setdefault(name, []).append((step, value))
+    return {name: _thinned(points) for name, points in curves.items()}
+
+
+def _thinned(points: list[tuple[int, float]]) -> tuple[Array, Array]:
+    """Means of as many neighbours as leave few enough points."""
+    every = -(-len(points) // CURVE_POINTS)
+    array = np.array(sorted(points), dtype=np.float64)
+    parts = np.array([array[k : k + every].mean(axis=0) for k in range(0, len(array), every)])
+    return parts[:, 0], parts[:, 1]
+
+
+def _items_by_bin(stored: StoredResults, trial: Trial) -> dict[str, Array]:
+    found = {}
+    for score in stored.rows[trial.id].scores:
+        try:
+            units = stored.units(trial, score)
+        except NoPairs:
+            continue
+        if units.unit == "bins":
+            found[score.metric] = units.values
+    return found
+
+
+def _bins(trials: dict[str, Trial], shown: Sequence[Shown]) -> dict[str, int | None]:
+    """The metrics whose items are by bin, and the number of bins that their parameters say, empty ones included."""
+    params = {metric.name: metric.part.params for metric in next(iter(trials.values())).scores}
+    return {name: params[name].get("bins") for name in dict.fromkeys(name for one in shown for name in one.bins)}
+
+
+def _cost(stored: StoredResults, trial: Trial) -> float | None:
+    cost = stored.cost(trial)
+    return cost.ms_per_trajectory if cost else None

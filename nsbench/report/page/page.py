@@ -1,0 +1,191 @@
+"""The report as one HTML file that needs nothing else: tables, charts, rollouts. It asks no network for anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+
+from nsbench.report.grid import Entry, Grid, grid, legend
+from nsbench.report.page.charts import charts
+from nsbench.report.page.gallery import gallery
+from nsbench.report.page.gather import DatasetPictures, gather
+from nsbench.results.stored import StoredResults
+from nsbench.results.summary import Line, Summary
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+
+def to_html(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> str:
+    """The page. What the store does not hold is said in place of its pictures."""
+    title = escape(f"{summary.suite}: nsbench report")
+    here = files("nsbench.report.page")
+    style, script = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    body = "\n".join(_body(stored, summary, notes))
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<style>\n{style}</style>\n</head>\n<body>\n{body}\n<script>\n{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iterator[str]:
+    yield f"<header><h1>{escape(summary.suite)}</h1><p>{escape(_facts(stored))}</p></header>\n<main>"
+    for dataset in summary.datasets:
+        yield f'<section class="data"><h2>{escape(dataset)}</h2>'
+        yield _table(grid(summary, dataset))
+        yield _said(legend(summary))
+        pictures = gather(stored, summary, dataset)
+        yield from _pictures(pictures, summary) if pictures else ["<p>The store holds no rollouts to draw.</p>"]
+        yield "</section>"
+    if summary.failed:
+        yield _failed(summary)
+    yield f"<section><h2>Notes</h2>{_said(notes)}"
+    suite = escape(stored.plan.suite.to_yaml())
+    yield f"<details><summary>The suite</summary><pre>{suite}</pre></details></section></main>"
+
+
+def _facts(stored: StoredResults) -> str:
+    plan, suite = stored.plan, stored.plan.suite
+    ok = sum(row.status == "ok" for row in stored.rows.values())
+    parts = [
+        f"{ok:,} of {len(plan.trials):,} trials",
+        f"{suite.replicates} replicate{'s' * (suite.replicates > 1)}",
+        f"{suite.budget.transitions:,} training transitions",
+        f"frames {suite.protocol.stride} ticks apart, horizon {suite.protocol.horizon}",
+        f"{suite.protocol.members} rollout{'s' * (suite.protocol.members > 1)} a case",
+        f"{plan.conditions.device}, {plan.conditions.precision}",
+        f"seed {suite.seed}",
+    ]
+    return " · ".join(parts)
+
+
+def _table(found: Grid) -> str:
+    """The grid, the longer side down."""
+    names = [(escape(line.name), _apart(found, k)) for k, line in enumerate(found.lines)]
+    headings = [f"{_breakable(q.heading)}{_small(q.unit)}" for q in found.quantities]
+    if found.across:
+        head = "".join(f'<th scope="col"{mark}>{name}</th>' for name, mark in names)
+        rows = [
+            f'<tr class="{"main" if q.main else "own"}"><th scope="row">{heading}</th>'
+            + "".join(_entry(row[k], mark) for row, (_, mark) in zip(found.cells, names, strict=True))
+            + "</tr>"
+            for k, (q, heading) in enumerate(zip(found.quantities, headings, strict=True))
+        ]
+        return _scrolling(f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", "across")
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
+    rows = [
+        f'<tr{mark}><th scope="row">{name}</th>{"".join(_entry(entry, "") for entry in row)}</tr>'
+        for (name, mark), row in zip(names, found.cells, strict=True)
+    ]
+    return _scrolling(
+        f'<thead><tr><th scope="col">simulator</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody>', "down"
+    )
+
+
+def _breakable(name: str) -> str:
+    """A heading that may be broken at its underscores, and not before its arrow."""
+    return escape(name).replace("_", "_<wbr>").replace(" ↓", "&nbsp;↓").replace(" ↑", "&nbsp;↑")
+
+
+def _small(text: str) -> str:
+    return f"<small>{escape(text)}</small>" if text else ""
+
+
+def _apart(found: Grid, k: int) -> str:
+    """The class that sets an anchor or a null model apart; the first of them begins a new block."""
+    line: Line = found.lines[k]
+    if line.kind == "simulator":
+        return ""
+    first = k > 0 and found.lines[k - 1].kind == "simulator"
+    return f' class="apart{" first" if first else ""}"'
+
+
+def _entry(entry: Entry, mark: str) -> str:
+    text = f"<b>{escape(entry.text)}</b>" if entry.best else escape(entry.text)
+    note = f' title="{escape(entry.note, quote=True)}"' if entry.note else ""
+    return f"<td{mark}{note}>{text}{_small(entry.around)}</td>"
+
+
+def _scrolling(table: str, kind: str) -> str:
+    region = '<div class="scroll" tabindex="0" role="region" aria-label="table">'
+    return f'{region}<table class="{kind}">{table}</table></div>'
+
+
+def _said(lines: Sequence[str]) -> str:
+    return f'<ul class="said">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
+
+
+def _pictures(pictures: DatasetPictures, summary: Summary) -> Iterator[str]:
+    styles = _styles(pictures, summary)
+    yield f'<div class="drawn">{_keys(styles)}'
+    if pictures.left:
+        yield (
+            f"<p>{pictures.left:,} more simulators are in the table; drawn are the best by "
+            f"{escape(summary.metrics[0].name)}, the first fit of each.</p>"
+        )
+    yield f'<div class="charts">{"".join(charts(pictures, summary, styles))}</div></div>'
+    if pictures.shown:
+        yield _rollouts(pictures)
+
+
+def _styles(pictures: DatasetPictures, summary: Summary) -> dict[str, str]:
+    """Simulator -> the class of its series: s0, s1, … for simulators, a0, a1, … for the ground truth's."""
+    kinds = {line.name: line.kind for line in summary.lines if line.dataset == pictures.dataset}
+    counts = {"s": 0, "a": 0}
+    styles = {}
+    for one in pictures.shown:
+        letter = "s" if kinds[one.name] == "simulator" else "a"
+        styles[one.name] = f"{letter}{counts[letter]}"
+        counts[letter] += 1
+    return styles
+
+
+def _keys(styles: dict[str, str]) -> str:
+    """The legend: a button for each series, which hides it and shows it again."""
+    buttons = [
+        f'<button type="button" aria-pressed="true" data-series="{style}">'
+        f'<i class="{style}"></i>{escape(name)}</button>'
+        for name, style in [("truth", "truth"), *styles.items()]  # a simulator may be called truth
+    ]
+    return f'<div class="keys">{"".join(buttons)}</div>'
+
+
+def _rollouts(pictures: DatasetPictures) -> str:
+    """Panels that the page's script fills, case by case, and its slider; the data lies beside them as JSON."""
+    found = gallery(pictures)
+    size = f'width="{found["width"]}" height="{found["height"]}"'
+    names = [escape(row["name"], quote=True) for row in found["rows"]]
+    cases = []
+    for title in (escape(title, quote=True) for title in found["titles"]):
+        panels = "".join(
+            f'<figure><canvas {size} role="img" aria-label="{name}, {title}"></canvas>'
+            f"<figcaption>{name}</figcaption></figure>"
+            for name in names
+        )
+        cases.append(f'<h4>{title}</h4><div class="panels">{panels}</div>')
+    last = len(found["frames"]) - 1
+    data = json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        f'<div class="gallery"><h3>Rollouts</h3><p class="player"><button type="button">play</button>'
+        f'<label><input type="range" min="0" max="{last}" value="{last}" aria-label="frame">'
+        f"<output></output></label></p>"
+        f'{"".join(cases)}<script type="application/json">{data}</script></div>'
+    )
+
+
+def _failed(summary: Summary) -> str:
+    counts: dict[str, int] = {}
+    for _, status, _ in summary.failed:
+        counts[status] = counts.get(status, 0) + 1
+    text = ", ".join(f"{count} {status}" for status, count in counts.items())
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(status)}</td><td class="text">{escape(error)}</td></tr>'
+        for name, status, error in summary.failed
+    )
+    table = _scrolling(
+        f"<thead><tr><th>trial</th><th>status</th><th>what happened</th></tr></thead><tbody>{rows}</tbody>", "failed"
+    )
+    return f"<section><h2>Trials without a result: {text}</h2>{table}</section>"

@@ -1,0 +1,288 @@
+"""Pictures of rollouts beside the truth: an animation (GIF) and a still of the final states (PNG).
+
+A picture is a grid of panels, the truth above, the simulator below, one case a column. Panels are drawn
+on the domain's lattice: square sites, hexagonal sites, or the whole six-fold crystal of a quadrant.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.plane import draw_sites, site_map
+
+Labels = tuple[str, str]
+
+
+Pixels = NDArray[np.uint8]
+
+
+_BACKGROUND, _EMPTY, _TEXT, _SITES = 0, 1, 2, 18  # first entry of each part of the palette
+
+
+_GREYS, _LEVELS = _SITES - _TEXT, 32
+
+
+_ICE = np.array([(24, 58, 122), (38, 120, 190), (102, 200, 232), (255, 255, 255)])
+
+
+_FONT_SIZE, _GAP = 14, 8
+
+
+_THUMBNAIL = 512
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG, and a WebP of it of at most 512 × 512 pixels."""
+
+    png: bytes
+    thumbnail: bytes
+
+
+def animate(
+    truth: Trajectories,
+    rollouts: Trajectories,
+    *,
+    cases: Sequence[int],
+    labels: Labels = ("truth", "simulator"),
+    members: int = 1,
+    panel: int = 180,
+    seconds: float = 4.0,
+    limit: int = 80,
+) -> bytes:
+    """Rollouts of `cases` growing beside their truth, an endless GIF.
+
+    truth: one trajectory a case; rollouts: `members` a case, side by side, of which the first is shown.
+    panel: width of a panel in pixels. seconds: how long the whole takes, the last frame held longer.
+    limit: at most so many frames; longer trajectories are shown with even gaps. Growth maps are
+    coloured by arrival, the newest sites bright; fields by their first channel, on the truth's range.
+    """
+    from PIL import Image
+
+    sheet = _sheet(truth, rollouts, cases, labels, members, panel)
+    last = max(int(sheet.truth.lengths.max()), int(sheet.rollouts.lengths.max())) - 1
+    times = np.unique(np.linspace(0, last, min(last + 1, limit)).round().astype(int))
+    images = [_image(sheet.draw(t, f"frame {t} of {last}"), Image) for t in times]
+    pause = int(np.clip(1000 * seconds / len(times), 40, 250))
+    file = BytesIO()
+    images[0].save(
+        file,
+        "GIF",
+        save_all=True,
+        append_images=images[1:],
+        duration=[pause] * (len(images) - 1) + [1500],
+        loop=0,
+        optimize=True,
+    )
+    return file.getvalue()
+
+
+def still(
+    truth: Trajectories,
+    rollouts: Trajectories,
+    *,
+    cases: Sequence[int],
+    labels: Labels = ("truth", "simulator"),
+    members: int = 1,
+    panel: int = 180,
+) -> bytes:
+    """The final states of `cases` beside their truth, a PNG; see ``animate``."""
+    from PIL import Image
+
+    sheet = _sheet(truth, rollouts, cases, labels, members, panel)
+    last = max(int(sheet.truth.lengths.max()), int(sheet.rollouts.lengths.max())) - 1
+    file = BytesIO()
+    _image(sheet.draw(last, "final states"), Image).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def by_frame(
+    truth: Trajectories,
+    rollouts: Trajectories,
+    *,
+    cases: Sequence[int],
+    labels: Labels = ("truth", "simulator"),
+    members: int = 1,
+    panel: int = 180,
+    count: int = 8,
+) -> dict[int, Picture]:
+    """`count` frames of what ``animate`` shows, evenly over the length of the truth, each by its number.
+
+    The numbers depend on the truth alone: pictures of several simulators can be compared frame by frame.
+    """
+    from PIL import Image
+
+    sheet = _sheet(truth, rollouts, cases, labels, members, panel)
+    last = int(truth.lengths.max()) - 1
+    times = np.unique(np.linspace(0, last, min(last + 1, count)).round().astype(int)).tolist()
+    return {t: _picture(_image(sheet.draw(t, f"frame {t} of {last}"), Image)) for t in times}
+
+
+def _picture(image: Any) -> Picture:
+    whole, small, thumbnail = BytesIO(), BytesIO(), image.convert("RGB")
+    image.save(whole, "PNG", optimize=True)
+    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    thumbnail.save(small, "WEBP")
+    return Picture(whole.getvalue(), small.getvalue())
+
+
+def spread(trajectories: Trajectories, count: int = 4) -> tuple[int, ...]:
+    """Up to `count` cases whose conditioning parameter is spread over its range, in rising order."""
+    domain = trajectories.domain
+    values = trajectories.params[:, domain.column(domain.condition)]
+    wanted = np.linspace(values.min(), values.max(), count)
+    return tuple(dict.fromkeys(int(np.abs(values - value).argmin()) for value in wanted))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """The cases to show, with the part of the picture that does not move."""
+
+    truth: Trajectories
+    rollouts: Trajectories
+    canvas: Pixels
+    corners: tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]  # (top, left) by row and case
+    panel: int
+    scale: tuple[float, float]
+
+    def draw(self, t: int, caption: str) -> Pixels:
+        """Palette indices uint8[height, width] at frame t."""
+        canvas = self.canvas.copy()
+        for trajectories, corners in zip((self.truth, self.rollouts), self.corners, strict=True):
+            for case, (top, left) in enumerate(corners):
+                levels = _levels(trajectories, case, t, self.scale)
+                image = draw_sites(levels, trajectories.domain.lattice, self.panel, np.uint8(_BACKGROUND))
+                canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
+        _write(canvas, caption, _GAP, canvas.shape[0] - _line() - _GAP // 2)
+        return canvas
+
+
+def _sheet(
+    truth: Trajectories, rollouts: Trajectories, cases: Sequence[int], labels: Labels, members: int, panel: int
+) -> _Sheet:
+    if not len(cases):
+        raise ValueError("no cases to draw")
+    if (truth.domain.lattice, truth.domain.shape) != (rollouts.domain.lattice, rollouts.domain.shape):
+        raise ValueError(
+            "truth and rollouts must share a lattice, got "
+            f"{truth.domain.lattice} {truth.domain.shape} and {rollouts.domain.lattice} {rollouts.domain.shape}"
+        )
+    chosen = np.asarray(cases, dtype=np.int64)
+    truth, rollouts = truth.select(chosen), rollouts.select(chosen * members)
+    height, width = site_map(truth.domain.lattice, truth.domain.shape, panel).shape
+    margin = max(_text(label).shape[1] for label in labels) + 2 * _GAP
+    tops = [_line() + 2 * _GAP + row * (height + _GAP) for row in range(2)]
+    lefts = [margin + column * (width + _GAP) for column in range(len(cases))]
+    canvas = np.full((tops[1] + height + _line() + 2 * _GAP, lefts[-1] + width + _GAP), _BACKGROUND, np.uint8)
+    for top, label in zip(tops, labels, strict=True):
+        _write(canvas, label, _GAP, top + height // 2 - _line() // 2)
+    for case, left in enumerate(lefts):
+        title = case_title(truth.domain, truth.params[case])
+        _write(canvas, title, left + max(width - _text(title).shape[1], 0) // 2, _GAP)
+    corners = (tuple((tops[0], left) for left in lefts), tuple((tops[1], left) for left in lefts))
+    return _Sheet(truth, rollouts, canvas, corners, panel, colour_span(truth))
+
+
+def colour_span(truth: Trajectories) -> tuple[float, float]:
+    """What the colours span: arrival times of growth, values of a field's first channel."""
+    if not isinstance(truth, FieldTrajectories):
+        return 0.0, float(truth.lengths.max())
+    valid = np.arange(truth.values.shape[1]) < truth.lengths[:, None]
+    shown = truth.values[valid][:, 0]
+    low, high = float(shown.min()), float(shown.max())
+    return low, high if high > low else low + 1.0
+
+
+def _levels(trajectories: Trajectories, case: int, t: int, scale: tuple[float, float]) -> Pixels:
+    """Palette indices of a trajectory's sites at frame t, uint8[H, W]."""
+    t = min(t, int(trajectories.lengths[case]) - 1)
+    if isinstance(trajectories, GrowthTrajectories):
+        arrival = trajectories.arrival[case]
+        settled = (arrival * (_LEVELS * 3 / 4 / scale[1])).astype(np.int64)
+        fresh = np.maximum(_LEVELS - 1 - (t - arrival) * (_LEVELS // 8), 0)
+        level = _SITES + np.maximum(settled, fresh).clip(max=_LEVELS - 1)
+        return np.where((arrival < 0) | (arrival > t), _EMPTY, level).astype(np.uint8)
+    values = trajectories.at(np.array([case]), np.array([t]))[0, 0]
+    share = np.clip((values - scale[0]) / (scale[1] - scale[0]), 0, 1)
+    return (_SITES + np.rint(share * (_LEVELS - 1))).astype(np.uint8)
+
+
+def case_title(domain: Domain, params: NDArray[np.float64]) -> str:
+    """What conditions a case, e.g. "ρ = 0.41"."""
+    return f"{symbol(domain.condition)} = {params[domain.column(domain.condition)]:.4g}"
+
+
+def symbol(parameter: str) -> str:
+    """A parameter as formulas write it: rho is ρ."""
+    try:
+        return unicodedata.lookup(f"GREEK SMALL LETTER {parameter}")
+    except KeyError:
+        return parameter
+
+
+def _write(canvas: Pixels, text: str, left: int, top: int) -> None:
+    """Text onto a canvas, cut where it ends."""
+    ink = _text(text)[: canvas.shape[0] - top, : canvas.shape[1] - left]
+    canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
+
+
+@lru_cache(maxsize=256)
+def _text(text: str) -> Pixels:
+    """A line of text as palette indices, uint8[line height, width]."""
+    from PIL import Image, ImageDraw
+
+    font = _font()
+    image = Image.new("L", (int(font.getlength(text)) + 1, _line()))
+    ImageDraw.Draw(image).text((0, 0), text, fill=255, font=font)
+    grey = np.asarray(image, dtype=np.int64) * _GREYS // 256
+    return np.where(grey > 0, _TEXT + grey, _BACKGROUND).astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _font() -> Any:
+    """DejaVu Sans, which matplotlib brings along and which has the Greek letters."""
+    from pathlib import Path
+
+    import matplotlib
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), _FONT_SIZE)
+
+
+def _line() -> int:
+    return _FONT_SIZE + 4
+
+
+def _image(indices: Pixels, library: Any) -> Any:
+    image = library.fromarray(indices)
+    image.putpalette(_palette().tobytes())
+    return image
+
+
+@lru_cache(maxsize=1)
+def _palette() -> Pixels:
+    """uint8[n, 3]: background, empty sites, greys of text, sites from old to new."""
+    grey = np.linspace(0, 1, _GREYS)[:, None]
+    background, ink = np.array([11, 17, 30]), np.array([226, 232, 240])
+    palette: Pixels = np.concatenate(
+        [background[None], [[22, 31, 50]], background + grey * (ink - background), site_colours()]
+    ).astype(np.uint8)
+    return palette
+
+
+def site_colours() -> Pixels:
+    """uint8[levels, 3]: the colours of sites, from old (or low) to new (or high)."""
+    at = np.linspace(0, len(_ICE) - 1, _LEVELS)
+    return np.stack([np.interp(at, range(len(_ICE)), _ICE[:, c]) for c in range(3)], axis=1).astype(np.uint8)

@@ -1,0 +1,214 @@
+"""The tables at the end of a run: one row a trial, the suite's first metrics abreast, each with its anchors and
+its own columns; and where there are more metrics one row a score, metric by metric, with all anchors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nsbench.components.metric import ANCHORS
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.quantities import arrow, number
+
+ABSENT = "–"
+
+ABREAST = 3
+"""Metrics that still fit beside each other."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows of text.
+
+    groups: the columns that belong together, first those that name the trial, then a group a metric.
+    """
+
+    headings: list[str]
+    rows: list[list[str]]
+    groups: list[range]
+
+    def part(self, group: range) -> Table:
+        """The columns that name the trial and those of one metric."""
+        columns = [*self.groups[0], *group]
+        return Table(
+            [self.headings[c] for c in columns],
+            [[row[c] for c in columns] for row in self.rows],
+            [self.groups[0], range(len(self.groups[0]), len(columns))],
+        )
+
+
+def results_tables(results: Sequence[TrialResult]) -> list[Table]:
+    """The results as one table or two. Only columns that say something for at least one trial are shown."""
+    metrics = list(dict.fromkeys(score.metric for r in results for score in r.scores))
+    first, others = metrics[:ABREAST], metrics[ABREAST:]
+    return [_wide_table(results, first), *([_long_table(results, others)] if others else [])]
+
+
+def _wide_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
+    """A row for each trial."""
+    columns = _naming(results)
+    groups = [range(len(columns))]
+    for metric in metrics:
+        columns += _metric_columns(metric, [_find(r, metric) for r in results])
+        groups.append(range(groups[-1].stop, len(columns)))
+    return _table(columns, groups)
+
+
+def _long_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
+    """A row for each score, those of a metric below each other; trials without scores come last."""
+    pairs = [(r, s) for metric in metrics for r in results if (s := _find(r, metric))]
+    scores: list[ScoreRow | None] = [score for _, score in pairs]
+    naming = [("metric", [_titled(score) for _, score in pairs]), *_naming([r for r, _ in pairs])]
+    columns = [
+        *naming,
+        ("value", [_value(score) for score in scores]),
+        ("95 %\ninterval", [_interval(score) for score in scores]),
+        *((heading, [_maybe(getattr(score, anchor)) for _, score in pairs]) for anchor, heading in _ANCHORS.items()),
+        ("skill", [_maybe(score.skill if score else None, digits=2) for score in scores]),
+        ("kind", [score.label if score and score.label else ABSENT for score in scores]),
+        ("beside it", [_beside(score) for _, score in pairs]),
+    ]
+    shown = [column for column in columns if column in naming or any(c != ABSENT for c in column[1])]
+    return _table(shown, [range(len(naming)), range(len(naming), len(shown))])
+
+
+_ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
+
+
+def _titled(score: ScoreRow) -> str:
+    unit = "" if score.unit == "1" else f" {score.unit}"
+    return f"{score.metric} {arrow(score.direction)}{unit}"
+
+
+def _beside(score: ScoreRow) -> str:
+    """The metric's own columns, in words."""
+    known = [(heading, score.extras[name]) for name, heading in score.columns if name in score.extras]
+    return ", ".join(f"{heading} {number(value)}" for heading, value in known) or ABSENT
+
+
+def _table(columns: list[tuple[str, list[str]]], groups: list[range]) -> Table:
+    rows = [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
+    return Table([heading for heading, _ in columns], rows, groups)
+
+
+def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
+    """The columns that name the trials."""
+    many_data = len({r.dataset for r in results}) > 1
+    many_replicates = len({r.replicate for r in results}) > 1
+    odd = odd_hardware(results)
+    columns = [("simulator", [r.simulator + " †" * r.outside + f" {MARK}" * (r.trial in odd) for r in results])]
+    if many_data:
+        columns.append(("dataset", [r.dataset for r in results]))
+    if many_replicates:
+        columns.append(("replicate", [str(r.replicate) for r in results]))
+    if any(r.status != "ok" for r in results):
+        columns.append(("status", [r.status for r in results]))
+    return columns
+
+
+MARK = "‡"
+"""Stands behind the name of a trial whose costs are of other hardware than most."""
+
+
+def odd_hardware(results: Sequence[TrialResult]) -> dict[str, str]:
+    """{trial: hardware} of those whose costs were measured elsewhere than most: on nothing known, "" ."""
+    timed = [r for r in results if not r.outside and any(s.costs and s.value is not None for s in r.scores)]
+    kinds = Counter(r.hardware for r in timed if r.hardware)
+    if not kinds or len({r.hardware for r in timed}) == 1:
+        return {}
+    usual = kinds.most_common(1)[0][0]
+    return {r.trial: r.hardware for r in timed if r.hardware != usual}
+
+
+def _hardware_notes(results: Sequence[TrialResult]) -> list[str]:
+    odd = odd_hardware(results)
+    if not odd:
+        return []
+    usual = next(r.hardware for r in results if r.hardware and r.trial not in odd)
+    elsewhere = "; ".join(dict.fromkeys(hardware or "what, is not known any more" for hardware in odd.values()))
+    return [
+        f"{MARK}: costs measured on other hardware than the rest's, {usual}: on {elsewhere}. "
+        "Milliseconds and seconds of marked and unmarked rows are not comparable; × truth is, roughly."
+    ]
+
+
+def _find(result: TrialResult, metric: str) -> ScoreRow | None:
+    return next((score for score in result.scores if score.metric == metric), None)
+
+
+def _metric_columns(metric: str, scores: list[ScoreRow | None]) -> list[tuple[str, list[str]]]:
+    known = next(score for score in scores if score is not None)
+    unit = f",\n{known.unit}" if known.unit else ""
+    columns = [(f"{metric} {arrow(known.direction)}{unit}", [_value(score) for score in scores])]
+    columns.append(("95 %\ninterval", [_interval(score) for score in scores]))
+    columns.append(("floor", [_maybe(score.floor if score else None) for score in scores]))
+    columns.append(("skill", [_maybe(score.skill if score else None, digits=2) for score in scores]))
+    columns.append(("kind", [score.label if score and score.label else ABSENT for score in scores]))
+    columns += [
+        (heading, [_maybe(score.extras.get(name) if score else None) for score in scores])
+        for name, heading in known.columns
+    ]
+    return [column for column in columns if column[0].startswith(metric) or any(c != ABSENT for c in column[1])]
+
+
+def _value(score: ScoreRow | None) -> str:
+    return ABSENT if score is None or score.value is None else number(score.value)
+
+
+def _interval(score: ScoreRow | None) -> str:
+    if score is None or score.interval is None:
+        return ABSENT
+    return " … ".join(number(end) for end in score.interval)
+
+
+def _maybe(value: float | None, digits: int | None = None) -> str:
+    if value is None:
+        return ABSENT
+    return number(value) if digits is None else f"{value:.{digits}f}"
+
+
+_ZEROS = {
+    "noise_free": "the ground truth without its noise",
+    "climatology": "a truth of any other parameters (climatology)",
+    "persistence": "the start state, unchanged (persistence)",
+}
+
+
+def notes(results: Sequence[TrialResult]) -> list[str]:
+    """What must be said below the tables."""
+    lines = [f"{r.trial}: {r.status}: {r.error}" for r in results if r.error]
+    lines += sorted({f"{s.metric}: {s.absent}" for r in results for s in r.scores if s.absent})
+    if any(r.outside for r in results):
+        lines.append("†: rollouts made elsewhere, checked and scored here; costs are as their maker declares them.")
+    zeros: dict[str, list[str]] = {}
+    for score in (s for r in results for s in r.scores if s.skill is not None):
+        zeros.setdefault(score.zero, []).append(score.metric)
+    if zeros:
+        lines.append("floor: the ground truth against itself, redrawn with other noise. skill: 1 at the floor;")
+        lines += [f"0 at {_ZEROS[zero]}: {', '.join(dict.fromkeys(names))}." for zero, names in zeros.items()]
+    lines += _contended(results)
+    if any(name == "ratio" for r in results for s in r.scores for name, _ in s.columns):
+        lines.append("× truth: time over the ground truth's, both on one machine, batch by batch in turn.")
+    return lines + _hardware_notes(results)
+
+
+def _contended(results: Sequence[TrialResult]) -> list[str]:
+    """Whose costs were measured while other trials ran, or on another number of threads than others'."""
+    costs = [(r, s.extras) for r in results for s in r.scores if "jobs" in s.extras]
+    beside = [r.trial for r, extras in costs if extras["jobs"] > 1]
+    threads = {extras.get("threads") for _, extras in costs}
+    lines = []
+    if beside:
+        lines.append(f"measured while other trials ran, so slower than alone: the costs of {', '.join(beside)}.")
+    if len(threads) > 1:
+        counts = "; ".join(f"{r.trial} {extras['threads']:g}" for r, extras in costs)
+        lines.append(f"costs were measured on different numbers of threads: {counts}.")
+    return lines
+
+
+def plain(table: Table) -> str:
+    """A table in Markdown."""
+    headings = [heading.replace("\n", " ") for heading in table.headings]
+    lines = [headings, ["---"] + ["---:"] * (len(headings) - 1), *table.rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

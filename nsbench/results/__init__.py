@@ -1,0 +1,10 @@
+"""What came out, and what may be claimed of it.
+
+file         results.jsonl: rows, appended as trials end
+stored       the finished rows of a suite, and a reader of what lies behind them in the store
+pairing      scores by independent unit of the test data
+statistics   intervals by bootstrap, sign-flip tests, Holm's correction
+comparison   two simulators, metric by metric, paired
+ties         which simulators cannot be told from the best
+summary      the results of a suite in one table
+"""

@@ -1,0 +1,137 @@
+"""Which simulators cannot be told from the best one: a lead within the error is no lead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components.rows import ScoreRow
+from nsbench.results.pairing import NoPairs
+from nsbench.results.statistics import Interval, bootstrap_means, holm, p_values
+from nsbench.results.stored import StoredResults
+from nsbench.suite.trials import Trial
+
+LEVEL = 0.05
+
+MANY = 20
+"""Candidates beyond which those that are far from the best are not read: see `_far`."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A simulator's score: its mean, the interval of it, and the scores by replicate."""
+
+    name: str
+    value: float
+    interval: Interval | None
+    scores: dict[int, tuple[Trial, ScoreRow]]
+
+
+def tied_with_best(
+    candidates: Sequence[Contender], direction: Literal["min", "max"], stored: StoredResults
+) -> set[str]:
+    """The names of the best candidate and of those that are tied with it.
+
+    Tied is whose paired difference from the best, over test cases and replicates, is not significant at 5 %
+    after Holm's correction over candidates, or has an interval that holds 0; where there are no pairs, whose
+    interval overlaps the best one's, or is not known. Nobody is named where there is nobody to compare with, or
+    nothing is known of anybody's error. Among many candidates, those that are far from the best are not tied.
+    """
+    sign = 1 if direction == "min" else -1
+    best = min(candidates, key=lambda c: sign * c.value)
+    others = [c for c in candidates if c is not best]
+    if len(others) > MANY:
+        others = [c for c in others if not _far(best, c)]
+    units = _Units(stored)
+    paired: dict[tuple[int, ...], list[Contender]] = {}
+    tied = {best.name}
+    for candidate in others:
+        shared = tuple(sorted(best.scores.keys() & candidate.scores.keys()))
+        if shared and units.pair(best, candidate, shared):
+            paired.setdefault(shared, []).append(candidate)
+        elif not _apart(best, candidate):
+            tied.add(candidate.name)
+    if not paired and not any(best.interval and c.interval for c in others):
+        return set()
+    compared = [(c, shared) for shared, group in paired.items() for c in group]
+    apart = [row for shared, group in paired.items() for row in units.differ(best, group, shared)]
+    corrected = holm([p for p, _ in apart])
+    for (candidate, _), p, (_, holds_zero) in zip(compared, corrected, apart, strict=True):
+        if p is None or p >= LEVEL or holds_zero:
+            tied.add(candidate.name)
+    return tied
+
+
+def _far(best: Contender, other: Contender) -> bool:
+    """Whether they differ by more than twice all of their intervals' half-widths together.
+
+    Those over test cases and, of several replicates, over replicates. Two independent scores would differ by that
+    less often than once in 10,000 times; that pairs would see no difference there is as good as excluded.
+    """
+    widths = [_half_widths(c) for c in (best, other)]
+    return None not in widths and abs(best.value - other.value) > 2 * sum(w for w in widths if w is not None)
+
+
+def _half_widths(candidate: Contender) -> float | None:
+    own = [score.interval for _, score in candidate.scores.values()]
+    if candidate.interval is None or any(interval is None for interval in own):
+        return None
+    over_cases = max((high - low for low, high in filter(None, own)), default=0.0) / 2
+    over_replicates = (candidate.interval[1] - candidate.interval[0]) / 2 if len(own) > 1 else 0.0
+    return over_cases + over_replicates
+
+
+def _apart(a: Contender, b: Contender) -> bool:
+    """Whether their intervals are both known and do not overlap."""
+    if a.interval is None or b.interval is None:
+        return False
+    return a.interval[0] > b.interval[1] or b.interval[0] > a.interval[1]
+
+
+class _Units:
+    """Scores by independent unit, each read once."""
+
+    def __init__(self, stored: StoredResults) -> None:
+        self._stored = stored
+        self._known: dict[str, NDArray[np.float64] | None] = {}
+        self._weights: dict[str, NDArray[np.float64]] = {}
+
+    def pair(self, a: Contender, b: Contender, replicates: Sequence[int]) -> bool:
+        """Whether both are known by the same units, two at least, in all of the replicates."""
+        names = [self._read(*c.scores[r]) for c in (a, b) for r in replicates]
+        weights = [self._weights[name] for name in names if name in self._weights]
+        same = len(weights) == len(names) and all(np.array_equal(w, weights[0]) for w in weights)
+        return same and len(weights[0]) > 1
+
+    def differ(
+        self, best: Contender, others: Sequence[Contender], replicates: Sequence[int]
+    ) -> list[tuple[float, bool]]:
+        """(p, whether the interval holds 0) of each one's difference from the best."""
+        x = np.stack([self._values(c, replicates) for c in (best, *others)])  # [k, R, U]
+        weights = self._weights[self._read(*best.scores[replicates[0]])]
+        rng = np.random.default_rng(0)
+        draws = bootstrap_means(x, weights, rng)
+        apart = draws[1:] - draws[:1]
+        p = p_values(x[1:] - x[:1], apart, weights, rng)
+        assert p is not None
+        low, high = np.percentile(apart, [2.5, 97.5], axis=1)
+        return [(float(p[k]), bool(low[k] <= 0 <= high[k])) for k in range(len(others))]
+
+    def _values(self, candidate: Contender, replicates: Sequence[int]) -> NDArray[np.float64]:
+        known = [self._known[self._read(*candidate.scores[r])] for r in replicates]
+        return np.stack([values for values in known if values is not None])
+
+    def _read(self, trial: Trial, score: ScoreRow) -> str:
+        name = f"{trial.id}/{score.metric}"
+        if name not in self._known:
+            try:
+                found = self._stored.units(trial, score)
+            except NoPairs:
+                self._known[name] = None
+            else:
+                self._known[name], self._weights[name] = found.values, found.weights
+        return name

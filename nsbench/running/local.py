@@ -1,0 +1,202 @@
+"""Processes on this machine do the work: each job in a worker, whose process group is killed as a whole.
+
+Isolation is cheap because a worker whose job ended well is used for the next one: starting Python and
+importing torch is paid for once a run, and once more for each job that did not end well.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nsbench.components.rows import Status
+from nsbench.running.executor import RunContext
+from nsbench.running.workers.guard import Guard, Watch
+from nsbench.running.workers.job import Job, JobEnd
+from nsbench.running.workers.memory import GroupMemory, kernel_kills
+from nsbench.running.workers.messages import Hello, Message, read_end, read_event, uninstalled
+from nsbench.running.workers.process import WorkerProcess
+from nsbench.store.environment import cores, cuda_devices
+
+_POLL_SECONDS = 0.2
+_LEAVING_SECONDS = 2.0
+_KEPT = 0.25
+"""A worker that still holds more than this part of the memory limit is not used again."""
+
+
+@dataclass
+class Underway:
+    """A job and its guard. kills: what the kernel had killed for want of memory when it began."""
+
+    job: Job
+    guard: Guard
+    kills: int
+
+
+class Slot:
+    """A place for one job at a time, and the worker that waits there or works."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.worker: WorkerProcess | None = None
+        self.watcher = 0
+        self.underway: Underway | None = None
+
+
+class Local:
+    """Up to `parallel` jobs at once. The machine's cores are divided between them, its GPUs given out in turn."""
+
+    def __init__(self, context: RunContext, parallel: int = 1, company: int = 0) -> None:
+        """company: how many jobs there may be on this machine, where others than this executor start them."""
+        self._context = context
+        self._company = company or parallel
+        self._slots = [Slot(index) for index in range(parallel)]
+        self._watch = Watch()
+        self._selector = selectors.DefaultSelector()
+        self._asked = False
+
+    def __enter__(self) -> Self:
+        self._watch.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watch.__exit__()
+        for slot in self._slots:
+            self._retire(slot)
+        self._selector.close()
+
+    def free(self) -> bool:
+        return any(slot.underway is None for slot in self._slots)
+
+    def busy(self) -> bool:
+        return any(slot.underway is not None for slot in self._slots)
+
+    def start(self, job: Job) -> None:
+        idle = [slot for slot in self._slots if slot.underway is None]
+        slot = min(idle, key=lambda slot: (slot.worker is None, slot.index))
+        log = self._context.workspace.log(self._context.suite, job.name)
+        worker = slot.worker or self._hire(slot, log)
+        memory = GroupMemory(worker.pid, slot.watcher)
+        guard = Guard(job.suite.limits, worker.signal_group, memory)
+        slot.underway = Underway(job, guard, kernel_kills())
+        self._watch.add(guard)
+        worker.send({"job": job.to_json(), "log": str(log)})
+
+    def wait(self) -> list[JobEnd]:
+        if self._context.stop.asked() and not self._asked:
+            self._asked = True
+            for slot in self._slots:
+                if slot.underway is not None and slot.worker is not None:
+                    slot.worker.ask_to_stop()
+        ends = []
+        for key, _ in self._selector.select(_POLL_SECONDS):
+            end = self._hear(key.data)
+            if end is not None:
+                ends.append(end)
+        return ends
+
+    def _hire(self, slot: Slot, log: Path) -> WorkerProcess:
+        context, jobs = self._context, len(self._slots)
+        hello = Hello(sys.path, str(context.workspace.root), self._company, uninstalled(context.registry))
+        slot.worker = WorkerProcess(hello, surroundings(slot.index, jobs), log)
+        self._selector.register(slot.worker.channel, selectors.EVENT_READ, slot)
+        return slot.worker
+
+    def _retire(self, slot: Slot, patience: float = 0.0) -> int:
+        """JobEnd a slot's worker, if it has one; returns its exit status."""
+        if slot.underway is not None:
+            self._watch.release(slot.underway.guard)
+        worker, slot.worker, slot.underway = slot.worker, None, None
+        if worker is None:
+            return 0
+        self._selector.unregister(worker.channel)
+        return worker.end(patience)
+
+    def _hear(self, slot: Slot) -> JobEnd | None:
+        """What a worker has to say; the end of its job, if it is that."""
+        assert slot.worker is not None
+        try:
+            messages = slot.worker.receive()
+        except EOFError:
+            return self._died(slot)
+        ends = [end for message in messages if (end := self._message(slot, message)) is not None]
+        return ends[0] if ends else None
+
+    def _message(self, slot: Slot, message: Message) -> JobEnd | None:
+        if "ready" in message:
+            slot.watcher = message["ready"]
+            if slot.underway is not None:
+                slot.underway.guard.memory.leave_out(slot.watcher)
+        elif "begun" in message and slot.underway is not None:
+            slot.underway.guard.begin()
+        elif "waiting" in message and slot.underway is not None:
+            slot.underway.guard.wait(message["waiting"])
+        elif "event" in message:
+            self._context.emit(read_event(message))
+        elif "end" in message:
+            return self._ended(slot, read_end(message))
+        return None
+
+    def _ended(self, slot: Slot, end: JobEnd) -> JobEnd:
+        """The end that a worker reports, and the verdict on it; only who did well stays."""
+        assert slot.underway is not None
+        guard, job = slot.underway.guard, slot.underway.job
+        self._watch.release(guard)
+        end = replace(end, peak_bytes=max(guard.peak, end.peak_bytes or 0))
+        if end.status != "ok":
+            self._retire(slot)
+            return replace(end, status=guard.verdict or end.status, error=guard.reason or end.error)
+        slot.underway = None
+        limit = job.suite.limits.memory
+        if limit is not None and guard.memory.read() > _KEPT * limit:
+            self._retire(slot)
+        return end
+
+    def _died(self, slot: Slot) -> JobEnd | None:
+        """What the end of a worker, rather than of its job, means for the job."""
+        underway = slot.underway
+        status = self._retire(slot, _LEAVING_SECONDS)
+        if underway is None:
+            return None
+        guard = underway.guard
+        verdict, reason = (guard.verdict, guard.reason) if guard.verdict else cause(status, underway.kills)
+        return JobEnd(underway.job.name, verdict, reason, seconds=guard.seconds(), peak_bytes=guard.peak or None)
+
+
+def cause(status: int, kills_before: int) -> tuple[Status, str]:
+    """What became of a worker that nsbench did not end, from its exit status."""
+    if status >= 0:
+        return "failed", f"its process ended with exit status {status} in the middle of the work"
+    name = signal.Signals(-status).name
+    if -status == signal.SIGKILL and kernel_kills() > kills_before:
+        return "oom", "killed by the kernel, which was out of memory"
+    return "killed", f"its process was ended by {name}, which nsbench did not send"
+
+
+def surroundings(index: int, jobs: int) -> Mapping[str, str]:
+    """The environment of a worker in a slot: its share of the threads, and its GPU."""
+    environment = dict(os.environ)
+    if jobs > 1:
+        share = str(max(1, cores() // jobs))
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            environment.setdefault(name, share)
+        if gpus := visible_gpus():
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
+    return environment
+
+
+def visible_gpus() -> list[str]:
+    """GPUs by the names that CUDA_VISIBLE_DEVICES takes."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    return [str(index) for index in range(cuda_devices())]

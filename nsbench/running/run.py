@@ -1,0 +1,188 @@
+"""A run: jobs go from the schedule to the executor, ends come back, rows are written, and everybody is told."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nsbench.components.dataset import SPLITS
+from nsbench.components.events import Emit, Event, Notice, RunFinished, RunStarted, TrialFinished, TrialStarted
+from nsbench.components.rows import TrialResult
+from nsbench.registry.registry import Registry
+from nsbench.results.file import ResultsFile
+from nsbench.running.executor import Executor, RunContext
+from nsbench.running.inline import Inline
+from nsbench.running.schedule import Schedule
+from nsbench.running.stop import Stop, stop_on_signals
+from nsbench.running.workers.job import Job, JobEnd
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import workshop_of
+from nsbench.store.files import write_whole
+from nsbench.suite.session import Session
+from nsbench.suite.trials import Submission
+
+Listener = Callable[[Event], None]
+
+STOPPING = "stopping: what runs goes on to its next checkpoint; Ctrl-C once more stops at once"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    rows: of each trial and submission that was begun. gaps: what should stand beside scores and does not.
+    """
+
+    rows: list[TrialResult]
+    interrupted: bool
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 fine, 1 some trials failed, or anchors that their rows want, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 0 if all(row.status == "ok" for row in self.rows) and not self.gaps else 1
+
+
+def fan_out(listeners: Sequence[Listener], registry: Registry) -> Emit:
+    """One function that tells every listener, and the plugins, whose faults are named once each."""
+    named: set[str] = set()
+
+    def emit(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+        for fault in registry.notify(event):
+            if fault not in named:
+                named.add(fault)
+                emit(Notice(fault))
+
+    return emit
+
+
+def new_invocation() -> str:
+    """A name for a run of a suite."""
+    return uuid.uuid4().hex[:12]
+
+
+def run(
+    session: Session,
+    listeners: Sequence[Listener] = (),
+    invocation: str = "",
+    executor: Callable[[RunContext], Executor] = Inline,
+    submissions: Sequence[Submission] = (),
+) -> Outcome:
+    """Carry out a session's plan. What is in the store is not done again; a trial that fails stops no other.
+
+    invocation: a name for this run of the suite; a new one if not given. executor: who does the work. submissions:
+    rollouts from elsewhere that are scored along, by the metrics that the suite has now.
+    """
+    emit = fan_out(listeners, session.registry)
+    stop = Stop(lambda: emit(Notice(STOPPING)))
+    suite, workspace = session.suite, session.workspace
+    invocation, before = invocation or new_invocation(), time.perf_counter()
+    workshop = workshop_of(session, emit)
+    write_whole(workspace.run(suite.name) / "suite.yaml", suite.to_yaml())
+    candidates = [*(trial.id for trial in session.plan.trials), *(submission.id for submission in submissions)]
+    results, schedule = ResultsFile(session.results), Schedule(session.plan, submissions, workshop)
+    emit(RunStarted(suite.name, invocation, tuple(candidates), session.plan.missing(workshop.store)))
+    underway = Run(schedule, results, RunContext(suite.name, workspace, session.registry, emit, stop))
+    with stop_on_signals(stop):
+        underway.work(executor)
+    order = {name: k for k, name in enumerate(candidates)}
+    interrupted = stop.asked()
+    emit(RunFinished(suite.name, invocation, time.perf_counter() - before, interrupted))
+    return Outcome(sorted(underway.rows, key=lambda row: order[row.trial]), interrupted, schedule.gaps)
+
+
+@dataclass
+class Run:
+    """A run underway. running: the jobs at work; begun: the candidates that listeners know of."""
+
+    schedule: Schedule
+    results: ResultsFile
+    context: RunContext
+    rows: list[TrialResult] = field(default_factory=list)
+    running: dict[str, Job] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+
+    def work(self, executor: Callable[[RunContext], Executor]) -> None:
+        """Work until nothing is left to do, or the run is to end."""
+        try:
+            with executor(self.context) as crew:
+                while self._step(crew):
+                    pass
+        except KeyboardInterrupt:
+            self.context.stop.ask()
+        self._settle(self.schedule.cut_short(self.running))
+
+    def _step(self, crew: Executor) -> bool:
+        """Do whatever is to be done next. Returns whether there is more."""
+        self._settle(self.schedule.rows())
+        if self._start(crew):
+            return True
+        if crew.busy():
+            for end in crew.wait():
+                self._end(end)
+            return True
+        return self._settle(self.schedule.rows()) > 0  # trials that were skipped just now
+
+    def _start(self, crew: Executor) -> bool:
+        """Start a job, if there is one that can be."""
+        if self.context.stop.asked() or not crew.free():
+            return False
+        job = self.schedule.take()
+        if job is None:
+            return False
+        self.running[job.name] = job
+        if job.candidate is not None:
+            self._begin(job.name)
+        crew.start(job)
+        return True
+
+    def _end(self, end: JobEnd) -> None:
+        log = self.context.workspace.log(self.context.suite, end.job)
+        self._log(log, end)
+        if end.status == "interrupted":
+            self.context.stop.ask()
+        if end.error:
+            end = replace(end, error=f"{end.error} (see {log})")
+        self.schedule.end(self.running.pop(end.job), end)
+
+    def _log(self, log: Path, end: JobEnd) -> None:
+        """Write the traceback, and how the job ended, below what the job itself had to say."""
+        peak = f", {end.peak_bytes / 1e6:,.0f} MB at most" if end.peak_bytes else ""
+        when = time.strftime("%Y-%m-%d %H:%M:%S")
+        said = f"{end.fault}{when} {end.job}: {end.status} after {end.seconds:.1f} s{peak}. {end.error}".rstrip()
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8") as file:
+                file.write(said + "\n")
+        except OSError as error:
+            self.context.emit(Notice(f"{log} cannot be written: {error}"))
+
+    def _begin(self, candidate: str) -> None:
+        if candidate not in self.begun:
+            self.begun.add(candidate)
+            self.context.emit(TrialStarted(candidate))
+
+    def _settle(self, rows: Iterable[TrialResult]) -> int:
+        """Write rows down, and tell of them; returns how many."""
+        count = 0
+        for row in rows:
+            self._begin(row.trial)
+            self.results.add(row)
+            self.rows.append(row)
+            self.context.emit(TrialFinished(row))
+            count += 1
+        return count
+
+
+def prepare_all(session: Session, listeners: Sequence[Listener]) -> int:
+    """Make every split of every dataset; returns how many trajectories there are."""
+    workshop = workshop_of(session, fan_out(listeners, session.registry))
+    data = session.plan.data.values()
+    return sum(len(prepare(workshop, each.name, each, split)) for each in data for split in SPLITS)

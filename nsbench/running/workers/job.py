@@ -1,0 +1,158 @@
+"""Jobs: pieces of work that can be done in any process that sees the store, and how they ended."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from nsbench.components.component import Unavailable
+from nsbench.components.dataset import Split
+from nsbench.components.events import Notice
+from nsbench.components.protocol import Conditions
+from nsbench.components.rows import ScoreRow, Status
+from nsbench.components.simulator import Diverged
+from nsbench.registry.registry import BrokenComponent
+from nsbench.stages.prepare import recorded
+from nsbench.stages.score import score, score_null, score_submission
+from nsbench.stages.workshop import Workshop
+from nsbench.suite.suite import Suite
+from nsbench.suite.trials import Candidate, DataPlan, NullPlan, PlannedArtifact, ScorePlan, Submission, Trial
+
+
+@dataclass(frozen=True)
+class DataWork:
+    """Make splits of a dataset."""
+
+    data: DataPlan
+    splits: tuple[Split, ...]
+
+    def artifacts(self) -> list[PlannedArtifact]:
+        """What it makes."""
+        return [self.data.artifact(split) for split in self.splits]
+
+
+@dataclass(frozen=True)
+class ScoreWork:
+    """Score a candidate, or a null model, by these metrics.
+
+    anchor: it stands beside others' scores, so a failing metric does not stop the others.
+    """
+
+    of: Trial | Submission | NullPlan
+    scores: tuple[ScorePlan, ...]
+    anchor: bool = False
+
+    def artifacts(self) -> list[PlannedArtifact]:
+        """What it may need or make, of the scores only these."""
+        scores = {metric.artifact().name for metric in self.scores}
+        return [a for a in self.of.artifacts() if a.key.kind != "score" or a.name in scores]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work. name: a candidate's identity; of anything else, words that no trial is called."""
+
+    name: str
+    suite: Suite
+    conditions: Conditions
+    work: DataWork | ScoreWork
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The trial or submission that gets its row by this job; None where there is none."""
+        match self.work:
+            case ScoreWork(of=Trial() | Submission() as candidate, anchor=False):
+                return candidate
+        return None
+
+    def to_json(self) -> str:
+        return _JOBS.dump_json(self, by_alias=True).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Job:
+        return _JOBS.validate_json(text)
+
+
+_JOBS = TypeAdapter(Job)
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How a job ended. fault: the traceback of what stopped it."""
+
+    job: str
+    status: Status
+    error: str = ""
+    fault: str = ""
+    seconds: float = 0.0
+    peak_bytes: int | None = None
+
+
+def carry_out(workshop: Workshop, job: Job) -> JobEnd:
+    """Do the work. Whatever stops it becomes its status; only what ends the process itself gets past this."""
+    before = time.perf_counter()
+    try:
+        _work(workshop, job)
+    except KeyboardInterrupt:
+        return JobEnd(job.name, "interrupted", seconds=time.perf_counter() - before)
+    except Exception as error:
+        seconds = time.perf_counter() - before
+        text = f"{type(error).__name__}: {error}"
+        return JobEnd(job.name, status_of(error), text, traceback.format_exc(), seconds)
+    return JobEnd(job.name, "ok", seconds=time.perf_counter() - before)
+
+
+def status_of(error: Exception) -> Status:
+    """The status of a trial that an exception ended."""
+    if isinstance(error, Diverged):
+        return "diverged"
+    if isinstance(error, Unavailable | BrokenComponent):
+        return "skipped"
+    return "oom" if _out_of_memory(error) else "failed"
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch says it on a GPU by a class of its own, on a CPU in words."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def _work(workshop: Workshop, job: Job) -> None:
+    match job.work:
+        case DataWork(data, splits):
+            for split in splits:
+                recorded(workshop, job.name, data, split)
+        case ScoreWork(Trial() as trial, scores, anchor):
+            _each(workshop, trial.id, scores, lambda metric: score(workshop, trial, metric), lenient=anchor)
+        case ScoreWork(NullPlan() as null, scores):
+            _each(
+                workshop, null.null, scores, lambda metric: score_null(workshop, job.name, null, metric), lenient=True
+            )
+        case ScoreWork(Submission() as submission, scores):
+            _each(workshop, submission.id, scores, lambda metric: score_submission(workshop, submission, metric))
+
+
+def _each(
+    workshop: Workshop,
+    name: str,
+    scores: Sequence[ScorePlan],
+    make: Callable[[ScorePlan], ScoreRow],
+    *,
+    lenient: bool = False,
+) -> None:
+    """Make scores one by one. lenient: one that fails is told of and raised when the others have been tried."""
+    first: Exception | None = None
+    for metric in scores:
+        try:
+            make(metric)
+        except Exception as error:
+            if not lenient:
+                raise
+            workshop.emit(Notice(f"no {metric.name} from {name}: {type(error).__name__}: {error}"))
+            first = first or error
+    if first is not None:
+        raise first

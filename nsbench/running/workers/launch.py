@@ -1,0 +1,18 @@
+"""`python -m nsbench.running.workers.launch CHANNEL LIFELINE`: how a worker process begins."""
+
+from __future__ import annotations
+
+import sys
+
+from nsbench.running.workers.lifeline import tie_group_to
+
+
+def main() -> None:
+    watcher = tie_group_to(int(sys.argv[2]))  # before there is anything that a fork could upset
+    from nsbench.running.workers.worker import serve
+
+    serve(int(sys.argv[1]), watcher)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What a run and its workers say to each other: JSON, a message a line. Nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from nsbench.components import events
+from nsbench.components.events import Event
+from nsbench.registry.registry import Registry, installed
+from nsbench.running.workers.job import JobEnd
+
+Message = dict[str, Any]
+
+
+class Lines:
+    """A socket as lines of JSON. Sending is safe from several threads."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._rest = b""
+        self._lock = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        line = json.dumps(message).encode() + b"\n"
+        with self._lock:
+            self._channel.sendall(line)
+
+    def receive(self) -> list[Message]:
+        """The messages that have come, after waiting for something to come. Raises EOFError at the end."""
+        data = self._channel.recv(1 << 16)
+        if not data:
+            raise EOFError
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a worker must know before its first job. plugins: entry points that are not installed."""
+
+    path: list[str]
+    workspace: str
+    jobs: int
+    plugins: list[list[str]] = field(default_factory=list)
+
+    def to_json(self) -> Message:
+        return asdict(self)
+
+
+def uninstalled(registry: Registry) -> list[list[str]]:
+    """The entry points of a registry that a new process would not find by itself, as (name, value)."""
+    return [[plugin.name, plugin.module] for plugin in registry.plugins if plugin.origin == "not installed"]
+
+
+def registry_of(plugins: list[list[str]]) -> Registry:
+    """What is installed, and these entry points."""
+    if not plugins:
+        return installed()
+    extra = [EntryPoint(name, value, "nsbench") for name, value in plugins]
+    return Registry([*entry_points(group="nsbench"), *extra])
+
+
+def event_message(event: Event) -> Message:
+    return {"event": type(event).__name__, **asdict(event)}
+
+
+def read_event(message: Message) -> Event:
+    """The event of a message that event_message made."""
+    fields = dict(message)
+    kind = getattr(events, fields.pop("event"))
+    event: Event = kind(**fields)
+    return event
+
+
+def end_message(end: JobEnd) -> Message:
+    return {"end": asdict(end)}
+
+
+def read_end(message: Message) -> JobEnd:
+    return JobEnd(**message["end"])

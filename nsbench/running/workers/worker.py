@@ -1,0 +1,175 @@
+"""A worker: a process that does the jobs which a run gives it, one after another.
+
+What a job prints, in C too, goes to the job's log. The worker leads a process group of its own, which the
+run kills as a whole; it is used again only while its jobs end well.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from nsbench.components.events import Event, StageProgress
+from nsbench.registry.registry import Registry
+from nsbench.registry.source import source_digest
+from nsbench.running.workers.job import Job, JobEnd, carry_out
+from nsbench.running.workers.messages import Hello, Lines, Message, end_message, event_message, registry_of
+from nsbench.stages.workshop import open_workshop
+from nsbench.store.workspace import Workspace
+from nsbench.suite.trials import Part
+
+PROGRESS_SECONDS = 0.1
+"""How often a stage's progress is told."""
+
+COLLECT_SECONDS = 1.0
+"""After a job that took longer, what it left in memory is collected before the next."""
+
+
+class CodeChanged(RuntimeError):
+    """A component's code is not what it was when the run was planned: its artifacts would have the wrong key."""
+
+
+class Flag:
+    """Whether this worker was asked to end its job."""
+
+    raised = False
+
+    def __call__(self) -> bool:
+        return self.raised
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        self.raised = True
+
+
+def serve(channel: int, watcher: int) -> None:
+    """Do jobs until the run closes the channel. watcher: the process that ties this one to the run."""
+    stop = Flag()
+    signal.signal(signal.SIGINT, stop.handle)
+    signal.signal(signal.SIGTERM, stop.handle)
+    faulthandler.enable()
+    prefer_for_killing()
+    lines = Lines(socket.socket(fileno=channel))
+    worker: Worker | None = None
+    while True:
+        try:
+            messages = lines.receive()
+        except EOFError:
+            return
+        for message in messages:
+            if "hello" in message:
+                worker = Worker(Hello(**message["hello"]), lines, stop)
+                lines.send({"ready": watcher})
+            elif worker is not None:
+                redirect(Path(message["log"]))
+                worker.do(Job.from_json(message["job"]))
+
+
+class Worker:
+    """What a worker keeps from job to job: what is installed, and which code it has compared with the plan's."""
+
+    def __init__(self, hello: Hello, lines: Lines, stop: Flag) -> None:
+        sys.path[:] = hello.path
+        self._hello, self._lines, self._stop = hello, lines, stop
+        self._registry: Registry = registry_of(hello.plugins)
+        self._checked = CodeCheck(self._registry.packages())
+
+    def do(self, job: Job) -> None:
+        """Do a job, its events told and its end sent."""
+        self._stop.raised = False
+        reset_peak()
+        self._lines.send({"begun": job.name})
+        end = self._carry_out(job)
+        self._lines.send(end_message(replace(end, peak_bytes=peak())))
+        if end.seconds > COLLECT_SECONDS:
+            gc.collect()
+
+    def _carry_out(self, job: Job) -> JobEnd:
+        tell = Teller(self._lines.send)
+        workspace = Workspace(Path(self._hello.workspace))
+        workshop = open_workshop(job.suite, job.conditions, self._registry, workspace, tell, stopping=self._stop)
+        workshop = replace(workshop, waiting=self._waiting, built=self._checked, parallel=self._hello.jobs)
+        return carry_out(workshop, job)
+
+    def _waiting(self, begins: bool) -> None:
+        self._lines.send({"waiting": begins})
+
+
+class Teller:
+    """Tells the run what happens; of progress, no more than a person can see."""
+
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        self._send = send
+        self._told = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StageProgress):
+            now = time.monotonic()
+            if event.done < event.total and now - self._told < PROGRESS_SECONDS:
+                return
+            self._told = now
+        self._send(event_message(event))
+
+
+class CodeCheck:
+    """Makes sure, once for each component, that the code just imported is the code that was planned with."""
+
+    def __init__(self, packages: set[str]) -> None:
+        self._packages = packages
+        self._checked: set[tuple[tuple[str, ...], str]] = set()
+
+    def __call__(self, part: Part, code: tuple[str, ...]) -> None:
+        if (code, part.source) in self._checked:
+            return
+        if source_digest(code, self._packages)[0] != part.source:
+            raise CodeChanged(f"the code of {part.name!r} has changed since this run was planned: run it again")
+        self._checked.add((code, part.source))
+
+
+def redirect(log: Path) -> None:
+    """Send what this process prints, in C too, to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def prefer_for_killing() -> None:
+    """When memory runs out, the kernel is to end this process rather than the run."""
+    write_if_there("/proc/self/oom_score_adj", "500")
+
+
+def reset_peak() -> None:
+    write_if_there("/proc/self/clear_refs", "5")
+
+
+def write_if_there(path: str, text: str) -> None:
+    """Tell the kernel something that it need not know."""
+    try:
+        with open(path, "w") as file:
+            file.write(text)
+    except OSError:
+        return
+
+
+def peak() -> int | None:
+    """The largest resident size of this process since the last reset, in bytes; None where that is not known."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            found = [line.split()[1] for line in file if line.startswith("VmHWM:")]
+    except OSError:
+        return None
+    return 1024 * int(found[0]) if found else None

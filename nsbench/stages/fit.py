@@ -1,0 +1,148 @@
+"""The second stage: a simulator learns from train and val data, within the budget.
+
+The artifact holds what the simulator saves, in weights/, and its training curves, in curves.json.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.contracts.simulator import require_saved
+from nsbench.components.events import CurvePoint
+from nsbench.components.simulator import FitContext, Simulator
+from nsbench.stages.prepare import prepare
+from nsbench.stages.workshop import Workshop, Write
+from nsbench.store.files import write_whole
+from nsbench.store.store import Artifact, Draft
+from nsbench.suite.seeds import generator
+from nsbench.suite.trials import Trial
+from nsbench.trajectories.base import Trajectories
+
+Point = tuple[str, float, int]
+"""A point of a training curve: (name, value, step)."""
+
+JOURNAL_SECONDS = 5
+"""How often curves and seconds are put on disk."""
+
+_CURVES = "curves.json"
+_WEIGHTS = "weights"
+
+
+def fit(workshop: Workshop, trial: Trial) -> tuple[Simulator, float | None]:
+    """The fitted simulator, and the seconds that its fit took (None for one that learns nothing)."""
+
+    def make() -> Write:
+        train = prepare(workshop, trial.id, trial.fit_data, "train")
+        val = prepare(workshop, trial.id, trial.fit_data, "val")
+        return lambda draft: _fit(workshop, trial, train, val, draft)
+
+    artifact = workshop.obtain(trial.id, trial.model, f"fit of {trial.simulator}", make, {_CURVES})
+    shutil.rmtree(workshop.work / trial.model.digest, ignore_errors=True)
+    simulator: Simulator = workshop.component(trial.part)
+    simulator.conditions = workshop.conditions
+    _load(simulator, artifact.folder / _WEIGHTS)
+    return simulator, artifact.facts["fit_seconds"]
+
+
+def read_curves(artifact: Artifact) -> list[Point]:
+    """The training curves in a model's artifact."""
+    points = json.loads((artifact.folder / _CURVES).read_text(encoding="utf-8"))
+    return [(name, value, step) for name, value, step in points]
+
+
+def _load(simulator: Simulator, weights: Path) -> None:
+    """Have a simulator read what it saved; where it cannot, say what there was to read."""
+    try:
+        simulator.load(weights)
+    except Exception as error:
+        saved = ", ".join(sorted(p.name for p in weights.rglob("*") if p.is_file())) or "nothing"
+        got = f"raised {type(error).__name__}: {error} (save wrote {saved})"
+        raise BrokenContract(simulator, "load", got, "it must read what save wrote, and nothing else") from error
+
+
+def _fit(workshop: Workshop, trial: Trial, train: Trajectories, val: Trajectories, draft: Draft) -> None:
+    simulator: Simulator = workshop.component(trial.part)
+    simulator.conditions = workshop.conditions
+    curves: list[Point] = []
+    draft.facts["fit_seconds"] = None
+    if type(simulator).fit is not Simulator.fit:  # ground truths have nothing to learn
+        before = dict(vars(simulator))
+        journal = _learn(workshop, trial, simulator, train, val)
+        require_saved(simulator, vars(simulator), before)
+        curves, draft.facts["fit_seconds"] = journal.curves(), journal.seconds
+    weights = draft.folder / _WEIGHTS
+    weights.mkdir()
+    simulator.save(weights)
+    (draft.folder / _CURVES).write_text(json.dumps(curves), encoding="utf-8")
+
+
+def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajectories, val: Trajectories) -> Journal:
+    """Fit, in a work directory that outlasts an interruption; returns the journal of all sittings."""
+    workdir = workshop.work / trial.model.digest
+    workdir.mkdir(parents=True, exist_ok=True)
+    journal = Journal(workdir, lambda point: workshop.emit(CurvePoint(trial.id, *point)))
+    ctx = FitContext(
+        transitions=workshop.suite.budget.transitions,
+        workdir=workdir / "checkpoints",
+        rng=generator(trial.fit_seed),
+        conditions=workshop.conditions,
+        log=journal.log,
+        progress=workshop.progress(trial.id, trial.model, "transitions"),
+        stopping=workshop.stopping,
+    )
+    ctx.workdir.mkdir(exist_ok=True)
+    with journal:
+        simulator.fit(train, val, ctx)
+    return journal
+
+
+class Journal:
+    """The diary of a fit, kept in its work directory: curves and seconds, over all sittings.
+
+    tell: told each point as it is logged.
+    """
+
+    def __init__(self, workdir: Path, tell: Callable[[Point], None]) -> None:
+        self._path = workdir / "journal.json"
+        self._tell = tell
+        kept = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        self._points = {(name, step): value for name, value, step in kept.get("curves", [])}
+        self._before = float(kept.get("seconds", 0.0))
+        self._since = self._written = time.perf_counter()
+        self._until: float | None = None
+
+    def log(self, name: str, value: float, step: int) -> None:
+        """A point; one logged again, by a fit that went on from a checkpoint, replaces the old."""
+        if not math.isfinite(value):
+            return  # a curve has gaps where there is no number; the fit itself decides what that means
+        self._points[name, step] = value
+        self._tell((name, value, step))
+        if time.perf_counter() - self._written > JOURNAL_SECONDS:
+            self._write()
+
+    def curves(self) -> list[Point]:
+        """All points, by name and step."""
+        return [(name, value, step) for (name, step), value in sorted(self._points.items())]
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the fit, earlier sittings included."""
+        return self._before + (self._until or time.perf_counter()) - self._since
+
+    def __enter__(self) -> Journal:
+        self._since = self._written = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._until = time.perf_counter()
+        self._write()
+
+    def _write(self) -> None:
+        self._written = time.perf_counter()
+        write_whole(self._path, json.dumps({"curves": self.curves(), "seconds": self.seconds}))

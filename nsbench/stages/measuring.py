@@ -1,0 +1,180 @@
+"""What a simulator does on the test cases: rollouts, likelihoods, latents, costs. The fair protocol lives here.
+
+Every simulator meets the same cases in the same batches; what it takes is measured in turn with the
+ground truth, batch by batch, on the same device and threads; rollouts end by the same rule and horizon.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import psutil
+
+from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.contracts.simulator import require_flops, require_nats, require_rollout, require_size
+from nsbench.components.evidence import Cost, Evidence, Likelihood
+from nsbench.components.protocol import Bounds, Conditions, Protocol
+from nsbench.components.simulator import Simulator
+from nsbench.stages.probing import latent_use
+from nsbench.trajectories.base import Trajectories
+
+ALONE_CASES = 4
+"""Rollouts at batch 1 that are timed; the median counts."""
+
+FLOP_CASES = 2
+"""Rollouts whose operations are counted."""
+
+LIKELIHOOD_BATCH = 256
+"""Transitions a call of log_likelihood, over all samples together at most 64 times as many decodes."""
+
+
+def collect(
+    simulator: Simulator,
+    test: Trajectories,
+    protocol: Protocol,
+    conditions: Conditions,
+    rng: np.random.Generator,
+    *,
+    truth: Simulator | None,
+    fit_seconds: float | None,
+    threads: int,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evidence:
+    """Simulate and judge the test cases (framed trajectories).
+
+    truth: the ground truth's simulator, timed in turn; None where there is none. jobs: how many trials the
+    run has going at once. progress: trajectories simulated, of all. Raises BrokenContract.
+    """
+    start = test.start().select(np.repeat(np.arange(len(test)), protocol.members))
+    rollout_rng, truth_rng, alone_rng, flop_rng, likelihood_rng, latent_rng = rng.spawn(6)
+    with PeakMemory() as memory:
+        rollouts, seconds, truth_seconds = _rollouts(
+            simulator, truth, start, protocol, rollout_rng, truth_rng, progress
+        )
+        alone = _alone(simulator, start, protocol.horizon, alone_rng)
+        likelihood = _likelihood(simulator, test, protocol.bounds, likelihood_rng)
+    cost = Cost(
+        ms_per_trajectory=1e3 * seconds / len(start),
+        batch=min(protocol.batch, len(start)),
+        ms_per_trajectory_alone=1e3 * alone,
+        fit_seconds=fit_seconds,
+        threads=threads,
+        device=conditions.device,
+        truth_ms_per_trajectory=None if truth is None else 1e3 * truth_seconds / len(start),
+        parameters=require_size(simulator, simulator.size()),
+        flops_per_trajectory=require_flops(
+            simulator, simulator.flops(start.select(slice(FLOP_CASES)), protocol.horizon, flop_rng)
+        ),
+        peak_bytes=memory.peak,
+        jobs=jobs,
+    )
+    return Evidence(rollouts, protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng))
+
+
+def _rollouts(
+    simulator: Simulator,
+    truth: Simulator | None,
+    start: Trajectories,
+    protocol: Protocol,
+    rng: np.random.Generator,
+    truth_rng: np.random.Generator,
+    progress: Callable[[int, int], None],
+) -> tuple[Trajectories, float, float]:
+    """All rollouts, cut by the stop rule, and the seconds that the simulator and the truth took."""
+    batches = [start.select(slice(k, k + protocol.batch)) for k in range(0, len(start), protocol.batch)]
+    warm, truth_warm = rng.spawn(1)[0], truth_rng.spawn(1)[0]
+    simulator.rollout(batches[0], min(2, protocol.horizon), warm)
+    if truth is not None:
+        truth.rollout(batches[0], min(2, protocol.horizon), truth_warm)
+    rollouts, seconds, truth_seconds, done = [], 0.0, 0.0, 0
+    for batch, own, others in zip(batches, rng.spawn(len(batches)), truth_rng.spawn(len(batches)), strict=True):
+        before = time.perf_counter()
+        rollout = simulator.rollout(batch, protocol.horizon, own)
+        seconds += time.perf_counter() - before
+        rollouts.append(require_rollout(simulator, rollout, batch, protocol.horizon).stopped())
+        if truth is not None:
+            before = time.perf_counter()
+            truth.rollout(batch, protocol.horizon, others)
+            truth_seconds += time.perf_counter() - before
+        done += len(batch)
+        progress(done, len(start))
+    if len(kinds := {type(rollout).__name__ for rollout in rollouts}) > 1:
+        raise BrokenContract(
+            simulator, "rollout", f"returned {' and '.join(sorted(kinds))}", "all batches must be of one kind"
+        )
+    return type(rollouts[0]).joined(rollouts), seconds, truth_seconds
+
+
+def _alone(simulator: Simulator, start: Trajectories, horizon: int, rng: np.random.Generator) -> float:
+    """Seconds a rollout at batch 1: the median of a few cases spread over the test set, after one to warm up."""
+    cases = np.linspace(0, len(start) - 1, ALONE_CASES).astype(int)
+    seconds = []
+    for case, own in zip([cases[0], *cases], rng.spawn(ALONE_CASES + 1), strict=True):
+        before = time.perf_counter()
+        simulator.rollout(start.select(slice(case, case + 1)), horizon, own)
+        seconds.append(time.perf_counter() - before)
+    return median(seconds[1:])
+
+
+def _likelihood(
+    simulator: Simulator, test: Trajectories, bounds: Bounds | None, rng: np.random.Generator
+) -> Likelihood | None:
+    if simulator.likelihood is None:
+        return None
+    index, t = test.transitions()
+    subset_rng, rng = rng.spawn(2)
+    nats = _nats(simulator, test, index, t, 1, rng)
+    if simulator.likelihood == "exact" or bounds is None:
+        return Likelihood(simulator.likelihood, nats)
+    chosen = np.sort(subset_rng.choice(len(index), min(bounds.transitions, len(index)), replace=False))
+    by_samples = {
+        samples: _nats(simulator, test, index[chosen], t[chosen], samples, own)
+        for samples, own in zip(bounds.samples, rng.spawn(len(bounds.samples)), strict=True)
+    }
+    x, x_next = test.at(index[chosen], t[chosen]), test.at(index[chosen], t[chosen] + 1)
+    return Likelihood(
+        simulator.likelihood, nats, by_samples, simulator.latent_kl(x, x_next, test.params[index[chosen]])
+    )
+
+
+def _nats(
+    simulator: Simulator,
+    test: Trajectories,
+    index: np.ndarray,
+    t: np.ndarray,
+    samples: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    parts = []
+    for k in range(0, len(index), LIKELIHOOD_BATCH):
+        which, when = index[k : k + LIKELIHOOD_BATCH], t[k : k + LIKELIHOOD_BATCH]
+        nats = simulator.log_likelihood(
+            test.at(which, when), test.at(which, when + 1), test.params[which], samples, rng
+        )
+        parts.append(require_nats(simulator, nats, len(which)))
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+class PeakMemory:
+    """The largest resident size of this process while the block runs, sampled every 20 ms, in bytes."""
+
+    def __enter__(self) -> PeakMemory:
+        self._process = psutil.Process()
+        self.peak = self._process.memory_info().rss
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self.peak = max(self.peak, self._process.memory_info().rss)
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()

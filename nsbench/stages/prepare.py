@@ -1,0 +1,85 @@
+"""The first stage: a dataset makes the trajectories of a split, part by part.
+
+The artifact holds trajectories.h5, as recorded (nsbench/trajectories/hdf5.py); frames are cut when it is read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from nsbench.components.contracts.dataset import require_parts, require_recorded
+from nsbench.components.dataset import Dataset, Split
+from nsbench.stages.workshop import Workshop, Write
+from nsbench.store.files import whole
+from nsbench.store.store import Artifact, Draft
+from nsbench.suite.seeds import generator
+from nsbench.suite.suite import Suite
+from nsbench.suite.trials import DataPlan
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+
+_FILE = "trajectories.h5"
+
+
+def prepare(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
+    """The trajectories of a split, framed by the suite's protocol."""
+    return framed(recorded(workshop, job, data, split), workshop.suite)
+
+
+def framed(trajectories: Trajectories, suite: Suite) -> Trajectories:
+    """Recorded trajectories as the suite's protocol cuts them into frames."""
+    return trajectories.framed(suite.protocol.stride, suite.protocol.horizon)
+
+
+def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
+    """The trajectories of a split, as the dataset recorded them."""
+    key = data.keys[split]
+    dataset: Dataset = workshop.component(data.part)
+
+    def make() -> Write:
+        return lambda draft: _write(draft, _joined_parts(workshop, job, data, split, dataset))
+
+    artifact = workshop.obtain(job, key, f"{split} data of {data.name}", make, {_FILE})
+    shutil.rmtree(workshop.work / key.digest, ignore_errors=True)
+    return read_data(artifact, dataset.domain)
+
+
+def read_data(artifact: Artifact, domain: Domain) -> Trajectories:
+    """The trajectories in an artifact, of a dataset's own domain, as recorded."""
+    from nsbench.trajectories.hdf5 import read_trajectories
+
+    return read_trajectories(artifact.folder / _FILE, domain)
+
+
+def _write(draft: Draft, trajectories: Trajectories) -> None:
+    from nsbench.trajectories.hdf5 import write_trajectories
+
+    write_trajectories(draft.folder / _FILE, trajectories)
+    draft.facts["trajectories"] = len(trajectories)
+
+
+def _joined_parts(workshop: Workshop, job: str, data: DataPlan, split: Split, dataset: Dataset) -> Trajectories:
+    """A split, part by part; parts that an earlier sitting finished are read, not made again."""
+    key, count = data.keys[split], require_parts(dataset, dataset.parts(split))
+    folder, progress = workshop.work / key.digest, workshop.progress(job, key, "parts")
+    parts: list[Trajectories] = []
+    for k in range(count):
+        path = folder / f"part-{k:05d}.h5" if count > 1 else None
+        parts.append(_part(dataset, data, split, k, path))
+        progress(k + 1, count)
+    return type(parts[0]).joined(parts)
+
+
+def _part(dataset: Dataset, data: DataPlan, split: Split, k: int, path: Path | None) -> Trajectories:
+    """A part of a split, kept in a file; path: None where the split is made in one."""
+    from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
+
+    if path is not None and path.exists():
+        return read_trajectories(path, dataset.domain)
+    part = dataset.part(split, generator(data.seeds[split]), k)
+    trajectories = require_recorded(dataset, part, dataset.domain, "prepare" if path is None else "part", split)
+    if path is not None:
+        with whole(path) as draft:
+            write_trajectories(draft, trajectories)
+    return trajectories

@@ -1,0 +1,173 @@
+"""The fourth stage: a metric holds evidence against the truth of the same cases.
+
+The artifact holds score.json, the row without its anchors; items.npy and figure.png where there are such. There is one
+scorer: what differs between a trial, a null model and a submission is where the evidence comes from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components.contracts.metric import require_score
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Need, NotApplicable, Score
+from nsbench.components.rows import DECLARED, ScoreRow
+from nsbench.errors import Refusal
+from nsbench.stages.nulls import null_evidence
+from nsbench.stages.prepare import prepare
+from nsbench.stages.simulate import read_evidence, simulate
+from nsbench.stages.workshop import Workshop, Write
+from nsbench.store.store import Artifact, Draft
+from nsbench.suite.seeds import generator
+from nsbench.suite.trials import DataPlan, NullPlan, ScorePlan, Submission, Trial
+from nsbench.trajectories.base import Trajectories
+
+_SCORE = "score.json"
+_ITEMS = "items.npy"
+_FIGURE = "figure.png"
+
+DRAWN_FILES = frozenset({_FIGURE})
+"""Pictures, which name the program that drew them: they are never the same twice."""
+
+_ABSENT: dict[tuple[Need, bool], str] = {
+    ("likelihood", False): "the simulator has no likelihood",
+    ("likelihood", True): "no likelihood came with the rollouts",
+    ("cost", False): "no costs were measured",
+    ("cost", True): "no costs were declared with the rollouts",
+}
+"""Why a metric gets no score: what it needs, and whether the rollouts were made elsewhere."""
+
+
+class NoRollouts(Refusal):
+    """A submission whose rollouts are not in the store."""
+
+
+def score(workshop: Workshop, trial: Trial, metric: ScorePlan) -> ScoreRow:
+    """A metric's score of a trial, without its anchors."""
+    return _scored(
+        workshop, trial.id, trial.simulator, trial.data, metric, lambda test: simulate(workshop, trial, test)
+    )
+
+
+def score_null(workshop: Workshop, job: str, null: NullPlan, metric: ScorePlan) -> ScoreRow:
+    """A null model's score: made from the test data alone, no simulator is asked."""
+
+    def evidence(test: Trajectories) -> Evidence | None:
+        return null_evidence(null.null, test, workshop.suite.protocol.members, generator(null.seed))
+
+    return _scored(workshop, job, null.null, null.data, metric, evidence)
+
+
+def score_submission(workshop: Workshop, submission: Submission, metric: ScorePlan) -> ScoreRow:
+    """A metric's score of rollouts that were made elsewhere. Raises NoRollouts."""
+
+    def evidence(test: Trajectories) -> Evidence:
+        artifact = workshop.store.find(submission.evidence)
+        if artifact is None:
+            raise NoRollouts("its rollouts are no longer in the store: score the file again")
+        return read_evidence(artifact, test.domain)
+
+    return _scored(workshop, submission.id, submission.simulator, submission.data, metric, evidence)
+
+
+def _scored(
+    workshop: Workshop,
+    job: str,
+    name: str,
+    data: DataPlan,
+    metric: ScorePlan,
+    evidence: Callable[[Trajectories], Evidence | None],
+) -> ScoreRow:
+    """A metric's score of evidence on the test cases of a dataset, from the store or made now.
+
+    name: whose evidence it is. evidence: asked for, with the truth, only where the score is missing.
+    """
+
+    def make() -> Write:
+        truth = prepare(workshop, job, data, "test")
+        known = evidence(truth)
+        return lambda draft: _write(draft, _judged(workshop, metric, known, truth))
+
+    artifact = workshop.obtain(job, metric.key, f"{metric.name} of {name}", make, {_SCORE})
+    return read_score(artifact.folder, metric.name)
+
+
+def _judged(
+    workshop: Workshop, plan: ScorePlan, evidence: Evidence | None, truth: Trajectories
+) -> tuple[ScoreRow, Score | None]:
+    """The metric's row, and the score behind it; None where the metric declines."""
+    metric: Metric = workshop.component(plan.part)
+    try:
+        score = _asked(metric, evidence, truth, plan)
+    except NotApplicable as reason:
+        return replace(_about(plan.name, metric), absent=str(reason)), None
+    row = replace(
+        _about(plan.name, metric),
+        unit=score.unit or metric.unit,
+        value=score.value,
+        interval=score.interval,
+        extras=score.extras,
+        label=score.label,
+    )
+    return row, score
+
+
+def _about(name: str, metric: Metric) -> ScoreRow:
+    """What a row says of its metric, whatever the value."""
+    return ScoreRow(
+        metric=name,
+        unit=metric.unit,
+        direction=metric.direction,
+        value=None,
+        columns=metric.columns,
+        anchored=metric.anchored,
+        zero=metric.zero,
+        rollouts_only=metric.needs <= {"rollouts"},
+        costs="cost" in metric.needs,
+        items_by=metric.items_by,
+    )
+
+
+def _asked(metric: Metric, evidence: Evidence | None, truth: Trajectories, plan: ScorePlan) -> Score:
+    """The metric's answer. Raises NotApplicable where the evidence lacks what it needs."""
+    if evidence is None:
+        raise NotApplicable("this null model needs more than one ensemble")
+    for need, there in (("likelihood", evidence.likelihood), ("cost", evidence.cost)):
+        if need in metric.needs and there is None:
+            raise NotApplicable(_ABSENT[need, evidence.declared])
+    score = require_score(metric, metric.score(evidence, truth, generator(plan.seed)))
+    # What rests on declared costs says so, and ranks with nothing that was measured here.
+    return replace(score, label=DECLARED) if evidence.declared and "cost" in metric.needs else score
+
+
+def _write(draft: Draft, judged: tuple[ScoreRow, Score | None]) -> None:
+    row, score = judged
+    (draft.folder / _SCORE).write_text(json.dumps(asdict(row), allow_nan=False), encoding="utf-8")
+    if score is None:
+        return
+    np.save(draft.folder / _ITEMS, score.items, allow_pickle=False)
+    if score.figure is not None:
+        (draft.folder / _FIGURE).write_bytes(score.figure)
+
+
+def read_score(folder: Path, name: str) -> ScoreRow:
+    """The score in an artifact's folder, under its name in the suite."""
+    row = ScoreRow.from_data(json.loads((folder / _SCORE).read_text(encoding="utf-8")))
+    return replace(row, metric=name)
+
+
+def read_items(artifact: Artifact) -> NDArray[np.float64]:
+    """A score's value by item, float64[k, ...]; see ScoreRow.items_by."""
+    return np.asarray(np.load(artifact.folder / _ITEMS, allow_pickle=False))
+
+
+def read_figure(artifact: Artifact) -> bytes | None:
+    """A score's picture, a PNG."""
+    path = artifact.folder / _FIGURE
+    return path.read_bytes() if path.exists() else None

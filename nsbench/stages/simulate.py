@@ -1,0 +1,170 @@
+"""The third stage: the fitted simulator meets the test cases; what it leaves for metrics is the evidence.
+
+The artifact holds rollouts.h5; cost.json, likelihood.npz and latents.npz where there are such. Rollouts that were made
+elsewhere become evidence of the same kind, with the fact "outside".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+import numpy as np
+
+from nsbench.components.dataset import DatasetSpec
+from nsbench.components.evidence import Cost, Evidence, LatentUse, Likelihood
+from nsbench.components.protocol import LikelihoodKind
+from nsbench.components.simulator import Simulator
+from nsbench.registry.loading import build
+from nsbench.stages.fit import fit
+from nsbench.stages.workshop import Workshop, Write
+from nsbench.store.environment import hardware
+from nsbench.store.manifest import Damaged, read_manifest
+from nsbench.store.store import Artifact, Draft, Store
+from nsbench.suite.seeds import generator
+from nsbench.suite.trials import Submission, Trial
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+
+_ROLLOUTS = "rollouts.h5"
+_COST = "cost.json"
+_LIKELIHOOD = "likelihood.npz"
+_LATENTS = "latents.npz"
+
+MEASURED_FILES = frozenset({_COST})
+"""Files that hold times: they are never the same twice."""
+
+
+def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
+    """The trial's evidence on its test cases, framed trajectories."""
+
+    def make() -> Write:
+        simulator, fit_seconds = fit(workshop, trial)
+        return lambda draft: _simulate(workshop, trial, simulator, fit_seconds, test, draft)
+
+    artifact = workshop.obtain(trial.id, trial.evidence, f"rollouts of {trial.simulator}", make, {_ROLLOUTS})
+    return read_evidence(artifact, test.domain)
+
+
+def take_in(workshop: Workshop, submission: Submission, evidence: Evidence, facts: Mapping[str, Any]) -> Artifact:
+    """Evidence that was made elsewhere, in the store; what is there already is not written again."""
+
+    def write(draft: Draft) -> None:
+        _write(draft, evidence)
+        draft.facts.update(facts, outside=True)
+
+    what = f"rollouts of {submission.simulator}"
+    return workshop.obtain(submission.id, submission.evidence, what, lambda: write, {_ROLLOUTS})
+
+
+def _simulate(
+    workshop: Workshop, trial: Trial, simulator: Simulator, fit_seconds: float | None, test: Trajectories, draft: Draft
+) -> None:
+    from nsbench.stages.measuring import collect
+
+    evidence = collect(
+        simulator,
+        test,
+        workshop.suite.protocol,
+        workshop.conditions,
+        generator(trial.simulate_seed),
+        truth=ground_truth(workshop, trial),
+        fit_seconds=fit_seconds,
+        threads=workshop.threads,
+        jobs=workshop.parallel,
+        progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
+    )
+    _write(draft, evidence)
+
+
+def ground_truth(workshop: Workshop, trial: Trial) -> Simulator | None:
+    """The simulator that the dataset names as its truth, as it is timed beside every other."""
+    spec = cast(DatasetSpec, workshop.registry.spec("dataset", trial.data.part.name))
+    if spec.floor is None:
+        return None
+    truth = build("simulator", workshop.registry.spec("simulator", spec.floor.name), spec.floor.params)
+    simulator = cast(Simulator, truth)
+    simulator.conditions = workshop.conditions
+    return simulator
+
+
+def _write(draft: Draft, evidence: Evidence) -> None:
+    """Write what ``read_evidence`` reads."""
+    from nsbench.trajectories.hdf5 import write_trajectories
+
+    write_trajectories(draft.folder / _ROLLOUTS, evidence.rollouts)
+    draft.facts["members"] = evidence.members
+    if evidence.cost is not None:
+        (draft.folder / _COST).write_text(json.dumps(asdict(evidence.cost)), encoding="utf-8")
+    if evidence.likelihood is not None:
+        arrays: dict[str, Any] = {f"bound_{k}": nats for k, nats in evidence.likelihood.bounds.items()}
+        if evidence.likelihood.latents is not None:
+            arrays["latents"] = evidence.likelihood.latents
+        np.savez(draft.folder / _LIKELIHOOD, nats=evidence.likelihood.nats, **arrays)
+        draft.facts["likelihood"] = evidence.likelihood.kind
+    if evidence.latent_use is not None:
+        np.savez(draft.folder / _LATENTS, **vars(evidence.latent_use))
+
+
+def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
+    """The evidence in an artifact, on frames of that domain."""
+    from nsbench.trajectories.hdf5 import read_trajectories
+
+    return Evidence(
+        rollouts=read_trajectories(artifact.folder / _ROLLOUTS, domain),
+        members=artifact.facts["members"],
+        cost=read_cost(artifact),
+        likelihood=_likelihood(artifact),
+        latent_use=_latent_use(artifact),
+        declared=bool(artifact.facts.get("outside", False)),
+    )
+
+
+def read_cost(artifact: Artifact) -> Cost | None:
+    """What an artifact says of costs; None where nothing was measured or declared."""
+    path = artifact.folder / _COST
+    return Cost(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def _likelihood(artifact: Artifact) -> Likelihood | None:
+    kind = cast(LikelihoodKind | None, artifact.facts.get("likelihood"))
+    if kind is None:
+        return None
+    with np.load(artifact.folder / _LIKELIHOOD, allow_pickle=False) as arrays:
+        bounds = {int(n.removeprefix("bound_")): arrays[n] for n in arrays.files if n.startswith("bound_")}
+        latents = arrays["latents"] if "latents" in arrays.files else None
+        return Likelihood(kind, arrays["nats"], bounds, latents)
+
+
+def _latent_use(artifact: Artifact) -> LatentUse | None:
+    path = artifact.folder / _LATENTS
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return LatentUse(**{name: arrays[name] for name in arrays.files})
+
+
+def cost_hardware(store: Store, trial: Trial) -> str:
+    """The hardware that a trial's rollouts were timed on, and its fit where that was another.
+
+    "" where the evidence is not in the store: scores outlive it. Costs mean little beside those of another machine.
+    """
+    folder = store.path(trial.evidence)
+    try:
+        device = json.loads((folder / _COST).read_text(encoding="utf-8"))["device"]
+        timed = hardware(read_manifest(folder)["environment"], device)
+    except (OSError, ValueError, KeyError, TypeError, Damaged):
+        return ""
+    fitted = _fit_hardware(store, trial, device)
+    return timed if fitted in ("", timed) else f"{timed}, fitted on {fitted}"
+
+
+def _fit_hardware(store: Store, trial: Trial, device: str) -> str:
+    """What a simulator was fitted on; "" for one that learns nothing, or where the model is gone."""
+    try:
+        manifest = read_manifest(store.path(trial.model))
+    except Damaged:
+        return ""
+    return hardware(manifest["environment"], device) if manifest["facts"].get("fit_seconds") is not None else ""

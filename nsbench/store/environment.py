@@ -1,0 +1,169 @@
+"""Where numbers were made: machine, versions, devices, and the commit of the code. Recorded beside every artifact."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    *("nsbench", "numpy", "torch", "numba", "scipy", "pot", "scikit-image", "scoringrules"),
+    *("h5py", "safetensors"),
+)
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Versions, processor, cores and GPU of this process's machine; no library is imported for it."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": processor(),
+        "cores": cores(),
+        "cuda_devices": cuda_devices(),
+        "gpus": cuda_names(),
+        "cuda_driver": _cuda("cuDriverGetVersion") if cuda_devices() else 0,
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """Threads where a suite names none: OMP_NUM_THREADS, else all cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else cores()
+
+
+def processor() -> str:
+    """The processor's own name for itself."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def cpu_flags() -> set[str]:
+    """The processor's features, as Linux names them; empty where they cannot be read."""
+    return set(_cpuinfo("flags").split())
+
+
+def _cpuinfo(field: str) -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            found = [line.partition(":")[2].strip() for line in file if line.startswith(field)]
+    except OSError:
+        return ""
+    return found[0] if found else ""
+
+
+@cache
+def cuda_devices() -> int:
+    """GPUs that CUDA's driver reports, asked without importing torch; 0 where torch cannot use them."""
+    torch = _version("torch")
+    if torch is None or torch.endswith("+cpu"):
+        return 0
+    return _cuda("cuDeviceGetCount")
+
+
+@cache
+def cuda_capability() -> int:
+    """The first GPU's major compute capability; 0 without one."""
+    return _cuda("cuDeviceGetAttribute", 75, 0) if cuda_devices() else 0  # 75: COMPUTE_CAPABILITY_MAJOR
+
+
+@cache
+def cuda_names() -> list[str]:
+    """What the GPUs call themselves."""
+    names = []
+    for i in range(cuda_devices()):
+        name = ctypes.create_string_buffer(256)
+        found = ctypes.CDLL("libcuda.so.1").cuDeviceGetName(name, len(name), _cuda("cuDeviceGet", i)) == 0
+        names.append(name.value.decode(errors="replace") if found else "unknown")
+    return names
+
+
+def hardware(recorded: Mapping[str, Any], device: str) -> str:
+    """What a cost was measured on, from a recorded environment: the processor's name, or the GPU's."""
+    if device == "cpu":
+        return str(recorded.get("processor", "unknown processor"))
+    return str((recorded.get("gpus") or ["unknown GPU"])[0])
+
+
+def _cuda(function: str, *arguments: int) -> int:
+    """What a function of CUDA's driver writes to its first argument; 0 where there is no driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        value = ctypes.c_int(0)
+        done = driver.cuInit(0) == 0 and getattr(driver, function)(ctypes.byref(value), *arguments) == 0
+    except OSError:
+        return 0
+    return value.value if done else 0
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+_PATIENCE = 10.0
+"""Seconds that git may take: a checkout may lie on a slow disk."""
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """{"nsbench": "nsbench 0.1.0, 6c2ce9b…, edited", plugin: …}: distribution, and commit where it is a checkout."""
+    found = {"nsbench": _origin("nsbench", f"nsbench {version('nsbench')}")}
+    for point in sorted(entry_points(group="nsbench"), key=lambda p: p.name):
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
+        found[point.name] = _origin(point.module, distribution)
+    return found
+
+
+def _origin(module: str, distribution: str) -> str:
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    checkout = _checkout(Path(spec.origin)) if spec and spec.origin else None
+    state = git_state(checkout) if checkout else ""
+    return f"{distribution}, {state}" if state else distribution
+
+
+def _checkout(path: Path) -> Path | None:
+    """The checkout that a file belongs to; none for what is installed, be it in an environment inside of one."""
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return None
+    return next((folder for folder in path.parents if (folder / ".git").exists()), None)
+
+
+@cache
+def git_state(checkout: Path) -> str:
+    """The commit, and ", edited" where files differ from it; "" without git or commits."""
+    commit = _git(checkout, "rev-parse", "HEAD")
+    edited = bool(commit) and _git(checkout, "status", "--porcelain", "--untracked-files=no") != ""
+    return f"{commit}, edited" if edited else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git says; "" where it says no. It is kept from running programs that the checkout names."""
+    quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    command = ["git", "-C", str(folder), *quiet, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def recorded_environment() -> dict[str, Any]:
+    """The environment as a manifest made here and now records it."""
+    plain: dict[str, Any] = json.loads(json.dumps(environment() | {"code": provenance()}))
+    return plain

@@ -1,0 +1,54 @@
+"""Keys: what an artifact is made from, and the digest of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+ArtifactKind = Literal["data", "model", "evidence", "score"]
+"""What the four stages leave, in their order."""
+
+ARTIFACT_KINDS: tuple[ArtifactKind, ...] = get_args(ArtifactKind)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What an artifact is made from: plain data, the same wherever and whenever it is made."""
+
+    kind: ArtifactKind
+    fields: dict[str, Any]
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hexadecimal digits, by which the artifact is found."""
+        return digest_of({"stage": self.kind, **self.fields})
+
+
+def digest_of(data: dict[str, Any]) -> str:
+    """The digest of plain data, whatever the order of its names."""
+    text = json.dumps(data, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def differences(wanted: Mapping[str, Any], stored: Mapping[str, Any], at: str = "") -> list[str]:
+    """Where two keys' fields differ, e.g. "params.width: 16 here, 32 in the store"."""
+    faults = []
+    for name in sorted(wanted.keys() | stored.keys()):
+        a, b = wanted.get(name), stored.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            faults += differences(a, b, f"{at}{name}.")
+        elif a != b:
+            faults.append(f"{at}{name}: {_short(a)} here, {_short(b)} in the store")
+    return faults
+
+
+def _short(value: Any) -> str:
+    """A value as text, a digest by its first digits."""
+    text = str(value)
+    digest = text.rpartition(":")[2] if isinstance(value, str) else ""
+    is_digest = len(digest) == 32 and set(digest) <= set("0123456789abcdef")
+    return digest[:8] + "…" if is_digest else text

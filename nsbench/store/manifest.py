@@ -1,0 +1,72 @@
+"""Manifests: what an artifact says of itself, and whether it is still so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nsbench.store.key import Key, digest_of
+
+MANIFEST = "manifest.json"
+
+
+class Damaged(Exception):
+    """An artifact whose files are not what its manifest says."""
+
+
+def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
+    """The manifest of an artifact whose files are all there, unchanged, and nothing else. Raises Damaged."""
+    manifest = read_manifest(folder)
+    if (manifest["stage"], manifest["key"]) != (key.kind, key.digest) or fields_digest(manifest) != key.digest:
+        raise Damaged(f"{folder / MANIFEST} does not belong to its key")
+    for name, written in manifest["files"].items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            raise Damaged(f"{path} is missing")
+        try:
+            read = checksum(path)
+        except OSError as error:
+            raise Damaged(f"{path} cannot be read ({error})") from error
+        if read != written:
+            raise Damaged(f"{path} has changed since it was written")
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if name not in (MANIFEST, *manifest["files"]) and not path.is_dir() and not path.name.startswith(".nfs"):
+            raise Damaged(f"{path} was added after the artifact was written")
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an artifact, as it was written; whether it belongs here is not asked. Raises Damaged."""
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if manifest.pop("digest") != digest_of(manifest):
+            raise Damaged(f"{path} has changed since it was written")
+        well_formed = all(isinstance(manifest[name], dict) for name in ("files", "facts", "fields", "environment"))
+        well_formed = well_formed and all(isinstance(manifest[name], str) for name in ("stage", "key", "made"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Damaged(f"{path} cannot be read ({type(error).__name__}: {error})") from error
+    if not well_formed:
+        raise Damaged(f"{path} is no manifest")
+    outside = [name for name in manifest["files"] if not _is_inside(name)]
+    if outside:
+        raise Damaged(f"{path} names a file outside of its folder: {outside[0]!r}")
+    return manifest
+
+
+def fields_digest(manifest: dict[str, Any]) -> str:
+    """The key that belongs to a manifest's fields."""
+    return Key(manifest["stage"], manifest["fields"]).digest
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+
+
+def checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,200 @@
+"""The content-addressed store: an artifact's key is the digest of all that it was made from.
+
+    <root>/<kind>/<key>/manifest.json   key fields, checksums, environment, facts
+                        /…               the artifact's files
+
+An artifact is there whole or not at all: it is written to a folder of its own, forced to disk, and
+renamed. What is read is checked against its checksums; a damaged artifact is moved aside and made again.
+
+Several processes, on several machines, may use a store at once: what two of them make is the same, and the first
+to be done has made it. Who uses the store shares a lock, which whoever removes something must have alone
+(nsbench/store/inventory.py). A store that may only be read serves what it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nsbench.store.environment import recorded_environment
+from nsbench.store.files import NOT_WRITABLE, sync, sync_tree
+from nsbench.store.key import ArtifactKind, Key, digest_of
+from nsbench.store.locks import NoLocks, locked
+from nsbench.store.manifest import MANIFEST, Damaged, checksum, read_manifest, verified_manifest
+
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artifact."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = self.manifest["facts"]
+        return facts
+
+
+@dataclass
+class Draft:
+    """An artifact in the making: put files into `folder`, and what is worth knowing into `facts`."""
+
+    folder: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Unwritable(OSError):
+    """A store that may only be read, and lacks something."""
+
+
+class Store:
+    """Artifacts by key. notify: told, in words, what a person should know."""
+
+    def __init__(self, root: Path, notify: Callable[[str], None] = lambda message: None) -> None:
+        self.root = root
+        self._notify = notify
+        self._unlocked = False
+
+    def path(self, key: Key) -> Path:
+        return self.root / key.kind / key.digest
+
+    def has(self, key: Key) -> bool:
+        """Whether the artifact is there; its files are checked when it is read."""
+        return (self.path(key) / MANIFEST).is_file()
+
+    def find(self, key: Key) -> Artifact | None:
+        """The artifact, verified; None if it is not there, or was damaged and has been moved aside."""
+        folder = self.path(key)
+        if not folder.is_dir():
+            return None
+        try:
+            found = Artifact(folder, verified_manifest(folder, key))
+        except Damaged as damage:
+            self.set_aside(key, str(damage))
+            return None
+        _mark_as_used(folder)
+        return found
+
+    def set_aside(self, key: Key, damage: str) -> None:
+        """Move an artifact out of the way, and say so. damage: what is wrong with it, in words."""
+        try:
+            aside = move_folder_aside(self.path(key), self.root)
+        except FileNotFoundError:
+            return  # another process was first
+        except OSError as error:
+            if error.errno not in NOT_WRITABLE:
+                raise
+            self._notify(f"{damage}; it cannot be moved aside ({error.strerror})")
+        else:
+            self._notify(f"{damage}; moved to {aside}, it will be made again")
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While this lasts nothing is removed from the store."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.root / ".lock", shared=True))
+            except NoLocks as error:
+                if not self._unlocked:
+                    self._unlocked = True
+                    self._notify(f"{error}: prune nothing here while anybody uses it")
+            except OSError as error:
+                if error.errno not in NOT_WRITABLE:
+                    raise  # where nothing can be written nothing can be removed
+            yield
+
+    @contextmanager
+    def writing(self, key: Key) -> Iterator[Draft]:
+        """A draft that becomes the artifact when the block ends well, and vanishes when it does not.
+
+        Raises Unwritable, before anything is made, where the store may only be read.
+        """
+        folder = self.root / "drafts" / f"{key.kind}-{key.digest}-{uuid.uuid4().hex}"
+        with self.in_use():
+            self._begin(folder, key)
+            draft = Draft(folder)
+            try:
+                yield draft
+                self._seal(key, draft)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+
+    def _begin(self, folder: Path, key: Key) -> None:
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            if error.errno not in NOT_WRITABLE:
+                raise
+            raise Unwritable(
+                error.errno,
+                f"the {key.kind} {key.digest} is not in the store, and cannot be put there ({error.strerror}); "
+                "make it where this may be written, or take another --workspace",
+                str(self.root),
+            ) from error
+
+    def clear_drafts(self, key: Key) -> None:
+        """Remove what is left of processes that died while they wrote this artifact.
+
+        Call only while holding the artifact's lock.
+        """
+        for folder in (self.root / "drafts").glob(f"{key.kind}-{key.digest}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _seal(self, key: Key, draft: Draft) -> None:
+        files = sorted(p for p in draft.folder.rglob("*") if p.is_file())
+        manifest = {
+            "stage": key.kind,
+            "key": key.digest,
+            "fields": key.fields,
+            "files": {p.relative_to(draft.folder).as_posix(): checksum(p) for p in files},
+            "facts": draft.facts,
+            "environment": recorded_environment(),
+            "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        manifest["digest"] = digest_of(manifest)
+        (draft.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        sync_tree(draft.folder)
+        target = self.path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.folder.rename(target)
+        except OSError:
+            if not self.has(key):
+                raise
+            shutil.rmtree(draft.folder, ignore_errors=True)  # another process was first, with the same content
+        sync(target.parent)
+
+    def manifests(self, kind: ArtifactKind) -> Iterator[dict[str, Any]]:
+        """Every readable manifest of a kind."""
+        for path in sorted((self.root / kind).glob(f"*/{MANIFEST}")):
+            try:
+                yield read_manifest(path.parent)
+            except Damaged:
+                continue  # find() will name it when it is asked for
+
+
+def move_folder_aside(folder: Path, root: Path) -> Path:
+    """Move an artifact's folder to those of a store that are damaged; returns where it lies."""
+    aside = root / "damaged" / f"{folder.parent.name}-{folder.name}-{uuid.uuid4().hex[:8]}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    return folder.rename(aside)
+
+
+def _mark_as_used(folder: Path) -> None:
+    """Let the manifest's time be that of its last use, to the day: `nsbench cache prune` goes by it."""
+    with suppress(OSError):  # where that is not allowed nobody removes anything either
+        manifest = folder / MANIFEST
+        if time.time() - manifest.stat().st_mtime > _DAY:
+            os.utime(manifest)

@@ -1,0 +1,49 @@
+"""Artifacts that travel: the files of one, from a store to another that does not see the first."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path, PurePosixPath
+
+from nsbench.store.files import sync, sync_tree
+from nsbench.store.manifest import MANIFEST
+
+Parcel = dict[str, bytes]
+"""Path within the artifact -> content."""
+
+
+def pack(store: Path, stage: str, key: str) -> Parcel | None:
+    """The files of an artifact; None if it is not there."""
+    folder = store / stage / key
+    if not (folder / MANIFEST).is_file():
+        return None
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def unpack(store: Path, stage: str, key: str, parcel: Parcel) -> None:
+    """Put an artifact into a store, whole or not at all; one that is there stays. It is verified when it is read.
+
+    Raises ValueError for a parcel whose files would leave their folder.
+    """
+    target = store / stage / key
+    if (target / MANIFEST).is_file():
+        return
+    draft = store / "drafts" / f"{stage}-{key}-{uuid.uuid4().hex}"
+    try:
+        for name, content in parcel.items():
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"{name!r} leads out of its artifact")
+            (draft / path).parent.mkdir(parents=True, exist_ok=True)
+            (draft / path).write_bytes(content)
+        sync_tree(draft)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.rename(target)
+        except OSError:
+            if not (target / MANIFEST).is_file():
+                raise
+        sync(target.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

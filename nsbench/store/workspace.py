@@ -1,0 +1,63 @@
+"""Where things lie: one folder for the store, the runs and the tracking database."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nsbench.store.files import NOT_WRITABLE
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace's folders and files; nothing is created by naming them."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def work(self) -> Path:
+        """Unfinished fits, by the key of the model that they will become."""
+        return self.root / "work"
+
+    @property
+    def locks(self) -> Path:
+        """One for each artifact that is being made, by its key."""
+        return self.root / "locks"
+
+    def run(self, suite: str) -> Path:
+        return self.root / "runs" / suite
+
+    def results(self, suite: str) -> Path:
+        return self.run(suite) / "results.jsonl"
+
+    def log(self, suite: str, trial: str) -> Path:
+        """What a trial wrote to its standard output and error, its traceback, and how it ended."""
+        return self.run(suite) / "logs" / f"{trial.replace('/', '.')}.txt"
+
+
+def refusal(workspace: Workspace, suite: str) -> str:
+    """Why the results of a suite cannot be written, in the system's words; "" if they can."""
+    folder = workspace.run(suite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE or not workspace.store.is_dir():
+            raise
+        return str(error.strerror)
+
+
+@contextmanager
+def borrowed(workspace: Workspace) -> Iterator[Workspace]:
+    """A workspace for the moment, on the store of one that may only be read."""
+    with tempfile.TemporaryDirectory(prefix="nsbench-") as scratch:
+        (Path(scratch) / "store").symlink_to(workspace.store.resolve(), target_is_directory=True)
+        yield Workspace(Path(scratch))

@@ -1,0 +1,104 @@
+"""HDF5 files from anywhere, read with care: type and shape are checked before anything is read, and every fault
+names the file, the dataset in it and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components.dataset import UnreadableData
+from nsbench.names import did_you_mean
+
+Shape = tuple[int | str, ...]
+"""Sizes of the axes; a letter stands for any size."""
+
+
+class Fault(Exception):
+    """What is wrong, and where in the file."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where}: {what}" if where else what)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file; whatever is found wrong while it is open names it."""
+    if not path.is_file():
+        raise UnreadableData(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except Fault as fault:
+        raise UnreadableData(f"{path}: {fault}") from fault
+    except (OSError, RuntimeError) as error:  # what HDF5 itself says
+        raise UnreadableData(f"{path}: is not HDF5, or damaged ({error})") from error
+
+
+def array(file: h5py.File, name: str, dtypes: tuple[type[np.generic], ...], shape: Shape) -> NDArray[Any]:
+    """A dataset in this machine's byte order, its type and shape checked before it is read."""
+    where = f"/{name}"
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise Fault(where, "is missing" if found is None else "must be a dataset")
+    if found.is_virtual or found.external:
+        raise Fault(where, "keeps its data in other files; rollouts are one file that holds everything itself")
+    wanted = " or ".join(np.dtype(d).name for d in dtypes)
+    if not any(found.dtype.newbyteorder("=") == np.dtype(d) for d in dtypes):
+        raise Fault(where, f"must be {wanted}, is {found.dtype}")
+    if not _fits(found.shape, shape):
+        reverse = tuple(reversed(found.shape))
+        hint = "; its axes are reversed, see the notes on column-major languages" if _fits(reverse, shape) else ""
+        raise Fault(where, f"must be {wanted}{_written(shape)}, is {_written(found.shape)}{hint}")
+    try:
+        return np.ascontiguousarray(found[()], dtype=found.dtype.newbyteorder("="))
+    except OSError as error:
+        raise Fault(where, f"cannot be read ({error})") from error
+
+
+def _fits(found: tuple[int, ...], wanted: Shape) -> bool:
+    return len(found) == len(wanted) and all(isinstance(w, str) or n == w for n, w in zip(found, wanted, strict=True))
+
+
+def _written(shape: Shape) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def group(file: h5py.File, name: str, datasets: tuple[str, ...], attributes: tuple[str, ...]) -> h5py.Group:
+    """A group that holds nothing but these datasets and attributes."""
+    found = file[name]
+    if not isinstance(found, h5py.Group):
+        raise Fault(f"/{name}", "must be a group")
+    require_known(found, datasets)
+    for entry in found.attrs:
+        if entry not in attributes:
+            raise Fault(f"/{name}", f"attribute {entry!r} is not part of the layout{did_you_mean(entry, attributes)}")
+    return found
+
+
+def require_known(found: h5py.Group, known: tuple[str, ...]) -> None:
+    """Raise Fault for what a group holds beyond these, and for links out of the file."""
+    at = found.name.rstrip("/")
+    for entry in found:
+        if entry not in known:
+            raise Fault(f"{at}/{entry}", f"is not part of the layout{did_you_mean(entry, known)}")
+        if not isinstance(found.get(entry, getlink=True), h5py.HardLink):
+            raise Fault(f"{at}/{entry}", "is a link; rollouts are one file that holds everything itself")
+
+
+def word(value: Any) -> str:
+    """An attribute as text; languages write strings as one of several types."""
+    value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def first(wrong: NDArray[np.bool_]) -> list[tuple[int, ...]]:
+    """The first place where something is wrong, or none."""
+    if not wrong.any():
+        return []
+    return [tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))]

@@ -1,0 +1,69 @@
+"""What is wrong with a suite, in people's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from nsbench.names import did_you_mean
+from nsbench.suite.yaml import At, Document, Fault
+
+
+def explained(error: ValidationError, model: type[BaseModel], document: Document, at: At) -> list[Fault]:
+    """What is wrong with the part of the document at `at`, which should be such a model."""
+    return [document.fault((*at, *_written(e["loc"])), _message(e, model)) for e in error.errors(include_url=False)]
+
+
+def _written(loc: tuple[int | str, ...]) -> At:
+    """pydantic's location without the names of union branches, which nobody wrote."""
+    return tuple(part for part in loc if isinstance(part, int) or re.match(r"^[A-Za-z_][\w-]*$", part))
+
+
+def _message(error: Mapping[str, Any], model: type[BaseModel]) -> str:
+    kind, loc, given = error["type"], error["loc"], error.get("input")
+    context = error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{did_you_mean(str(loc[-1]), _fields(model, loc[:-1]))}"
+    if kind == "missing":
+        return "is missing"
+    limits = {
+        "greater_than": ("gt", ">"),
+        "greater_than_equal": ("ge", ">="),
+        "less_than": ("lt", "<"),
+        "less_than_equal": ("le", "<="),
+    }
+    if kind in limits:
+        name, sign = limits[kind]
+        return f"must be {sign} {context[name]:g}, got {given}"
+    if kind == "literal_error":
+        return f"must be {context['expected']}, got {given!r:.80}"
+    if kind == "value_error":
+        return str(context["error"])
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    return message if isinstance(given, dict | list) else f"{message}, got {given!r:.80}"
+
+
+def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known at a location of the model."""
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        inner = _models_in(field.annotation) if field else []
+        if inner:
+            model = inner[0]
+    return [f.alias or name for name, f in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for inner in getattr(annotation, "__args__", ()) for m in _models_in(inner)]
+
+
+def by_place(fault: Fault) -> tuple[str, int, str]:
+    file, _, line = fault.origin.rpartition(":")
+    return (file, int(line) if line.isdigit() else 0, fault.path)

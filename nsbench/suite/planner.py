@@ -1,0 +1,167 @@
+"""From a suite to its plan: every component's code is read once, every artifact gets its key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nsbench.components.dataset import SPLITS, DatasetSpec, Reading, SimulatorReference, UnreadableData
+from nsbench.components.metric import NULLS, Null
+from nsbench.components.protocol import Conditions
+from nsbench.registry.loading import import_object, params_model
+from nsbench.registry.registry import Kind, Registry
+from nsbench.registry.source import Sources
+from nsbench.store.key import Key
+from nsbench.suite.devices import resolve_device, resolve_precision
+from nsbench.suite.seeds import Seed, data_seed
+from nsbench.suite.suite import DatasetUse, SimulatorUse, Suite
+from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial
+
+_MEASURING = "nsbench.stages.measuring:collect"
+_NULLS = "nsbench.stages.nulls:null_evidence"
+
+
+def make_plan(suite: Suite, registry: Registry) -> Plan:
+    """Plan a resolved suite. Raises UnknownComponent, BrokenComponent, SourceNotFound or UnreadableData."""
+    return _Planner(suite, registry).plan()
+
+
+class _Planner:
+    """A suite, with what has been planned of it already."""
+
+    def __init__(self, suite: Suite, registry: Registry) -> None:
+        self.suite = suite
+        self.registry = registry
+        self._sources = Sources(registry.packages())
+        self._digests: dict[tuple[str, ...], tuple[str, dict[str, str]]] = {}
+        device = resolve_device(suite.compute.device)
+        self.conditions = Conditions(
+            device=device,
+            precision=resolve_precision(suite.compute.precision, device),
+            decode=suite.protocol.decode,
+        )
+        self.metrics = tuple(MetricPlan(use.name, self._part("metric", use.use, use.params)) for use in suite.metrics)
+        self.data = {use.name: self._data(use) for use in suite.datasets}
+
+    def plan(self) -> Plan:
+        """The whole plan."""
+        suite = self.suite
+        trials: list[Trial] = []
+        anchors: dict[tuple[str, int], Anchors] = {}
+        for use in suite.datasets:
+            data, fit_data = self.data[use.name], self.data[use.fit_on or use.name]
+            for replicate in range(suite.replicates):
+                anchors[use.name, replicate] = self._anchors(use, data, fit_data, replicate)
+                trials += [
+                    self._trial(simulator, data, fit_data, replicate)
+                    for simulator in suite.simulators
+                    if simulator.on is None or use.name in simulator.on
+                ]
+        return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics)
+
+    def _anchors(self, use: DatasetUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Anchors:
+        spec = self._dataset_spec(use)
+        return Anchors(
+            floor=self._truth(spec.floor, data, fit_data, replicate),
+            noise_free=self._truth(spec.noise_free, data, fit_data, replicate),
+            nulls={null: self._null(null, data, replicate) for null in NULLS},
+        )
+
+    def _truth(
+        self, reference: SimulatorReference | None, data: DataPlan, fit_data: DataPlan, replicate: int
+    ) -> Trial | None:
+        """The ground truth as a trial; None where the dataset names none."""
+        if reference is None:
+            return None
+        params = params_model(self.registry.spec("simulator", reference.name)).model_validate(reference.params)
+        simulator = SimulatorUse(use=reference.name, params=params.model_dump(mode="json"))
+        return self._trial(simulator, data, fit_data, replicate)
+
+    def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
+        """A null model. It has no evidence artifact; its scores' keys hold the recipe instead."""
+        protocol = self.suite.protocol
+        source, libraries = self._source(_NULLS)
+        seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
+        recipe: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
+        recipe |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
+        return NullPlan(null, data, seed, self._scores(data, recipe, replicate))
+
+    def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
+        source, libraries = self._source(*self.registry.spec(kind, name).code())
+        return Part(kind, name, dict(params), source, libraries)
+
+    def _source(self, *targets: str) -> tuple[str, dict[str, str]]:
+        """The digest of some code, read once a plan: all of its trials mean the same code."""
+        if targets not in self._digests:
+            self._digests[targets] = self._sources.digest(targets)
+        return self._digests[targets]
+
+    def _data(self, use: DatasetUse) -> DataPlan:
+        part = self._part("dataset", use.use, use.params)
+        seeds = {split: data_seed(self.suite.seed, split, use.use) for split in SPLITS}
+        fields = part.fields() | self._reading(use)
+        keys = {split: Key("data", fields | {"split": split, "seed": seeds[split]}) for split in SPLITS}
+        return DataPlan(use.name, part, keys, seeds)
+
+    def _dataset_spec(self, use: DatasetUse) -> DatasetSpec:
+        spec = self.registry.spec("dataset", use.use)
+        assert isinstance(spec, DatasetSpec)
+        return spec
+
+    def _reading(self, use: DatasetUse) -> dict[str, Any]:
+        """Of a dataset that reads files, the fields of its key which stand for them."""
+        spec = self._dataset_spec(use)
+        if spec.reading is None:
+            return {}
+        try:
+            reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(use.params))
+            formats = [self._format(*entry).fields() for entry in reading.formats]
+        except (UnreadableData, OSError) as error:
+            raise UnreadableData(f"dataset {use.name!r}: {error}") from error
+        return {"params": reading.content, "formats": formats}
+
+    def _format(self, name: str, params: Mapping[str, Any]) -> Part:
+        try:
+            full = params_model(self.registry.spec("format", name)).model_validate(dict(params))
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+            raise UnreadableData(f"format {name!r}: {faults}") from error
+        return self._part("format", name, full.model_dump(mode="json"))
+
+    def _trial(self, use: SimulatorUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Trial:
+        part = self._part("simulator", use.use, use.params)
+        fit_seed: Seed = [self.suite.seed, "fit", fit_data.part.name, part.name, replicate]
+        simulate_seed: Seed = [self.suite.seed, "simulate", data.part.name, replicate]
+        model = self._model(part, fit_data, fit_seed)
+        evidence = self._evidence(model, data, simulate_seed)
+        scores = self._scores(data, evidence.digest, replicate)
+        return Trial(data, fit_data, use.name, part, replicate, model, fit_seed, evidence, simulate_seed, scores)
+
+    def _model(self, part: Part, fit_data: DataPlan, seed: Seed) -> Key:
+        fields = {
+            "train": fit_data.keys["train"].digest,
+            "val": fit_data.keys["val"].digest,
+            "stride": self.suite.protocol.stride,
+            "horizon": self.suite.protocol.horizon,
+            "budget": self.suite.budget.model_dump(mode="json"),
+            "device": self.conditions.device,
+            "precision": self.conditions.precision,
+            "seed": seed,
+        }
+        return Key("model", part.fields() | fields)
+
+    def _evidence(self, model: Key, data: DataPlan, seed: Seed) -> Key:
+        fields = {
+            "model": model.digest,
+            "test": data.keys["test"].digest,
+            "protocol": self.suite.protocol.model_dump(mode="json"),
+            "threads": self.suite.compute.threads,
+            "source": self._source(_MEASURING)[0],
+            "seed": seed,
+        }
+        return Key("evidence", fields)
+
+    def _scores(self, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> tuple[ScorePlan, ...]:
+        return tuple(metric.applied(self.suite.seed, data, evidence, replicate) for metric in self.metrics)

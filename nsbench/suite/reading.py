@@ -1,0 +1,235 @@
+"""From a suite's file to a Suite: extends, overrides, grids, and every fault with its file and line."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nsbench.names import NAME, bad_name, did_you_mean
+from nsbench.registry.loading import full_params, params_model
+from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
+from nsbench.suite.faults import by_place, explained
+from nsbench.suite.suite import SECTIONS, Suite, Use
+from nsbench.suite.yaml import At, Document, Fault, SuiteError, parse_value, read_document
+
+MAX_TRIALS = 10_000
+
+
+MAX_EXTENDS = 16
+
+
+def read_suite(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> Suite:
+    """Read, overlay, check and resolve a suite file.
+
+    overrides: "protocol.horizon=32", typed as in the file. In the returned suite grids are multiplied out,
+    every use has its name and every component its full parameters. Raises SuiteError with all faults.
+    """
+    document = _with_extends(path, ())
+    for text in overrides:
+        document = override(text, document)
+    return resolve(document, registry)
+
+
+def resolve(document: Document, registry: Registry) -> Suite:
+    """A checked suite from a document; see read_suite."""
+    faults = list(document.faults)
+    given, unread = len(faults), {fault.path for fault in faults}  # what else is wrong there comes of that
+    if not isinstance(document.data, dict):
+        raise SuiteError([*faults, document.fault((), "a suite is a mapping with datasets, simulators, metrics")])
+    document = _expand_grids(document, faults)
+    suite: Suite | None = None
+    try:
+        suite = Suite.model_validate(document.data)
+    except ValidationError as error:
+        faults += explained(error, Suite, document, ())
+    full = _check_components(document, registry, faults)
+    if suite is not None:
+        faults += _check_names(suite, document)
+    if faults or suite is None:
+        said = [f for k, f in enumerate(faults) if k < given or f.path not in unread]
+        raise SuiteError(sorted(set(said), key=by_place))
+    return suite.model_copy(update={section: _filled(section, getattr(suite, section), full) for section in SECTIONS})
+
+
+def _with_extends(path: Path, seen: tuple[Path, ...]) -> Document:
+    if path.resolve() in seen:
+        raise SuiteError([Fault(str(path), "extends", "a suite may not extend itself")])
+    document = read_document(path)
+    if not isinstance(document.data, dict) or "extends" not in document.data:
+        return document
+    base = document.data.pop("extends")
+    if not isinstance(base, str):
+        raise SuiteError([document.fault(("extends",), "must be the path of a suite")])
+    target = path.parent / base
+    if len(seen) >= MAX_EXTENDS:
+        raise SuiteError([document.fault(("extends",), f"a chain of more than {MAX_EXTENDS} suites")])
+    if not _is_file(target):
+        raise SuiteError([document.fault(("extends",), f"no such file: {target}")])
+    return _with_extends(target, (*seen, path.resolve())).overlay(document)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or none at all
+        return False
+
+
+def override(text: str, document: Document) -> Document:
+    """The document with `a.b[0].c=value` set in it."""
+    where, equals, value = text.partition("=")
+    origin = f"--set {text}"
+    at: At = tuple(int(part) if _is_index(part) else part for part in re.findall(r"[^.\[\]]+", where))
+    if not equals or not at:
+        raise SuiteError([Fault(origin, "", "must be path=value, e.g. protocol.horizon=32")])
+    try:
+        data = _set(document.data, at, parse_value(value))
+    except LookupError as error:
+        raise SuiteError([Fault(origin, "", str(error.args[0]))]) from None
+    except SuiteError as error:
+        raise SuiteError([Fault(origin, "", error.faults[0].message)]) from None
+    places = {k: v for k, v in document.places.items() if k[: len(at)] != at}
+    added = {at[:k]: origin for k in range(1, len(at)) if at[:k] not in places} | {at: origin}
+    return Document(data, places | added, document.faults)
+
+
+def _is_index(part: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,9}", part) is not None
+
+
+def _set(data: Any, at: At, value: Any) -> Any:
+    if not at:
+        return value
+    part, rest = at[0], at[1:]
+    if isinstance(part, int):
+        if not isinstance(data, list) or part >= len(data):
+            raise LookupError(f"there is no entry [{part}]")
+        return [_set(entry, rest, value) if i == part else entry for i, entry in enumerate(data)]
+    if data is not None and not isinstance(data, dict):
+        raise LookupError(f"{part!r} cannot be set in {data!r:.40}, which is not a mapping")
+    return {**(data or {}), part: _set((data or {}).get(part), rest, value)}
+
+
+def _expand_grids(document: Document, faults: list[Fault]) -> Document:
+    """One simulator for each combination of its grid, named after the values."""
+    entries = document.data.get("simulators")
+    if not isinstance(entries, list):
+        return document
+    expanded: list[Any] = []
+    places = {at: place for at, place in document.places.items() if at[:1] != ("simulators",)}
+    places |= {at: place for at, place in document.places.items() if at == ("simulators",)}
+    for i, entry in enumerate(entries):
+        own = {at[2:]: place for at, place in document.places.items() if at[:2] == ("simulators", i)}
+        for combination in _combinations(entry, document, i, faults):
+            places |= {("simulators", len(expanded), *rest): place for rest, place in own.items()}
+            expanded.append(combination)
+    return Document({**document.data, "simulators": expanded}, places)
+
+
+def _combinations(entry: Any, document: Document, i: int, faults: list[Fault]) -> list[Any]:
+    grid = entry.get("grid") if isinstance(entry, dict) else None
+    if not grid:
+        return [entry]
+    if not isinstance(grid, dict) or not all(isinstance(v, list) and v for v in grid.values()):
+        faults.append(document.fault(("simulators", i, "grid"), "must be parameter: [values]"))
+        return []
+    if math.prod(map(len, grid.values())) > MAX_TRIALS:
+        faults.append(document.fault(("simulators", i, "grid"), f"more than {MAX_TRIALS:,} combinations"))
+        return []
+    rest = {k: v for k, v in entry.items() if k != "grid"}
+    params = rest.get("params") or {}
+    if not isinstance(params, dict):
+        return [rest]  # the suite's own schema says what is wrong with it
+    name = rest.get("as") or rest.get("use")
+    return [
+        rest
+        | {
+            "params": params | dict(zip(grid, values, strict=True)),
+            "as": re.sub(
+                r"[^A-Za-z0-9._-]", "_", f"{name}-" + "-".join(f"{k}_{v}" for k, v in zip(grid, values, strict=True))
+            ),
+        }
+        for values in itertools.product(*grid.values())
+    ]
+
+
+def _check_components(
+    document: Document, registry: Registry, faults: list[Fault]
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Check each component's name and parameters; returns the parameters in full, by list and index."""
+    full: dict[tuple[str, int], dict[str, Any]] = {}
+    for section, (kind, _) in SECTIONS.items():
+        entries = document.data.get(section)
+        for i, entry in enumerate(entries if isinstance(entries, list) else []):
+            entry = {"use": entry} if isinstance(entry, str) and kind == "metric" else entry
+            if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
+                continue  # reported by the suite's own schema
+            at: At = (section, i)
+            try:
+                spec = registry.spec(kind, entry["use"])
+                model = params_model(spec)
+            except (UnknownComponent, BrokenComponent) as error:
+                faults.append(document.fault((*at, "use"), str(error)))
+                continue
+            params = entry.get("params", {})
+            if not isinstance(params, dict):
+                continue
+            try:
+                full[section, i] = full_params(spec, params)
+            except ValidationError as error:
+                faults += explained(error, model, document, (*at, "params"))
+            except BrokenComponent as error:
+                faults.append(document.fault((*at, "params"), str(error)))
+    return full
+
+
+def _check_names(suite: Suite, document: Document) -> list[Fault]:
+    """Names are unique, safe as folder names, and those referred to exist."""
+    faults = []
+    if not NAME.fullmatch(suite.name):
+        faults.append(document.fault(("name",), bad_name(suite.name)))
+    trials = len(suite.datasets) * len(suite.simulators) * suite.replicates
+    if trials > MAX_TRIALS:
+        faults.append(document.fault(("replicates",), f"{trials:,} trials; a suite has at most {MAX_TRIALS:,}"))
+    datasets = [use.name for use in suite.datasets]
+    for section in SECTIONS:
+        names: dict[str, int] = {}
+        for i, use in enumerate(getattr(suite, section)):
+            if not NAME.fullmatch(use.name):
+                faults.append(document.fault((section, i, "as"), bad_name(use.name)))
+            if use.name in names:
+                first = document.place((section, names[use.name])).rpartition(":")[2]
+                faults.append(
+                    document.fault(
+                        (section, i), f"the name {use.name!r} is taken (line {first}); tell them apart with `as:`"
+                    )
+                )
+            names.setdefault(use.name, i)
+    for i, data in enumerate(suite.datasets):
+        if data.fit_on is not None and data.fit_on not in datasets:
+            faults.append(
+                document.fault(
+                    ("datasets", i, "fit_on"), f"no dataset {data.fit_on!r}{did_you_mean(data.fit_on, datasets)}"
+                )
+            )
+    for i, simulator in enumerate(suite.simulators):
+        for k, name in enumerate(simulator.on or []):
+            if name not in datasets:
+                faults.append(
+                    document.fault(("simulators", i, "on", k), f"no dataset {name!r}{did_you_mean(name, datasets)}")
+                )
+    return faults
+
+
+def _filled(section: str, uses: list[Use], full: dict[tuple[str, int], dict[str, Any]]) -> list[Use]:
+    """The uses with their names and all of their parameters written out."""
+    multiplied: dict[str, Any] = {"grid": {}} if section == "simulators" else {}
+    return [
+        use.model_copy(update={"as_": use.name, "params": full[section, i]} | multiplied) for i, use in enumerate(uses)
+    ]

@@ -1,0 +1,154 @@
+"""A suite: which simulators meet which datasets, under what protocol, budget and metrics.
+
+Suites are pure data; nsbench.suite.reading makes them from files.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from nsbench.components.protocol import Protocol
+from nsbench.quantities import seconds, size
+from nsbench.registry.registry import Kind
+
+
+def _schema(kind: str, units: str) -> dict[str, Any]:
+    written = {"type": "string", "pattern": rf"^\s*\d+(\.\d+)?\s*({units})\s*$"}
+    return {"anyOf": [{"type": kind, "exclusiveMinimum": 0}, written]}
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(seconds),
+    Field(gt=0),
+    WithJsonSchema(_schema("number", "s|m|min|h|d")),
+]
+Bytes = Annotated[
+    int,
+    BeforeValidator(size),
+    Field(gt=0),
+    WithJsonSchema(_schema("integer", "[kKmMgGtT]?i?[bB]")),
+]
+
+
+class Section(BaseModel):
+    """Base class of a suite's parts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+class Use(Section):
+    """A component by name. `as` names this use of it; its own name if not given."""
+
+    use: str = Field(description="name of the component")
+    as_: str = Field("", alias="as", description="name of this use in results")
+    params: dict[str, Any] = Field({}, description="parameters of the component")
+
+    @property
+    def name(self) -> str:
+        return self.as_ or self.use
+
+
+class DatasetUse(Use):
+    """A dataset. fit_on: another dataset of the suite on which simulators are fitted instead."""
+
+    fit_on: str | None = Field(None, description="dataset to fit on, for transfer across datasets")
+
+
+class SimulatorUse(Use):
+    """A simulator. on: the datasets that it meets, all if None. grid: parameter -> values, multiplied out."""
+
+    on: list[str] | None = Field(None, description="datasets that it meets; all if not given")
+    grid: dict[str, list[Any]] = Field({}, description="parameter: values; one simulator a combination")
+
+
+class MetricUse(Use):
+    """A metric; a plain name in a suite is short for {use: name}."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"use": value} if isinstance(value, str) else value
+
+
+class Budget(Section):
+    """What a fit may use."""
+
+    transitions: int = Field(ge=0, description="training pairs (frame t, frame t + 1), repeats counted")
+
+
+class Compute(Section):
+    """Where and how networks run."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32", description="of networks; auto: bfloat16 where the device has it, else float32"
+    )
+    threads: int | None = Field(None, ge=1, description="OMP_NUM_THREADS, or all cores, if not given")
+
+
+class Limits(Section):
+    """What each trial may take. They change no key: what a trial finished within them is what it is."""
+
+    timeout: Seconds | None = Field(None, description="of a trial, e.g. 2h; none if not given")
+    memory: Bytes | None = Field(None, description="of a trial's processes together, e.g. 8GB; none if not given")
+    retries: int = Field(0, ge=0, description="how often a trial that failed, died or ran out of memory is begun again")
+
+
+class Tracking(Section):
+    """uri: an MLflow server; the SQLite store in the workspace if not given. enabled: false for none.
+
+    A suite can name a server only: files elsewhere are named by who runs it, with MLFLOW_TRACKING_URI.
+    """
+
+    uri: str | None = None
+    enabled: bool = True
+
+    @field_validator("uri")
+    @classmethod
+    def _names_a_server(cls, uri: str | None) -> str | None:
+        if uri is not None and not re.fullmatch(r"https?://[^\s/]\S*|databricks(://\S*)?", uri):
+            raise ValueError("must be the http or https address of an MLflow server; MLFLOW_TRACKING_URI takes others")
+        return uri
+
+
+class Suite(Section):
+    """A benchmark: every simulator meets every dataset, `replicates` times."""
+
+    schema_: Literal[1] = Field(1, alias="schema", description="version of this format")
+    name: str = Field(description="names the results and the MLflow experiment")
+    seed: int = Field(0, ge=0, description="the root of all random numbers")
+    replicates: int = Field(1, ge=1)
+    datasets: list[DatasetUse] = Field(min_length=1)
+    simulators: list[SimulatorUse] = Field(min_length=1)
+    metrics: list[MetricUse] = Field(min_length=1)
+    protocol: Protocol = Protocol()
+    budget: Budget
+    compute: Compute = Compute()
+    limits: Limits = Limits()
+    tracking: Tracking = Tracking()
+
+    def to_yaml(self) -> str:
+        """The suite as a file that reads back equal."""
+        data = self.model_dump(by_alias=True, mode="json")
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+SECTIONS: dict[str, tuple[Kind, type[Use]]] = {
+    "datasets": ("dataset", DatasetUse),
+    "simulators": ("simulator", SimulatorUse),
+    "metrics": ("metric", MetricUse),
+}
+"""The lists of components in a suite: what kind each holds, and as what."""

@@ -1,0 +1,234 @@
+"""What a suite comes to: trials, the anchors beside them, and every artifact by the key that it will have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from nsbench.components.dataset import SPLITS, Split
+from nsbench.components.metric import Anchor, Null
+from nsbench.components.protocol import Conditions
+from nsbench.errors import Refusal
+from nsbench.names import did_you_mean
+from nsbench.registry.registry import Kind
+from nsbench.store.key import ArtifactKind, Key
+from nsbench.store.store import Store
+from nsbench.suite.seeds import Seed
+from nsbench.suite.suite import Suite
+
+
+class UnknownTrial(Refusal, LookupError):
+    """An identity that no trial of the suite has."""
+
+
+class PlannedArtifact(NamedTuple):
+    """An artifact of a trial. name: as results name it, "data/test", "model", "score/ewd"."""
+
+    name: str
+    key: Key
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component in use: by its own name, with all of its parameters and the digest of its code."""
+
+    kind: Kind
+    name: str
+    params: dict[str, Any]
+    source: str
+    libraries: dict[str, str]
+
+    def fields(self) -> dict[str, Any]:
+        """Its part of a key."""
+        return {"name": self.name, "params": self.params, "source": self.source, "libraries": self.libraries}
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """A dataset of the suite: its splits' keys and seeds."""
+
+    name: str
+    part: Part
+    keys: dict[Split, Key]
+    seeds: dict[Split, Seed]
+
+    def artifact(self, split: Split) -> PlannedArtifact:
+        return PlannedArtifact(f"data/{split}", self.keys[split], self.seeds[split])
+
+
+@dataclass(frozen=True)
+class ScorePlan:
+    """A metric of the suite, applied to one trial."""
+
+    name: str
+    part: Part
+    key: Key
+    seed: Seed
+
+    def artifact(self) -> PlannedArtifact:
+        return PlannedArtifact(f"score/{self.name}", self.key, self.seed)
+
+
+@dataclass(frozen=True)
+class MetricPlan:
+    """A metric of the suite, whatever it is applied to."""
+
+    name: str
+    part: Part
+
+    def applied(self, suite_seed: int, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> ScorePlan:
+        """The score of evidence on the test cases of a dataset: every simulator's with the same seed.
+
+        evidence: the digest of its key; where it is no artifact, the recipe in full.
+        """
+        seed: Seed = [suite_seed, f"metric/{self.part.name}", data.part.name, replicate]
+        fields = self.part.fields() | {"evidence": evidence, "reference": data.keys["test"].digest, "seed": seed}
+        return ScorePlan(self.name, self.part, Key("score", fields), seed)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`."""
+
+    data: DataPlan
+    fit_data: DataPlan
+    simulator: str
+    part: Part
+    replicate: int
+    model: Key
+    fit_seed: Seed
+    evidence: Key
+    simulate_seed: Seed
+    scores: tuple[ScorePlan, ...]
+
+    @property
+    def id(self) -> str:
+        """The trial's identity in its suite, "dataset/simulator/r0"."""
+        return f"{self.data.name}/{self.simulator}/r{self.replicate}"
+
+    def artifacts(self) -> list[PlannedArtifact]:
+        """Every artifact of the trial, in the order in which they are made."""
+        return [
+            self.fit_data.artifact("train"),
+            self.fit_data.artifact("val"),
+            self.data.artifact("test"),
+            PlannedArtifact("model", self.model, self.fit_seed),
+            PlannedArtifact("evidence", self.evidence, self.simulate_seed),
+            *(metric.artifact() for metric in self.scores),
+        ]
+
+    def keys(self) -> dict[str, str]:
+        """The digest of each artifact's key, as a row of results holds them."""
+        return {artifact.name: artifact.key.digest for artifact in self.artifacts()}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Rollouts made elsewhere, on the test cases of a dataset: scored as a trial is, and never fitted or simulated.
+
+    simulator: what their maker calls it. rollouts: the digest of their content.
+    """
+
+    data: DataPlan
+    simulator: str
+    replicate: int
+    rollouts: str
+    evidence: Key
+    scores: tuple[ScorePlan, ...]
+
+    @property
+    def id(self) -> str:
+        """The submission's identity in the suite, as a trial's."""
+        return f"{self.data.name}/{self.simulator}/r{self.replicate}"
+
+    def artifacts(self) -> list[PlannedArtifact]:
+        """Every artifact of the submission; its evidence is taken in, not made."""
+        evidence = PlannedArtifact("evidence", self.evidence, [])
+        return [self.data.artifact("test"), evidence, *(metric.artifact() for metric in self.scores)]
+
+    def keys(self) -> dict[str, str]:
+        """The digest of each artifact's key, and that of the rollouts' content."""
+        return {"rollouts": self.rollouts} | {a.name: a.key.digest for a in self.artifacts()}
+
+
+Candidate = Trial | Submission
+"""What has a row in the results."""
+
+
+@dataclass(frozen=True)
+class NullPlan:
+    """A null model on a dataset. scores: one a metric of the suite."""
+
+    null: Null
+    data: DataPlan
+    seed: Seed
+    scores: tuple[ScorePlan, ...]
+
+    def artifacts(self) -> list[PlannedArtifact]:
+        """Its scores, and the test data that they are made from: it has no evidence."""
+        return [self.data.artifact("test"), *(metric.artifact() for metric in self.scores)]
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """What gives scores their scale: the ground truth as trials of its own, redrawn and without noise, and
+    the null models."""
+
+    floor: Trial | None
+    noise_free: Trial | None
+    nulls: dict[Null, NullPlan]
+
+    def truths(self) -> dict[Anchor, Trial]:
+        """The ground truths that there are, by name."""
+        trials: dict[Anchor, Trial | None] = {"floor": self.floor, "noise_free": self.noise_free}
+        return {name: trial for name, trial in trials.items() if trial is not None}
+
+    def all(self) -> dict[Anchor, Trial | NullPlan]:
+        """All that there are, by name."""
+        pairs: list[tuple[Anchor, Trial | NullPlan]] = [*self.truths().items(), *self.nulls.items()]
+        return dict(pairs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run will do. anchors: by dataset and replicate."""
+
+    suite: Suite
+    conditions: Conditions
+    trials: tuple[Trial, ...]
+    anchors: dict[tuple[str, int], Anchors]
+    data: dict[str, DataPlan]
+    metrics: tuple[MetricPlan, ...]
+
+    def only(self, trials: Sequence[str]) -> Plan:
+        """The plan with some of its trials. Raises UnknownTrial."""
+        known = [trial.id for trial in self.trials]
+        for trial in trials:
+            if trial not in known:
+                raise UnknownTrial(f"suite {self.suite.name} has no trial {trial!r}{did_you_mean(trial, known)}")
+        return replace(self, trials=tuple(trial for trial in self.trials if trial.id in trials))
+
+    def submission(self, data: DataPlan, simulator: str, replicate: int, rollouts: str) -> Submission:
+        """Rollouts of that digest, planned: metrics have the seeds that they have for every simulator."""
+        asked = {name: getattr(self.suite.protocol, name) for name in ("stride", "horizon", "members")}
+        fields = {"rollouts": rollouts, "test": data.keys["test"].digest, "protocol": asked}
+        evidence = Key("evidence", fields)
+        scores = (metric.applied(self.suite.seed, data, evidence.digest, replicate) for metric in self.metrics)
+        return Submission(data, simulator, replicate, rollouts, evidence, tuple(scores))
+
+    def artifacts(self) -> Iterable[PlannedArtifact]:
+        """Everything that the suite would ask for, its anchors' included."""
+        for trial in self.trials:
+            yield from trial.artifacts()
+        for anchors in self.anchors.values():
+            for anchor in anchors.all().values():
+                yield from anchor.artifacts()
+        for data in self.data.values():
+            yield from (data.artifact(split) for split in SPLITS)
+
+    def missing(self, store: Store) -> dict[str, ArtifactKind]:
+        """Key -> kind of each artifact of a trial that is not in the store."""
+        keys = [artifact.key for trial in self.trials for artifact in trial.artifacts()]
+        return {key.digest: key.kind for key in keys if not store.has(key)}

@@ -1,0 +1,250 @@
+"""YAML with a memory: plain data, and the place in the file that each piece of it came from.
+
+A file may come from anybody: nothing in it is run, and none of it takes long, whatever its anchors repeat.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nsbench.errors import Refusal
+from nsbench.names import hidden_character, printable
+
+At = tuple[str | int, ...]
+"""Where in the data: ("simulators", 1, "params", "width")."""
+
+
+MAX_BYTES = 1 << 20
+
+
+MAX_VALUES = 50_000
+
+
+MAX_DEPTH = 32
+
+
+MAX_INTEGER = 2**63 - 1
+
+
+_TOO_DEEP = f"nested too deeply: {MAX_DEPTH} levels are enough"
+
+
+_TOO_MANY = f"more than {MAX_VALUES:,} values, what anchors repeat included"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: where in which file, and what."""
+
+    origin: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """One line, in which nothing can command a terminal."""
+        return printable(": ".join(part for part in (self.origin, self.path, self.message) if part))
+
+
+class SuiteError(Refusal):
+    """A suite that cannot be used, with everything that is wrong with it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass
+class Document:
+    """data: mappings, lists, strings, numbers. places: where in a file each path stands, "file:line"."""
+
+    data: Any
+    places: dict[At, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    values: int = 0
+
+    def place(self, at: At) -> str:
+        """The place of `at`, or of the nearest thing around it that was written down."""
+        while at and at not in self.places:
+            at = at[:-1]
+        return self.places.get(at, "")
+
+    def fault(self, at: At, message: str) -> Fault:
+        return Fault(self.place(at), path_text(at), message)
+
+    def overlay(self, other: Document) -> Document:
+        """This document with another laid over it: mappings merge, everything else is replaced."""
+        merged = Document(self.data, dict(self.places), self.faults + other.faults)
+        merged.data = _merge(self.data, other.data, (), merged.places, other.places)
+        return merged
+
+
+def path_text(at: At) -> str:
+    """("simulators", 1, "params") -> "simulators[1].params"."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at)
+    return text.removeprefix(".")
+
+
+def read_document(path: Path) -> Document:
+    """Parse a YAML file. Raises SuiteError for a file that is missing, empty or not YAML."""
+    name = str(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise SuiteError([Fault(name, "", "no such file")]) from None
+    except (OSError, ValueError) as error:
+        raise SuiteError([Fault(name, "", f"cannot be read: {error}")]) from error
+    if len(content) > MAX_BYTES:
+        raise SuiteError([Fault(name, "", f"a suite has at most {MAX_BYTES:,} bytes, this has {len(content):,}")])
+    try:
+        return parse(content.decode(), name)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SuiteError([Fault(f"{name}:{line}", "", f"cannot be read: it must be UTF-8 ({error.reason})")]) from None
+
+
+def parse(text: str, name: str) -> Document:
+    """Parse YAML text; `name` stands for the file in messages. Raises SuiteError."""
+    try:
+        node = yaml.compose(text, Loader=SuiteLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise SuiteError([Fault(f"{name}{line}", "", f"not YAML: {error.problem or error.context}")]) from None
+    except yaml.reader.ReaderError as error:
+        line = f":{text.count(chr(10), 0, error.position) + 1}"
+        raise SuiteError([Fault(f"{name}{line}", "", f"not YAML: {error.reason}: {error.character:#x}")]) from None
+    except yaml.YAMLError as error:
+        raise SuiteError([Fault(name, "", f"not YAML: {error}")]) from None
+    if node is None:
+        raise SuiteError([Fault(name, "", "the file is empty; a suite needs datasets, simulators and metrics")])
+    document = Document(None)
+    document.data = _data(node, (), document, name, ())
+    return document
+
+
+def parse_value(text: str) -> Any:
+    """A value as the command line gives it, typed as in a file. Raises SuiteError."""
+    return parse(text, "--set").data if text.strip() else None
+
+
+class SuiteLoader(yaml.SafeLoader):
+    """YAML's safe types, with 1e-3 as the number that it is, and without dates. Depth is limited."""
+
+    depth = nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        self.nodes += 1
+        for wrong, fault in ((self.depth > MAX_DEPTH, _TOO_DEEP), (self.nodes > 2 * MAX_VALUES, _TOO_MANY)):
+            if wrong:
+                raise yaml.composer.ComposerError(None, None, fault, self.get_mark())
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+SuiteLoader.yaml_implicit_resolvers = {
+    key: [(tag, rule) for tag, rule in rules if tag not in ("tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")]
+    for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+SuiteLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\.\d[\d_]*([eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "map", "seq")}
+
+
+def _data(node: yaml.Node, at: At, document: Document, name: str, around: tuple[int, ...]) -> Any:
+    place = f"{name}:{node.start_mark.line + 1}"
+    document.places.setdefault(at, place)
+    document.values += 1
+    if document.values > MAX_VALUES:
+        raise SuiteError(
+            [Fault(place, path_text(at), f"more than {MAX_VALUES:,} values, what anchors repeat included")]
+        )
+    if len(around) >= MAX_DEPTH:
+        raise SuiteError([Fault(place, path_text(at), f"nested too deeply: {MAX_DEPTH} levels are enough")])
+    if id(node) in around:
+        document.faults.append(Fault(place, path_text(at), "an anchor may not contain itself"))
+        return None
+    if node.tag not in _PLAIN_TAGS:
+        document.faults.append(
+            Fault(place, path_text(at), f"plain data only, no {node.tag.replace('tag:yaml.org,2002:', '!!')}")
+        )
+        return None
+    around = (*around, id(node))
+    if isinstance(node, yaml.SequenceNode):
+        return [_data(child, (*at, i), document, name, around) for i, child in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, at, document, name, around)
+    return _scalar(node, at, document, place)
+
+
+def _mapping(node: yaml.MappingNode, at: At, document: Document, name: str, around: tuple[int, ...]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        place = f"{name}:{key_node.start_mark.line + 1}"
+        if not isinstance(key_node, yaml.ScalarNode):
+            document.faults.append(Fault(place, path_text(at), "keys must be plain words"))
+            continue
+        key = str(key_node.value)
+        if hidden := hidden_character(key):
+            document.faults.append(Fault(place, path_text((*at, key)), f"a key may not hold {hidden}"))
+            continue
+        if key in data:
+            first = document.places[(*at, key)].rpartition(":")[2]
+            document.faults.append(Fault(place, path_text((*at, key)), f"duplicate key, first given in line {first}"))
+            continue
+        document.places[(*at, key)] = place
+        data[key] = _data(value_node, (*at, key), document, name, around)
+    return data
+
+
+def _scalar(node: yaml.Node, at: At, document: Document, place: str) -> Any:
+    try:
+        value = SuiteLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        document.faults.append(Fault(place, path_text(at), f"cannot be read: {error}"))
+        return None
+    wrong = _unfit(value)
+    if wrong:
+        document.faults.append(Fault(place, path_text(at), wrong))
+    return None if wrong else value
+
+
+def _unfit(value: object) -> str:
+    """What is wrong with a value that YAML can say and a suite cannot mean; "" if nothing."""
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return f"an integer is at most {MAX_INTEGER:,}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    hidden = hidden_character(value) if isinstance(value, str) else ""
+    return f"text may not hold {hidden}" if hidden else ""
+
+
+def _merge(base: Any, over: Any, at: At, places: dict[At, str], new: dict[At, str]) -> Any:
+    if isinstance(base, dict) and isinstance(over, dict):
+        merged = dict(base)
+        for key, value in over.items():
+            inner = (*at, key)
+            merged[key] = _merge(base[key], value, inner, places, new) if key in base else value
+            if key not in base:
+                places.update({k: v for k, v in new.items() if k[: len(inner)] == inner})
+        return merged
+    for key in [k for k in places if k[: len(at)] == at]:
+        del places[key]
+    places.update({k: v for k, v in new.items() if k[: len(at)] == at})
+    return over

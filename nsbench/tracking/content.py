@@ -1,0 +1,162 @@
+"""nsbench.tracking.content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from nsbench.components.evidence import Cost
+from nsbench.components.metric import ANCHORS
+from nsbench.components.rows import DECLARED, ScoreRow, TrialResult
+
+Point = tuple[str, float, int]
+"""(name, value, step) of a training curve."""
+
+
+CURRENT_RUNS = "tags.`nsbench.superseded` IS NULL"
+"""MLflow's filter for the runs that show the latest outcomes of their trials."""
+
+
+OUTCOME = "nsbench.outcome"
+"""Tag with the digest of the result that a run shows, set when all of it is there."""
+
+
+SCORES_TABLE = "tables/scores.json"
+
+
+IMAGES = "rollouts/frames"
+"""Under which name pictures of rollouts are logged by step."""
+
+
+OUTSIDE = "rollouts made elsewhere, checked and scored here"
+
+
+@dataclass(frozen=True)
+class DataSplit:
+    """A split of a dataset: its digest, not its data. profile: JSON, e.g. domain and counts."""
+
+    name: str
+    split: str
+    digest: str
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """All that is logged of a trial.
+
+    started, finished: seconds since 1970. params: flat, see ``flatten``. artifacts: content by file name,
+    folders in the name allowed ("figures/ewd.png").
+    """
+
+    result: TrialResult
+    started: float
+    finished: float
+    params: Mapping[str, object] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[DataSplit, ...] = ()
+    cost: Cost | None = None
+    curves: tuple[Point, ...] = ()
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def flatten(prefix: str, params: Mapping[str, Any]) -> dict[str, object]:
+    """Nested parameters under dotted names: flatten("sim", {"a": {"b": 1}}) is {"sim.a.b": 1}."""
+    flat: dict[str, object] = {}
+    for name, value in params.items():
+        flat |= flatten(f"{prefix}.{name}", value) if isinstance(value, Mapping) else {f"{prefix}.{name}": value}
+    return flat
+
+
+def run_name(trial: str) -> str:
+    """ "cgne-r0" for the trial "snow32/cgne/r0"."""
+    return "-".join(trial.split("/")[1:])
+
+
+def metrics_of(result: TrialResult, cost: Cost | None = None) -> dict[str, float]:
+    """Every number of a result under its name in MLflow; what is unknown is left out."""
+    found: dict[str, float | None] = {}
+    for row in result.scores:
+        name, (low, high) = score_name(row), row.interval or (None, None)
+        found |= {name: row.value, f"{name}_low": low, f"{name}_high": high}
+        found |= {f"{name}_{anchor}": getattr(row, anchor) for anchor in ANCHORS}
+        found[f"{name}_skill"] = row.skill
+        found |= {extra_name(row, extra): value for extra, value in row.extras.items()}
+    for name, value in asdict(cost).items() if cost else ():
+        if not isinstance(value, str):
+            found[f"{DECLARED if result.outside else 'cost'}/{name.replace('_seconds', '_s')}"] = value
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def score_name(row: ScoreRow) -> str:
+    """What its maker declares stands apart, so that no column ranks it with what was measured here."""
+    return f"{DECLARED if row.label == DECLARED else 'score'}/{row.metric}"
+
+
+def extra_name(row: ScoreRow, extra: str) -> str:
+    """Extras that a metric wants in tables stand beside its score, where MLflow's alphabet puts them."""
+    shown = extra in [name for name, _ in row.columns]
+    return f"{score_name(row)}.{extra}" if shown or row.label == DECLARED else f"extra/{row.metric}.{extra}"
+
+
+def tags_of(result: TrialResult) -> dict[str, str]:
+    """What a result says in words."""
+    tags = {"nsbench.trial": result.trial, "nsbench.status": result.status}
+    if result.outside:
+        tags["nsbench.outside"] = OUTSIDE
+    if result.error:
+        tags["nsbench.error"] = result.error.strip().splitlines()[-1]
+    for row in result.scores:
+        words = {"unit": row.unit, "label": row.label, "absent": row.absent}
+        tags |= {f"nsbench.{row.metric}.{name}": word for name, word in words.items() if word}
+    tags["mlflow.note.content"] = describe(result)  # the run page's description
+    return tags
+
+
+def image_artifacts(name: str, step: int, png: bytes, thumbnail: bytes) -> dict[str, bytes]:
+    """An image by step, named as MLflow's log_image names it, so that the interface shows it on a slider.
+
+    That function makes the names up by chance and by the clock; here the content names them, and what is logged
+    twice is there once. Internal to MLflow 3.
+    """
+    stem = f"images/{name.replace('/', '~')}+step+{step}+timestamp+0+{UUID(bytes=sha256(png).digest()[:16])}"
+    return {f"{stem}.png": png, f"{stem}+compressed.webp": thumbnail}
+
+
+def scores_table(result: TrialResult) -> dict[str, Any]:
+    """All scores as one table to read, in the layout that MLflow's interface shows: columns, and data row by row."""
+    plain = ("metric", "value", *ANCHORS, "skill", "unit", "direction", "label", "absent")
+    rows = []
+    for row in result.scores:
+        metric, value, *others = (getattr(row, name) for name in plain)
+        cells = [metric, value, *(row.interval or (None, None)), *others]
+        rows.append([float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in cells])
+    return {"columns": [*plain[:2], "low", "high", *plain[2:]], "data": rows}
+
+
+def describe(result: TrialResult) -> str:
+    """A result in Markdown, a line a metric."""
+    if result.error:
+        return f"**{result.status}**\n\n```\n{result.error.strip()[-4000:]}\n```\n"
+    return "\n".join(_sentence(row) for row in result.scores)
+
+
+def _sentence(row: ScoreRow) -> str:
+    name = f"- **{row.metric}**" + (f" ({row.label})" if row.label else "")
+    if row.value is None:
+        return f"{name}: none, {row.absent}"
+    interval = f" ({row.interval[0]:.4g} to {row.interval[1]:.4g})" if row.interval else ""
+    anchors = {anchor.replace("_", "-"): getattr(row, anchor) for anchor in ANCHORS}
+    beside = "".join(f"; {anchor} {value:.4g}" for anchor, value in anchors.items() if value is not None)
+    return f"{name}: {row.value:.4g}{interval} {row.unit}{beside}"
+
+
+def outcome_digest(result: TrialResult) -> str:
+    """Equal for results that say the same, whenever and however fast they were made."""
+    row = asdict(result)
+    outcome = [row[name] for name in ("trial", "status", "keys", "scores")]
+    return sha256(json.dumps(outcome, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""Where runs go: the workspace's database, or a server; and the suite's experiment there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from nsbench.store.locks import locked
+
+_NOTE = """\
+One run a trial of an nsbench suite: a simulator on a dataset, once. `score/<metric>` is the value; beside it stand
+`_low` and `_high` (95 %), `_floor` (the ground truth against itself, redrawn) and `_skill` (1 at the floor, 0 at the
+metric's own zero). `nsbench ui` prints the address of the leaderboard.
+"""
+"""The description of a new experiment."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where runs go.
+
+    uri        as MLflow takes it.
+    label      the same for files and messages: without a password, and for the workspace's own database
+               without the workspace's place, so that a workspace can move.
+    artifacts  where the files of a new experiment go; None where a server decides.
+    database   the file that must be there for anything to be tracked; None where that cannot be seen.
+    """
+
+    uri: str
+    label: str
+    artifacts: Path | None = None
+    database: Path | None = None
+
+    def without_password(self, text: str) -> str:
+        """A message without what the URI says before its "@"."""
+        user, at, _ = urlsplit(self.uri).netloc.rpartition("@")
+        return text.replace(user + at, "") if user else text
+
+
+def destination(workspace: Path, uri: str | None = None) -> Destination:
+    """The server at `uri`, else at MLFLOW_TRACKING_URI, else the workspace's SQLite database."""
+    workspace = workspace.absolute()
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        database = workspace / "mlflow.db"
+        return Destination(f"sqlite:///{database}", database.name, workspace / "mlartifacts", database)
+    parts = urlsplit(uri)
+    label = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    served = parts.scheme in ("http", "https", "databricks") or uri == "databricks"
+    return Destination(uri, label, None if served else workspace / "mlartifacts")
+
+
+def connect(target: Destination, suite: str, lock: Path) -> tuple[Any, str]:
+    """An MlflowClient and the suite's experiment, made if it is not there.
+
+    lock: a file; processes that share it set up a new database one after another.
+    """
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # A mirror must not hold up the run: give up after seconds, not minutes, unless the user says otherwise.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the display is the run's own
+    with locked(lock):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=target.uri)
+        return client, _experiment(client, suite, target.artifacts)
+
+
+def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = None if artifacts is None else artifacts.as_uri()
+        tags = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for models, not for LLMs
+        tags["mlflow.note.content"] = _NOTE
+        try:
+            return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # on a server, somebody else may have been faster
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)

@@ -1,0 +1,96 @@
+"""How MLflow's interface opens on an experiment: a leaderboard, and beside it the charts that say most.
+
+The view is a tag that MLflow 3 reads when the address asks for it. Its content is what the interface keeps of its own
+state, which is internal to MLflow: other versions may pass over it, and nothing else is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.tracking.content import CURRENT_RUNS, IMAGES, extra_name, score_name
+
+VIEW = "nsbench"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+"""Tag of an experiment; an address asks for it with viewStateShareKey=nsbench."""
+
+_SECTIONS = ("overview", "score", "train", "val", "cost", "extra")
+_COST = "cost/ms_per_trajectory"
+
+
+def leaderboard(results: Iterable[TrialResult]) -> dict[str, Any]:
+    """What the interface shows first: scores and what stands beside them, a group a simulator, the best first.
+
+    A group's row has the mean over its replicates. Empty where there are no scores.
+    """
+    listed = list(results)
+    rows = {score_name(row): row for result in listed for row in result.scores}
+    if not rows:
+        return {}
+    name, best = next(iter(rows.items()))
+    columns = _columns(listed, rows)
+    several = len({result.dataset for result in listed}) > 1
+    groups = ["dataset", "simulator"] if several else ["simulator"]
+    return {
+        "searchFilter": CURRENT_RUNS,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "orderByKey": f"metrics.`{name}`",
+        "orderByAsc": best.direction == "min",
+        "selectedColumns": columns,
+        "columnOrder": columns,
+        "columnWidths": {column: _width(column) for column in columns},
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [_by_param(name) for name in groups]},
+        "useGroupedValuesInCharts": False,  # replicates apart: their spread is seen, and pictures belong to runs
+        "runsHiddenMode": "SHOWALL",
+    } | _charts(name)
+
+
+def _columns(results: list[TrialResult], rows: dict[str, ScoreRow]) -> list[str]:
+    columns = [f"metrics.`{name}`" for row in rows.values() for name in _shown(row)]
+    if any(result.outside for result in results):
+        columns.append("tags.`nsbench.outside`")
+    if any(result.status != "ok" for result in results):
+        columns.append("tags.`nsbench.status`")
+    return columns
+
+
+def _shown(row: ScoreRow) -> list[str]:
+    """Names of the metrics that the table shows of a score."""
+    beside = [f"{score_name(row)}_{name}" for name in ("floor", "skill") if getattr(row, name) is not None]
+    return [score_name(row), *beside, *(extra_name(row, extra) for extra, _ in row.columns)]
+
+
+def _width(column: str) -> int:
+    """Pixels in which a heading can be read."""
+    return max(110, 8 * len(column.split("`")[1]) + 36)
+
+
+def _by_param(name: str) -> dict[str, str]:
+    return {"mode": "param", "groupByData": name}
+
+
+def _charts(score: str) -> dict[str, Any]:
+    """An overview before the sections that MLflow makes of the names of metrics and fills by itself."""
+    overview: list[dict[str, Any]] = [
+        {"type": "BAR", "metricKey": score},
+        {"type": "SCATTER", "xaxis": _axis(_COST), "yaxis": _axis(score)},
+        {"type": "IMAGE", "imageKeys": [IMAGES], "step": 0, "showRunParams": False},
+    ]
+    common = {"metricSectionId": _id("overview"), "deleted": False, "isGenerated": False}
+    charts = [chart | common | {"uuid": _id(f"chart-{k}")} for k, chart in enumerate(overview)]
+    sections = [
+        {"uuid": _id(name), "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
+        for name in _SECTIONS
+    ]
+    return {"compareRunCharts": charts, "compareRunSections": sections, "isAccordionReordered": True}
+
+
+def _axis(metric: str) -> dict[str, str]:
+    return {"key": metric, "type": "METRIC"}
+
+
+def _id(name: str) -> str:
+    return f"{VIEW}-{name}"

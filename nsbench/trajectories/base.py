@@ -1,0 +1,94 @@
+"""Trajectories: what n systems did, whatever their states are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.trajectories.domain import Domain
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories(ABC):
+    """What n systems did.
+
+    params:  float64[n, P], in the order of ``domain.parameters``.
+    lengths: int32[n], frames that are valid, the first included.
+    """
+
+    params: NDArray[np.float64]
+    lengths: NDArray[np.int32]
+    domain: Domain
+
+    def __post_init__(self) -> None:
+        n, width = len(self.lengths), len(self.domain.parameters)
+        require_array(self.params, "params", np.float64, (n, width))
+        require_array(self.lengths, "lengths", np.int32, (n,))
+        if n and self.lengths.min() < 1:
+            raise ValueError("lengths must be >= 1: a trajectory has at least its first frame")
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @abstractmethod
+    def at(self, index: NDArray[np.integer], t: NDArray[np.integer]) -> NDArray[np.float32]:
+        """States of trajectory index[b] at frame t[b], float32[b, C, H, W].
+
+        A trajectory that has ended stays in its last state.
+        """
+
+    @abstractmethod
+    def select(self, index: NDArray[np.integer] | slice) -> Self:
+        """The trajectories of that index, in its order (an index may repeat)."""
+
+    @abstractmethod
+    def framed(self, stride: int, horizon: int) -> Self:
+        """A record (``domain.stride`` None) as frames, `stride` ticks of the domain's clock apart.
+
+        At most `horizon` frames follow the first.
+        """
+
+    @abstractmethod
+    def stopped(self) -> Self:
+        """Each trajectory cut after the first frame in which the domain's stop rule holds."""
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Frame 0 alone: what a simulator is given."""
+
+    @classmethod
+    @abstractmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The trajectories of all parts (at least one), in their order, of the first one's domain."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays that, with the domain, make these trajectories again."""
+
+    def frame(self, t: int) -> NDArray[np.float32]:
+        """float32[n, C, H, W]: every trajectory at frame t, ended ones in their last state."""
+        n = len(self)
+        return self.at(np.arange(n), np.full(n, t))
+
+    def final(self) -> NDArray[np.float32]:
+        """float32[n, C, H, W]: every trajectory at its last frame."""
+        return self.at(np.arange(len(self)), self.lengths - 1)
+
+    def transitions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(index, t), each int64[b]: every pair of frames t -> t + 1 that is valid."""
+        counts = self.lengths.astype(np.int64) - 1
+        index = np.repeat(np.arange(len(self)), counts)
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        return index, np.arange(len(index)) - first
+
+
+def require_array(array: NDArray[Any], name: str, dtype: type, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(
+            f"{name} must be {np.dtype(dtype).name}{list(shape)}, got {array.dtype.name}{list(array.shape)}"
+        )

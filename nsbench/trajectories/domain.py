@@ -1,0 +1,120 @@
+"""Domains: the facts of a system that everything downstream needs.
+
+Shapes used everywhere: n trajectories, T frames, C channels, H×W sites, P parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Lattice = Literal["square", "hexagonal", "hexagonal-quadrant", "hexagon"]
+
+
+Clock = Literal["step", "event"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number that conditions a trajectory, with the range that the dataset draws it from."""
+
+    name: str
+    low: float
+    high: float
+    unit: str = "1"
+
+    @property
+    def varies(self) -> bool:
+        return self.high > self.low
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A number read off a state: ``function(state: float32[n, C, H, W]) -> float64[n]``."""
+
+    name: str
+    unit: str
+    function: Callable[[NDArray[np.float32]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The facts of a system that everything downstream needs.
+
+    lattice      the neighbourhood of a site. "hexagonal" lattices have skewed coordinates; a
+                 "hexagonal-quadrant" is one 120° sector of one, mirrored at both axes; a "hexagon" the part of
+                 a map of 2N × 2N sites that is at most N − 1 steps from its centre (N, N).
+    shape        (H, W), sites.
+    channels     one name a channel of a state.
+    irreversible a site that has attached stays attached: trajectories are growth maps.
+    parameters   what conditions a trajectory, in the order of ``Trajectories.params``.
+    condition    the parameter over whose range distributions are compared (metrics bin by it).
+    observables  what is read off a state.
+    clock        what time counts: every step of the process, or only the steps that changed something.
+    stride       ticks of the clock from one frame to the next; None for a record as it was made, in
+                 steps of the process.
+    stop_margin  a trajectory ends with the frame in which a site of row or column ≥ size − margin is
+                 attached (in a hexagon: one at least N − margin steps from its centre); None where nothing but
+                 the horizon ends it.
+    """
+
+    lattice: Lattice
+    shape: tuple[int, int]
+    channels: tuple[str, ...]
+    irreversible: bool
+    parameters: tuple[Parameter, ...]
+    condition: str
+    observables: tuple[Observable, ...]
+    clock: Clock = "step"
+    stride: int | None = None
+    stop_margin: int | None = None
+
+    @property
+    def sites(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def varying(self) -> tuple[int, ...]:
+        """Columns of ``params`` that differ between trajectories."""
+        return tuple(i for i, p in enumerate(self.parameters) if p.varies)
+
+    def column(self, parameter: str) -> int:
+        """Column of ``params`` that holds the named parameter. Raises KeyError for an unknown name."""
+        names = [p.name for p in self.parameters]
+        if parameter not in names:
+            raise KeyError(f"no parameter {parameter!r}; the domain has {', '.join(names)}")
+        return names.index(parameter)
+
+    def stop_sites(self) -> NDArray[np.bool_]:
+        """bool[H, W]: the sites whose attachment ends a trajectory (none without a stop rule)."""
+        mask = np.zeros(self.shape, dtype=bool)
+        if self.stop_margin is not None and self.lattice == "hexagon":
+            i, j = np.indices(self.shape) - np.array(self.shape)[:, None, None] // 2
+            mask = np.maximum(np.maximum(abs(i), abs(j)), abs(i - j)) >= self.shape[0] // 2 - self.stop_margin
+        elif self.stop_margin is not None:
+            mask[self.shape[0] - self.stop_margin :, :] = True
+            mask[:, self.shape[1] - self.stop_margin :] = True
+        return mask
+
+    def observe(self, state: NDArray[np.float32]) -> NDArray[np.float64]:
+        """float32[n, C, H, W] -> float64[n, number of observables]."""
+        return np.stack([o.function(state) for o in self.observables], axis=1)
+
+    def describe(self) -> dict[str, Any]:
+        """The domain as JSON: what is stored beside the data for readers without this program."""
+        return {
+            "lattice": self.lattice,
+            "shape": list(self.shape),
+            "channels": list(self.channels),
+            "irreversible": self.irreversible,
+            "parameters": [{"name": p.name, "low": p.low, "high": p.high, "unit": p.unit} for p in self.parameters],
+            "condition": self.condition,
+            "observables": [{"name": o.name, "unit": o.unit} for o in self.observables],
+            "clock": self.clock,
+            "stride": self.stride,
+            "stop_margin": self.stop_margin,
+        }

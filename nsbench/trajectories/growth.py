@@ -1,0 +1,94 @@
+"""Irreversible growth: one integer a site says when it attached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.trajectories.base import Trajectories, require_array
+
+
+@dataclass(frozen=True, eq=False)
+class GrowthTrajectories(Trajectories):
+    """Irreversible growth, one integer a site: when did it attach.
+
+    arrival: int32[n, H, W]; 0 at the start, t >= 1 for a site first attached in frame t (in step t,
+    while ``domain.stride`` is None), −1 for a site that never attached.
+    """
+
+    arrival: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_array(self.arrival, "arrival", np.int32, (len(self.lengths), *self.domain.shape))
+        if not self.domain.irreversible:
+            raise ValueError("growth maps hold irreversible growth only; use FieldTrajectories")
+        if len(self) and self.arrival.min() < -1:
+            raise ValueError("arrival must be >= -1")
+        if np.any(self.arrival.max(axis=(1, 2), initial=0) >= self.lengths):
+            raise ValueError("arrival names a frame beyond the trajectory's length")
+
+    def at(self, index: NDArray[np.integer], t: NDArray[np.integer]) -> NDArray[np.float32]:
+        arrival = self.arrival[index]
+        attached = (arrival >= 0) & (arrival <= np.asarray(t)[:, None, None])
+        return attached[:, None].astype(np.float32)
+
+    def select(self, index: NDArray[np.integer] | slice) -> Self:
+        return replace(self, params=self.params[index], lengths=self.lengths[index], arrival=self.arrival[index])
+
+    def framed(self, stride: int, horizon: int) -> Self:
+        """The last frame is the final state, which may be fewer than `stride` ticks after its
+        predecessor: growth ends where the stop rule says, not on a multiple of the stride."""
+        if self.domain.stride is not None:
+            raise ValueError(f"these trajectories are framed already, with stride {self.domain.stride}")
+        ticks = event_ticks(self.arrival) if self.domain.clock == "event" else self.arrival
+        frames = -(-ticks // stride)
+        frames = np.where((ticks < 0) | (frames > horizon), -1, frames).astype(np.int32)
+        if self.domain.clock == "event":
+            lengths = frames.max(axis=(1, 2), initial=0) + 1
+        else:
+            lengths = np.minimum(-(-(self.lengths - 1) // stride), horizon) + 1
+        return replace(
+            self,
+            arrival=frames,
+            lengths=lengths.astype(np.int32),
+            domain=replace(self.domain, stride=stride),
+        )
+
+    def stopped(self) -> Self:
+        reach = np.where(self.domain.stop_sites() & (self.arrival >= 0), self.arrival, self.lengths[:, None, None])
+        last = np.minimum(reach.min(axis=(1, 2)), self.lengths - 1)
+        return self._until(last.astype(np.int32))
+
+    def start(self) -> Self:
+        return self._until(np.zeros(len(self), dtype=np.int32))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        names = ("params", "lengths", "arrival")
+        return cls(domain=parts[0].domain, **{k: np.concatenate([getattr(p, k) for p in parts]) for k in names})
+
+    def _until(self, last: NDArray[np.int32]) -> Self:
+        arrival = np.where(self.arrival > last[:, None, None], np.int32(-1), self.arrival)
+        return replace(self, arrival=arrival, lengths=last + np.int32(1))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"params": self.params, "lengths": self.lengths, "arrival": self.arrival}
+
+
+def event_ticks(arrival: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Growth maps on the event clock: steps in which nothing attached do not count.
+
+    arrival: int32[n, H, W] in steps. Returns int32[n, H, W]: k for a site attached in the k-th step in
+    which something attached, 0 at the start, −1 for never.
+    """
+    ticks = np.full_like(arrival, -1)
+    for steps, out in zip(arrival, ticks, strict=True):
+        grown = steps > 0
+        out[steps == 0] = 0
+        out[grown] = np.unique(steps[grown], return_inverse=True)[1] + 1
+    return ticks

@@ -1,0 +1,73 @@
+"""Trajectories as HDF5 files, for the store and for other programs.
+
+/params   float64[n, P]
+/lengths  int32[n]
+/arrival  int32[n, H, W]            growth maps, or
+/values   float32[n, T, C, H, W]    dense fields
+attribute "domain": JSON, see Domain.describe
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+
+_CHUNK_BYTES = 1 << 20
+
+
+def write_trajectories(path: Path, trajectories: Trajectories) -> None:
+    """Write a new file, compressed."""
+    with h5py.File(path, "x", locking=False) as file:  # nobody else knows of it yet
+        file.attrs["domain"] = json.dumps(trajectories.domain.describe())
+        for name, array in trajectories.arrays().items():
+            rows = max(1, min(len(array), _CHUNK_BYTES // max(1, array[:1].nbytes)))
+            chunks = (rows, *array.shape[1:]) if array.size else None
+            packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if chunks else {}
+            file.create_dataset(name, data=array, chunks=chunks, **packing)
+
+
+def read_trajectories(path: Path, domain: Domain) -> Trajectories:
+    """Read a file of that domain. Raises ValueError, naming the file, for what is not one."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:  # what is in the store never changes
+            require_self_contained(file)
+            described = json.loads(file.attrs["domain"])
+            arrays = {name: np.asarray(file[name]) for name in file}
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: not trajectories ({error})") from error
+    if described != json.loads(json.dumps(domain.describe())):
+        differing = [k for k, v in domain.describe().items() if json.loads(json.dumps(v)) != described.get(k)]
+        raise ValueError(f"{path}: trajectories of another domain; {', '.join(differing)} differ")
+    kind = GrowthTrajectories if "arrival" in arrays else FieldTrajectories
+    try:
+        return kind(domain=domain, **arrays)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def require_self_contained(file: h5py.File) -> None:
+    """Raise ValueError for an h5py.File that shows what lies in other files: links, and data stored elsewhere.
+
+    Such a file says something else when those change, and could show anything that its reader may read.
+    """
+
+    def fault_of_link(name: str, link: Any) -> str | None:
+        foreign = isinstance(link, h5py.ExternalLink)
+        return f"{name} is a link to another file, {link.filename}" if foreign else None
+
+    def fault_of(name: str, item: Any) -> str | None:
+        foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+        return f"the data of {name} lie in another file" if foreign else None
+
+    fault = file.visititems_links(fault_of_link) or file.visititems(fault_of)  # the first that is not None
+    if fault:
+        raise ValueError(fault)

@@ -1,0 +1,33 @@
+"""Who is whose neighbour."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.trajectories.domain import Lattice
+
+OFFSETS: dict[Lattice, tuple[tuple[int, int], ...]] = {
+    "square": ((1, 0), (-1, 0), (0, 1), (0, -1)),
+    "hexagonal": ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)),
+    "hexagonal-quadrant": ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)),
+    "hexagon": ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)),
+}
+"""The neighbours of (i, j), as differences; hexagonal lattices in skewed coordinates."""
+
+
+def attached_neighbours(attached: NDArray[np.bool_], lattice: Lattice) -> NDArray[np.int8]:
+    """How many neighbours of each site are attached, int8[n, H, W] for bool[n, H, W].
+
+    Nothing is attached beyond the lattice, except at the mirrors of a hexagonal quadrant, where (−1, j) is
+    (1, j+1) and (i, −1) is (i+1, 1).
+    """
+    padded = np.pad(attached, ((0, 0), (1, 1), (1, 1)))  # site (i, j) at [i + 1, j + 1]
+    if lattice == "hexagonal-quadrant":
+        padded[:, 0, :-1] = padded[:, 2, 1:]
+        padded[:, 1:-1, 0] = padded[:, 2:, 2]
+    height, width = attached.shape[1:]
+    count = np.zeros(attached.shape, np.int8)
+    for i, j in OFFSETS[lattice]:
+        count += padded[:, 1 + i : 1 + i + height, 1 + j : 1 + j + width]
+    return count
