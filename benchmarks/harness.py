@@ -21,14 +21,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from nsbench.registry.registry import Registry
-from nsbench.running.executor import Executor, Setting
+from nsbench.running.executor import Executor, RunContext
 from nsbench.running.inline import Inline
 from nsbench.running.local import Local
 from nsbench.running.run import run
-from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import make_plan
-from nsbench.suite.reading import read_suite
-from nsbench.suite.trials import Plan
+from nsbench.suite.session import Session, open_session
 
 HERE = Path(__file__).parent
 
@@ -49,11 +46,10 @@ def registry(*modules: str) -> Registry:
     return Registry([*entry_points(group="nsbench"), *(EntryPoint(m, m, "nsbench") for m in modules)])
 
 
-def trivial(folder: Path, simulators: int, replicates: int = 1, cases: int = 4, size: int = 4) -> tuple[Plan, Registry]:
+def trivial(folder: Path, simulators: int, replicates: int = 1, cases: int = 4, size: int = 4) -> Session:
     text = SUITE.format(simulators=list(range(simulators)), replicates=replicates, cases=cases, size=size)
     (folder / "suite.yaml").write_text(text)
-    plugins = registry("trivial")
-    return make_plan(read_suite(folder / "suite.yaml", plugins), plugins), plugins
+    return open_session(folder / "suite.yaml", folder / "w", registry=registry("trivial"))
 
 
 def clocked(work: Callable[[], object]) -> float:
@@ -64,7 +60,7 @@ def clocked(work: Callable[[], object]) -> float:
 
 def trials(count: int) -> None:
     """Planning, running and re-running a suite whose trials do nothing."""
-    ways: dict[str, Callable[[Setting], Executor]] = {
+    ways: dict[str, Callable[[RunContext], Executor]] = {
         "in this process": Inline,
         "1 job": partial(Local, parallel=1),
         "2 jobs": partial(Local, parallel=2),
@@ -72,9 +68,9 @@ def trials(count: int) -> None:
     for name, executor in ways.items():
         with tempfile.TemporaryDirectory() as folder:
             before = time.perf_counter()
-            plan, plugins = trivial(Path(folder), count)
+            session = trivial(Path(folder), count)
             planned = time.perf_counter() - before
-            go = partial(run, plan, plugins, Workspace(Path(folder) / "w"), executor=executor)
+            go = partial(run, session, executor=executor)
             ran, cached = clocked(go), clocked(go)
             print(
                 f"{name}: {count} trials planned in {planned:.2f} s, run in {ran:.1f} s ({count / ran:.0f} a second, "
@@ -92,10 +88,9 @@ def growth() -> None:
         *((100, 32, 4, replicates) for replicates in (4, 16)),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            plan, plugins = trivial(Path(folder), simulators, replicates, cases, size)
-            workspace = Workspace(Path(folder) / "w")
-            seconds = clocked(partial(run, plan, plugins, workspace))
-            stored = sum(p.stat().st_size for p in workspace.store.rglob("*") if p.is_file())
+            session = trivial(Path(folder), simulators, replicates, cases, size)
+            seconds = clocked(partial(run, session))
+            stored = sum(p.stat().st_size for p in session.workspace.store.rglob("*") if p.is_file())
             print(f"{cases:6} {size:4} {simulators:4} {replicates:4}: {seconds:8.2f} {stored / 1e6:8.2f}", flush=True)
 
 

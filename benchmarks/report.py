@@ -16,20 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nsbench.components.rows import ScoreRow, TrialResult
 from nsbench.registry.registry import installed
 from nsbench.results import file as results
-from nsbench.running.schedule import trial_keys
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import workshop_of
+from nsbench.store import store
 from nsbench.store.key import Key
-from nsbench.store.store import store
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
@@ -112,8 +110,9 @@ def _finish(
     with kept.writing(trial.evidence) as draft:
         write_trajectories(draft.folder / "rollouts.h5", replace(others, params=truth.params))
         (draft.folder / "cost.json").write_text(json.dumps(cost | {"threads": 2, "device": "cpu"}))
+        draft.facts["members"] = 1
     rows = tuple(_score(kept, metric, truth, quality, rng) for metric in trial.scores)
-    return TrialResult(trial.id, trial.data.name, trial.simulator, trial.replicate, "ok", trial_keys(trial), rows, 1.0)
+    return TrialResult(trial.id, trial.data.name, trial.simulator, trial.replicate, "ok", trial.keys(), rows, 1.0)
 
 
 def _score(
@@ -135,17 +134,10 @@ def _score(
         persistence=5.0,
         extras={"members": 8.0, "cells": 64.0},
         rollouts_only=True,
+        items_by=items_by,
     )
-    about: dict[str, Any] = {
-        "unit": row.unit,
-        "direction": "min",
-        "columns": [],
-        "anchored": True,
-        "zero": "noise_free",
-    }
-    about |= {"rollouts_only": True, "items_by": items_by, "value": value, "interval": row.interval, "label": row.label}
     with kept.writing(metric.key) as draft:
-        (draft.folder / "score.json").write_text(json.dumps(about | {"extras": row.extras}))
+        (draft.folder / "score.json").write_text(json.dumps(asdict(row)))
         np.save(draft.folder / "items.npy", items, allow_pickle=False)
     return row
 

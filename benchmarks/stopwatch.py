@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nsbench.stages import score as stages
+from nsbench.registry.loading import build
+from nsbench.stages import simulate, workshop
 
 CLOCKED = ("prepare", "part", "fit", "rollout", "log_likelihood", "latent_kl", "flops", "save", "load", "score")
 
@@ -45,7 +46,6 @@ class Clock:
         return component
 
 
-build = stages.build
 if "NSBENCH_STOPWATCH" in os.environ:
     clock = Clock(Path(os.environ["NSBENCH_STOPWATCH"]) / str(os.getpid()))
-    stages.build = clock.around(clock.build, "building")
+    workshop.build = simulate.build = clock.around(clock.build, "building")

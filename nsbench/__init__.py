@@ -1,6 +1,9 @@
 """nsbench: a benchmark of probabilistic neural simulators.
 
-``import nsbench`` is cheap; what it offers is imported when it is first used.
+    import nsbench as ns
+
+Everything public is here: what plugins are written against, and what a notebook needs. ``import nsbench`` is cheap; a
+name is imported when it is first used. docs/plugins.md says what each of them is.
 """
 
 from __future__ import annotations
@@ -9,24 +12,130 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nsbench.components.simulator import Simulator, SimulatorSpec
+    from nsbench.components.component import Params, Unavailable
+    from nsbench.components.dataset import Dataset, DatasetSpec, Reading, SimulatorReference, UnreadableData
+    from nsbench.components.events import Event, TrialFinished
+    from nsbench.components.evidence import Cost, Evidence, LatentUse, Likelihood
+    from nsbench.components.format import Format, FormatSpec, Header, Origin
+    from nsbench.components.metric import Metric, MetricSpec, NotApplicable, Score
+    from nsbench.components.protocol import Conditions
+    from nsbench.components.simulator import Diverged, FitContext, Simulator, SimulatorSpec
+    from nsbench.errors import Refusal
+    from nsbench.neural.simulator import NeuralSimulator
     from nsbench.registry.hooks import API_VERSION, hookimpl
     from nsbench.registry.loading import load
+    from nsbench.results.frame import results
+    from nsbench.running.run import run
+    from nsbench.suite.session import Session, open_session
+    from nsbench.testing.check import conformance
+    from nsbench.trajectories.base import Trajectories
+    from nsbench.trajectories.domain import Domain, Observable, Parameter
+    from nsbench.trajectories.fields import FieldTrajectories
+    from nsbench.trajectories.growth import GrowthTrajectories
+    from nsbench.trajectories.lattices import attached_neighbours
 
-__all__ = ["API_VERSION", "Simulator", "SimulatorSpec", "hookimpl", "load"]
 __version__ = "0.1.0"
 
 HOMES = {
     "API_VERSION": "nsbench.registry.hooks",
-    "Simulator": "nsbench.components.component",
-    "SimulatorSpec": "nsbench.components.component",
+    "Conditions": "nsbench.components.protocol",
+    "Cost": "nsbench.components.evidence",
+    "Dataset": "nsbench.components.dataset",
+    "DatasetSpec": "nsbench.components.dataset",
+    "Diverged": "nsbench.components.simulator",
+    "Domain": "nsbench.trajectories.domain",
+    "Event": "nsbench.components.events",
+    "Evidence": "nsbench.components.evidence",
+    "FieldTrajectories": "nsbench.trajectories.fields",
+    "FitContext": "nsbench.components.simulator",
+    "Format": "nsbench.components.format",
+    "FormatSpec": "nsbench.components.format",
+    "GrowthTrajectories": "nsbench.trajectories.growth",
+    "Header": "nsbench.components.format",
+    "LatentUse": "nsbench.components.evidence",
+    "Likelihood": "nsbench.components.evidence",
+    "Metric": "nsbench.components.metric",
+    "MetricSpec": "nsbench.components.metric",
+    "NeuralSimulator": "nsbench.neural.simulator",
+    "NotApplicable": "nsbench.components.metric",
+    "Observable": "nsbench.trajectories.domain",
+    "Origin": "nsbench.components.format",
+    "Parameter": "nsbench.trajectories.domain",
+    "Params": "nsbench.components.component",
+    "Reading": "nsbench.components.dataset",
+    "Refusal": "nsbench.errors",
+    "Score": "nsbench.components.metric",
+    "Session": "nsbench.suite.session",
+    "Simulator": "nsbench.components.simulator",
+    "SimulatorReference": "nsbench.components.dataset",
+    "SimulatorSpec": "nsbench.components.simulator",
+    "Trajectories": "nsbench.trajectories.base",
+    "TrialFinished": "nsbench.components.events",
+    "Unavailable": "nsbench.components.component",
+    "UnreadableData": "nsbench.components.dataset",
+    "attached_neighbours": "nsbench.trajectories.lattices",
+    "conformance": "nsbench.testing.check",
     "hookimpl": "nsbench.registry.hooks",
-    "load": "nsbench.registry.registry",
+    "load": "nsbench.registry.loading",
+    "open_session": "nsbench.suite.session",
+    "results": "nsbench.results.frame",
+    "run": "nsbench.running.run",
 }
-"""Name -> the module that defines it."""
+"""Name -> the module that defines it. Digests of code follow a name to there, so that this table is in no key."""
+
+__all__ = [
+    "API_VERSION",
+    "Conditions",
+    "Cost",
+    "Dataset",
+    "DatasetSpec",
+    "Diverged",
+    "Domain",
+    "Event",
+    "Evidence",
+    "FieldTrajectories",
+    "FitContext",
+    "Format",
+    "FormatSpec",
+    "GrowthTrajectories",
+    "Header",
+    "LatentUse",
+    "Likelihood",
+    "Metric",
+    "MetricSpec",
+    "NeuralSimulator",
+    "NotApplicable",
+    "Observable",
+    "Origin",
+    "Parameter",
+    "Params",
+    "Reading",
+    "Refusal",
+    "Score",
+    "Session",
+    "Simulator",
+    "SimulatorReference",
+    "SimulatorSpec",
+    "Trajectories",
+    "TrialFinished",
+    "Unavailable",
+    "UnreadableData",
+    "attached_neighbours",
+    "conformance",
+    "hookimpl",
+    "load",
+    "open_session",
+    "results",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in HOMES:
-        return getattr(import_module(HOMES[name]), name)
-    raise AttributeError(f"module 'nsbench' has no attribute {name!r}")
+    if name not in HOMES:
+        raise AttributeError(f"module 'nsbench' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

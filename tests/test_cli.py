@@ -267,3 +267,25 @@ def test_ctrl_c_keeps_the_fit_and_says_how_to_go_on(tmp_path):
     journal = json.loads(journals()[0].read_text())
     assert journal["seconds"] > 1
     assert [name for name, _, _ in journal["curves"]]
+
+
+def test_a_workspace_of_an_earlier_nsbench_is_explained_in_one_line(bench, write_suite, registry, monkeypatch):
+    """Its keys held the names of modules: nothing is found, and there is one reason for all of it."""
+    from nsbench.commands.plan import explain
+    from nsbench.registry import source
+    from nsbench.suite.session import open_session
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(source, "SCHEME", "")
+        bench()
+    session = open_session(write_suite(), bench.workspace.root, registry=registry)
+    lines = list(explain(session))
+    stored = sum(len(list((bench.workspace.store / kind).iterdir())) for kind in ("data", "model", "score"))
+    told = [line for line in lines if "earlier nsbench" in line]
+    assert len(told) == 1
+    assert int(told[0].split()[0]) >= stored - 1  # evidence has its code's digest too
+    misses = [line for line in lines if "miss" in line and "misses" not in line]
+    assert len(misses) == len(session.plan.trials) * 8
+    assert [line for line in misses if not line.split()[-1].isalnum()] == []  # no reason beside each of them
+    bench()
+    assert not [line for line in explain(session) if "earlier nsbench" in line]

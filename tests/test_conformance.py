@@ -14,7 +14,7 @@ from nsbench.commands.check import check_component
 from nsbench.registry.loading import params_model
 from nsbench.registry.registry import Registry
 from nsbench.suite.yaml import SuiteError
-from nsbench.testing import CannotCheck, check, conformance
+from nsbench.testing.check import CannotCheck, check, conformance
 from nsbench.testing.findings import place_of
 from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth, beside
 from nsbench.testing.likelihoods import log_total

@@ -16,7 +16,7 @@ from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.session import Session
-from nsbench.testing import check
+from nsbench.testing.check import check
 from test_cli import nsbench, surroundings
 
 ROOT = Path(__file__).parents[1]

@@ -13,16 +13,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nsbench.registry.registry import installed
+import nsbench
 from nsbench.report.page.gather import gather
 from nsbench.report.pictures import case_title, spread
-from nsbench.results.stored import Reader, finished
+from nsbench.results.stored import StoredResults
 from nsbench.results.summary import summarise
-from nsbench.stages.workshop import workshop_of
-from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import make_plan
-from nsbench.suite.reading import read_suite
-from nsbench.suite.session import Session
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.plane import draw_sites
 
@@ -33,16 +28,11 @@ SIZES = (32, 64, 128)
 
 
 def main(root: Path) -> None:
-    registry, workspace = installed(), Workspace(root.resolve())
-    plan = make_plan(read_suite(SUITE, registry, ()), registry)
-    done, reader = (
-        finished(plan, workspace),
-        Reader(workshop_of(Session(plan, registry, workspace), lambda event: None)),
-    )
-    summary = summarise(plan, done, reader)
+    stored = StoredResults(nsbench.open_session(SUITE, root))
+    summary = summarise(stored)
     figure, axes = plt.subplots(len(SIZES), len(SHOWN), figsize=(11, 6.8), layout="constrained")
     for size, row in zip(SIZES, axes, strict=True):
-        pictures = gather(plan, done, reader, summary, f"snow{size}")
+        pictures = gather(stored, summary, f"snow{size}")
         if pictures is None:
             raise SystemExit(f"{root}: holds no rollouts on snow{size}; nsbench run {SUITE.name} first")
         truth = pictures.truth

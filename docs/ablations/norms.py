@@ -19,23 +19,13 @@ import torch
 from torch import Tensor
 
 import nsbench
-from nsbench.components.evidence import Cost, Evidence
 from nsbench.neural.layers import GroupNorm
-from nsbench.registry.registry import installed
-from nsbench.results.stored import Reader
-from nsbench.stages.workshop import workshop_of
-from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import make_plan
-from nsbench.suite.reading import read_suite
-from nsbench.suite.session import Session
+from nsbench.results.stored import StoredResults
 from nsbench.trajectories.growth import GrowthTrajectories
 
 SUITE = Path(__file__).parents[2] / "suites" / "resolution.yaml"
 NEAR = 16
 """Rows and columns from the seed within which a first frame may grow."""
-
-COST = Cost(ms_per_trajectory=1.0, batch=1, ms_per_trajectory_alone=1.0, threads=1, device="cpu")
-"""Not looked at."""
 
 
 def over_a_quarter(norm: GroupNorm, maps: Tensor) -> Tensor:
@@ -51,23 +41,24 @@ def over_a_quarter(norm: GroupNorm, maps: Tensor) -> Tensor:
 
 
 def main(root: Path) -> None:
-    registry, workspace = installed(), Workspace(root.resolve())
-    plan = make_plan(read_suite(SUITE, registry, ()), registry)
-    bench = workshop_of(Session(plan, registry, workspace), lambda event: None)
-    trial = next(trial for trial in plan.trials if trial.id == "snow64/cgne/r0")
-    test, model = Reader(bench).test(trial), bench.store.find(trial.model)
+    stored = StoredResults(nsbench.open_session(SUITE, root))
+    trial = next(trial for trial in stored.plan.trials if trial.id == "snow64/cgne/r0")
+    test, model = stored.test(trial.data), stored.artifact(trial.model)
     if test is None or model is None:
         raise SystemExit(f"{root}: holds no CGNE of {SUITE.name}; nsbench run it first")
-    simulator = bench.component(trial.part)
+    simulator = nsbench.load("simulator", trial.part.name, **trial.part.params)
     simulator.load(model.folder / "weights")
+    horizon = stored.plan.suite.protocol.horizon
     for name, forward in (("the whole lattice", GroupNorm.forward), ("a quarter", over_a_quarter)):
         with patch.object(GroupNorm, "forward", forward):
-            rollouts = simulator.rollout(test.start(), plan.suite.protocol.horizon, np.random.default_rng(0)).stopped()
+            rollouts = simulator.rollout(
+                test.start(), stored.plan.suite.protocol.horizon, np.random.default_rng(0)
+            ).stopped()
         assert isinstance(rollouts, GrowthTrajectories)
         first = rollouts.arrival == 1  # [n, H, W]; the seed is at (0, 0)
         far = (first.sum() - first[:, :NEAR, :NEAR].sum()) / len(rollouts)
         print(f"norms over {name}: in the first frame {far:.1f} sites attach {NEAR} or more rows or columns off")
-        evidence = Evidence(rollouts, 1, COST)
+        evidence = nsbench.Evidence(rollouts, 1)
         for metric in ("ewd", "crps", "spread_skill", "orphans"):
             score = nsbench.load("metric", metric).score(evidence, test, np.random.default_rng(0))
             print(f"  {metric}: {score.value:.4g} {score.interval}")

@@ -13,7 +13,7 @@ from nsbench.errors import Refusal
 from nsbench.registry.plugin_files import name_files
 from nsbench.registry.registry import Registry, installed
 from nsbench.store.workspace import Workspace
-from nsbench.suite.session import Session, open_session
+from nsbench.suite.session import DEFAULT_WORKSPACE, Session, open_session
 
 
 def _name_plugins(ctx: click.Context, option: click.Parameter, files: tuple[Path, ...]) -> None:
@@ -35,7 +35,7 @@ workspace = click.option(
     "--workspace",
     type=click.Path(path_type=Path, file_okay=False),
     envvar="NSBENCH_WORKSPACE",
-    default=Path("nsbench-out"),
+    default=DEFAULT_WORKSPACE,
     show_default=True,
     callback=_workspace,
     help="Where data, models, results and tracking lie.",
@@ -72,7 +72,7 @@ def takes_session(command: Callable[..., None]) -> Callable[..., None]:
 
 def session(suite: Path, overrides: tuple[str, ...], workspace: Workspace) -> Session:
     """The planned suite. Raises Refusal for what is wrong with it, or with a plugin's file that the user named."""
-    return open_session(suite, registry(), workspace, overrides)
+    return open_session(suite, workspace.root, overrides, registry())
 
 
 def registry() -> Registry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,12 +23,19 @@ class SimulatorSpec(ComponentSpec):
     """A simulator."""
 
 
+def _passing_folder() -> Path:
+    """A new folder that goes when the program ends."""
+    folder = tempfile.TemporaryDirectory(prefix="nsbench-fit-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
 @dataclass(frozen=True)
 class FitContext:
     """What a fit is given besides data.
 
     transitions  the budget: how many pairs (frame t, frame t + 1) may be trained on, repeats counted.
-    workdir      survives an interruption: checkpoints belong here.
+    workdir      survives an interruption: checkpoints belong here. A folder that goes with the program if not given.
     rng          every random number of the fit comes from it.
     log          log(name, value, step): a point of a training curve, e.g. "train/loss".
     progress     progress(done, total), in transitions.
@@ -35,8 +44,8 @@ class FitContext:
     """
 
     transitions: int
-    workdir: Path
-    rng: np.random.Generator
+    workdir: Path = field(default_factory=_passing_folder)
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     conditions: Conditions = field(default_factory=Conditions)
     log: Callable[[str, float, int], None] = lambda name, value, step: None
     progress: Callable[[int, int], None] = lambda done, total: None

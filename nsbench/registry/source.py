@@ -36,8 +36,8 @@ SCHEME = "merkle1:"
 
 _NEVER_FOLLOWED = {*sys.stdlib_module_names, *HARMLESS_LIBRARIES, *NUMERIC_LIBRARIES}
 
-_FINDERS = frozenset({"hookimpl", "load"})
-"""What nsbench itself offers that finds or announces code and computes nothing: what it finds is in the key anyway."""
+_TOOLS = frozenset({"API_VERSION", "Session", "conformance", "hookimpl", "load", "open_session", "results", "run"})
+"""Names of nsbench that find, announce or run code and compute nothing: what they find is in the key by itself."""
 
 
 class SourceNotFound(Refusal):
@@ -270,7 +270,7 @@ class _Reading:
 
     def _offered(self, name: str) -> Lead:
         """What nsbench itself passes on: the module that defines the name."""
-        home = None if name in _FINDERS else nsbench.HOMES.get(name)
+        home = None if name in _TOOLS else nsbench.HOMES.get(name)
         return (name, "nsbench") if home is None else (name, Node(home))
 
     def _absolute(self, module: str) -> str:

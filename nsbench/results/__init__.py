@@ -1,6 +1,7 @@
 """What came out, and what may be claimed of it.
 
 file         results.jsonl: rows, appended as trials end
+frame        a suite's results as a pandas frame
 stored       the finished rows of a suite, and a reader of what lies behind them in the store
 pairing      scores by independent unit of the test data
 statistics   intervals by bootstrap, sign-flip tests, Holm's correction

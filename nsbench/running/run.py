@@ -21,7 +21,7 @@ from nsbench.running.workers.job import Job, JobEnd
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import workshop_of
 from nsbench.store.files import write_whole
-from nsbench.suite.session import Session
+from nsbench.suite.session import Session, as_session
 from nsbench.suite.trials import Submission
 
 Listener = Callable[[Event], None]
@@ -69,32 +69,34 @@ def new_invocation() -> str:
 
 
 def run(
-    session: Session,
+    suite: Session | Path | str,
     listeners: Sequence[Listener] = (),
     invocation: str = "",
     executor: Callable[[RunContext], Executor] = Inline,
     submissions: Sequence[Submission] = (),
 ) -> Outcome:
-    """Carry out a session's plan. What is in the store is not done again; a trial that fails stops no other.
+    """Carry out a suite's plan. What is in the store is not done again; a trial that fails stops no other.
 
-    invocation: a name for this run of the suite; a new one if not given. executor: who does the work. submissions:
-    rollouts from elsewhere that are scored along, by the metrics that the suite has now.
+    suite: a session, or a suite's file. listeners: told every event of the run. invocation: a name for this run of
+    the suite; a new one if not given. executor: who does the work. submissions: rollouts from elsewhere that are scored
+    along, by the metrics that the suite has now.
     """
+    session = as_session(suite)
     emit = fan_out(listeners, session.registry)
     stop = Stop(lambda: emit(Notice(STOPPING)))
-    suite, workspace = session.suite, session.workspace
+    name, workspace = session.suite.name, session.workspace
     invocation, before = invocation or new_invocation(), time.perf_counter()
     workshop = workshop_of(session, emit)
-    write_whole(workspace.run(suite.name) / "suite.yaml", suite.to_yaml())
+    write_whole(workspace.run(name) / "suite.yaml", session.suite.to_yaml())
     candidates = [*(trial.id for trial in session.plan.trials), *(submission.id for submission in submissions)]
     results, schedule = ResultsFile(session.results), Schedule(session.plan, submissions, workshop)
-    emit(RunStarted(suite.name, invocation, tuple(candidates), session.plan.missing(workshop.store)))
-    underway = Run(schedule, results, RunContext(suite.name, workspace, session.registry, emit, stop))
+    emit(RunStarted(name, invocation, tuple(candidates), session.plan.missing(workshop.store)))
+    underway = Run(schedule, results, RunContext(name, workspace, session.registry, emit, stop))
     with stop_on_signals(stop):
         underway.work(executor)
     order = {name: k for k, name in enumerate(candidates)}
     interrupted = stop.asked()
-    emit(RunFinished(suite.name, invocation, time.perf_counter() - before, interrupted))
+    emit(RunFinished(name, invocation, time.perf_counter() - before, interrupted))
     return Outcome(sorted(underway.rows, key=lambda row: order[row.trial]), interrupted, schedule.gaps)
 
 

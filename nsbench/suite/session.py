@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nsbench.errors import Refusal
-from nsbench.registry.registry import Registry
+from nsbench.registry.registry import Registry, installed
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.suite import Suite
 from nsbench.suite.trials import Plan
 from nsbench.suite.yaml import SuiteError
+
+DEFAULT_WORKSPACE = Path("nsbench-out")
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,28 @@ class Session:
         return replace(self, plan=self.plan.only(trials))
 
 
-def open_session(suite: Path, registry: Registry, workspace: Workspace, overrides: Sequence[str] = ()) -> Session:
-    """The session of a suite's file. Raises SuiteError, and Refusal, naming the file, for what cannot be planned."""
+def open_session(
+    suite: Path | str,
+    workspace: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> Session:
+    """The session of a suite's file.
+
+    workspace: NSBENCH_WORKSPACE or ./nsbench-out if None. overrides: "protocol.horizon=32", as `--set` takes them.
+    registry: what is installed if None. Raises SuiteError, and Refusal, naming the file, for what cannot be planned.
+    """
+    registry = installed() if registry is None else registry
+    root = Path(workspace or os.environ.get("NSBENCH_WORKSPACE") or DEFAULT_WORKSPACE)
     try:
-        return Session(make_plan(read_suite(suite, registry, overrides), registry), registry, workspace, suite)
+        plan = make_plan(read_suite(Path(suite), registry, overrides), registry)
     except SuiteError:
         raise  # its faults name file and line themselves
     except Refusal as refusal:
         raise Refusal(f"{suite}: {refusal}") from refusal
+    return Session(plan, registry, Workspace(root.resolve()), Path(suite))
+
+
+def as_session(suite: Session | Path | str) -> Session:
+    """The session itself, or that of a suite's file."""
+    return suite if isinstance(suite, Session) else open_session(suite)

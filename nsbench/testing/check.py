@@ -113,7 +113,8 @@ def _check(
 
         return run_checks(about, FormatSubject(registry, cast(FormatSpec, spec), params, data), FORMAT_CHECKS, tell)
     from nsbench.testing.likelihoods import LIKELIHOOD_CHECKS
-    from nsbench.testing.simulators import COST_CHECKS, SIMULATOR_CHECKS, SimulatorSubject
+    from nsbench.testing.simulator_subject import SimulatorSubject
+    from nsbench.testing.simulators import COST_CHECKS, SIMULATOR_CHECKS
 
     with tempfile.TemporaryDirectory(prefix="nsbench-check-") as folder:
         subject = SimulatorSubject(registry, cast(SimulatorSpec, spec), params, data, Path(folder), module, transitions)

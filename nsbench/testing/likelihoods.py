@@ -22,7 +22,8 @@ from nsbench.components.simulator import Simulator
 from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, calling, place_of
 from nsbench.testing.global_randomness import watched
-from nsbench.testing.simulators import FEW_TRANSITIONS, GENERATOR_RIGHT, SimulatorSubject
+from nsbench.testing.simulator_subject import FEW_TRANSITIONS, SimulatorSubject
+from nsbench.testing.simulators import GENERATOR_RIGHT
 from nsbench.trajectories.lattices import attached_neighbours
 
 OPEN_SITES = 4

@@ -3,175 +3,22 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from nsbench.components.contracts.simulator import require_rollout
-from nsbench.components.protocol import Bounds, Conditions, Protocol
-from nsbench.components.simulator import FitContext, Simulator, SimulatorSpec
-from nsbench.registry.loading import build
-from nsbench.registry.registry import Registry
+from nsbench.components.protocol import Bounds, Protocol
+from nsbench.components.simulator import Simulator
 from nsbench.stages.measuring import collect
-from nsbench.stages.workshop import hold_threads
 from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import watched
 from nsbench.testing.other_process import elsewhere, rollout_job
-from nsbench.testing.small_data import Data, bits, truth_of
+from nsbench.testing.simulator_subject import FEW_TRANSITIONS, FIT_SECONDS, Fitted, SimulatorSubject
+from nsbench.testing.small_data import bits, truth_of
 from nsbench.trajectories.base import Trajectories
 
-FIT_SECONDS = 60
-"""What a short fit may take on a CPU."""
-
-FEW_TRANSITIONS = 32
-"""A budget beside which the other one is large."""
-
 GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"
-
-
-@dataclass
-class SimulatorSubject:
-    """A simulator under check. folder: for what it saves; module: of its plugin; transitions: of a short fit.
-
-    States are drawn ("sample"), so that what is random shows.
-    """
-
-    registry: Registry
-    spec: SimulatorSpec
-    params: dict[str, Any]
-    data: Data
-    folder: Path
-    module: str = ""
-    transitions: int = 1024
-    likelihood_fails: bool = False
-    _broken: bool = False
-    conditions: ClassVar[Conditions] = Conditions(decode="sample")
-
-    @cached_property
-    def bare(self) -> Simulator:
-        """An instance that has learned nothing."""
-        return self.fresh()
-
-    def fresh(self) -> Simulator:
-        made = cast(Simulator, build("simulator", self.spec, self.params))
-        made.conditions = self.conditions
-        hold_threads(1)
-        return made
-
-    @property
-    def learns(self) -> bool:
-        return type(self.bare).fit is not Simulator.fit
-
-    @cached_property
-    def _fits(self) -> dict[tuple[int, int], Fitted | Raised]:
-        return {}
-
-    def fit(self, transitions: int, global_seed: int) -> Fitted:
-        """A fit within so many transitions, always with the same generator, made once.
-
-        global_seed: of the generators that it must not use. Raises Raised.
-        """
-        key = (transitions, global_seed)
-        if key not in self._fits:
-            try:
-                self._fits[key] = self.fit_again(transitions, global_seed)
-            except Raised as raised:
-                self._fits[key] = raised
-        made = self._fits[key]
-        if isinstance(made, Raised):
-            raise made
-        return made
-
-    def fit_again(self, transitions: int, global_seed: int) -> Fitted:
-        """The same as `fit`, made anew."""
-        simulator, changed, told = self.fresh(), set[str](), [0]
-        place = Path(tempfile.mkdtemp(dir=self.folder))
-        (place / "weights").mkdir()
-        (place / "work").mkdir()
-        ctx = FitContext(
-            transitions=transitions,
-            workdir=place / "work",
-            rng=np.random.default_rng(1),
-            conditions=self.conditions,
-            progress=lambda done, total: told.append(done),
-        )
-        before = time.perf_counter()
-        with watched(changed, global_seed), calling(simulator, "fit", f"learn from {transitions} transitions"):
-            simulator.fit(self.data.train, self.data.val, ctx)
-        seconds = time.perf_counter() - before
-        with calling(simulator, "save", "write what fit learned to the directory given"):
-            simulator.save(place / "weights")
-        return Fitted(simulator, place / "weights", seconds, max(told), frozenset(changed))
-
-    @cached_property
-    def _ready(self) -> Simulator | None:
-        try:
-            return self.fit(self.transitions, 1).simulator if self.learns else self.bare
-        except Raised:
-            return None
-
-    @property
-    def fitted(self) -> Simulator:
-        """The simulator after a short fit. Raises Blocked where it cannot be fitted, which `fits` has said."""
-        if self._ready is None:
-            raise Blocked
-        return self._ready
-
-    @property
-    def weights(self) -> Path:
-        if not self.learns:
-            place = self.folder / "nothing-learned"
-            place.mkdir(exist_ok=True)
-            return place
-        return self.fit(self.transitions, 1).weights
-
-    def rollout(
-        self, seed: int, *, simulator: Simulator | None = None, start: Trajectories | None = None, steps: int = 0
-    ) -> Trajectories:
-        """A rollout of the starts that keeps its contract, or a finding; after a finding of `fitted`, Blocked."""
-        if self._broken:
-            raise Blocked
-        made, start = simulator or self.fitted, self.data.starts() if start is None else start
-        steps = steps or self.data.horizon
-        try:
-            with calling(made, "rollout", f"simulate {len(start)} cases for at most {steps} frames"):
-                return require_rollout(made, made.rollout(start, steps, generator([seed])), start, steps)
-        except Raised:
-            self._broken = made is self.fitted
-            raise
-
-    @cached_property
-    def expected(self) -> str:
-        """The bits of the rollout of seed 0. Raises Blocked where it has none, which `seeds_count` has said."""
-        results = []
-        for global_seed in (1, 2):
-            with watched(set(), global_seed):
-                results.append(bits(self.rollout(0)))
-        if results[0] != results[1]:
-            raise Blocked("no two rollouts are the same")
-        return results[0]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fit, and what it did. done: the most transitions that it reported; changed: global generators."""
-
-    simulator: Simulator
-    weights: Path
-    seconds: float
-    done: int
-    changed: frozenset[str]
-
-    def saved(self) -> dict[str, bytes]:
-        files = (p for p in sorted(self.weights.rglob("*")) if p.is_file())
-        return {str(p.relative_to(self.weights)): p.read_bytes() for p in files}
 
 
 def can_be_made(subject: SimulatorSubject) -> Iterator[Finding]:
@@ -467,5 +314,6 @@ SIMULATOR_CHECKS: tuple[Check[SimulatorSubject], ...] = (
     Check("saving and loading lose nothing", survives_saving),
     Check("works in a process of its own", works_elsewhere),
 )
+
 
 COST_CHECKS: tuple[Check[SimulatorSubject], ...] = (Check("costs are measured", costs_are_measured),)

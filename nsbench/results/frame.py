@@ -1,0 +1,46 @@
+"""A suite's results as a pandas frame, for notebooks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.results.file import load
+from nsbench.results.stored import StoredResults, placed
+from nsbench.suite.session import Session, as_session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OF_TRIAL = ("trial", "dataset", "simulator", "replicate", "status", "outside", "seconds", "hardware", "error")
+
+
+def results(suite: Session | Path | str) -> pd.DataFrame:
+    """A row for each score of each finished trial and submission; one for a trial that has no scores.
+
+    suite: a session, or a suite's file. Columns: of the trial (trial, dataset, simulator, replicate, status, …), of the
+    score (metric, unit, direction, value, low, high, the anchors, skill, label, absent), and the metric's own numbers,
+    extra.<name>. Results of the suite or the code as they were before are left out; `nsbench plan` says which artifacts
+    would be made again.
+    """
+    import pandas as pd
+
+    session = as_session(suite)
+    submitted = [row for row in load(session.results) if row.outside and placed(session, row) is not None]
+    return pd.DataFrame([line for row in (*StoredResults(session).rows.values(), *submitted) for line in _lines(row)])
+
+
+def _lines(row: TrialResult) -> list[dict[str, Any]]:
+    about = {name: getattr(row, name) for name in _OF_TRIAL}
+    return [about | _line(score) for score in row.scores] or [about]
+
+
+def _line(score: ScoreRow) -> dict[str, Any]:
+    """A score as flat columns: its interval and its extras in columns of their own."""
+    columns = asdict(score)
+    (low, high), extras = columns.pop("interval") or (None, None), columns.pop("extras")
+    for name in ("columns", "anchored", "rollouts_only", "costs", "items_by"):  # what tables and skill are made with
+        del columns[name]
+    return columns | {"low": low, "high": high, "skill": score.skill} | {f"extra.{k}": v for k, v in extras.items()}
