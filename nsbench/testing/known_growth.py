@@ -7,6 +7,8 @@ Lattice, the corner in which the crystal starts and stop rule are those of the s
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -15,9 +17,11 @@ from nsbench.components.component import Params
 from nsbench.components.dataset import Dataset, Split
 from nsbench.components.simulator import Simulator
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.domain import Domain, Observable, Parameter
+from nsbench.trajectories.domain import Domain, Lattice, Observable, Parameter
 from nsbench.trajectories.growth import GrowthTrajectories
-from nsbench.trajectories.lattices import attached_neighbours
+from nsbench.trajectories.morphology import area, boundary, front
+
+LATTICE: Lattice = "hexagonal-quadrant"
 
 
 class GrowthParams(Params):
@@ -33,15 +37,7 @@ class GrowthParams(Params):
 
 def beside(attached: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Unattached sites with an attached neighbour, bool[n, H, W]."""
-    return (attached_neighbours(attached, "hexagonal-quadrant") > 0) & ~attached
-
-
-def area(state: NDArray[np.float32]) -> NDArray[np.float64]:
-    return (state > 0.5).sum(axis=(1, 2, 3)).astype(np.float64)
-
-
-def boundary(state: NDArray[np.float32]) -> NDArray[np.float64]:
-    return beside(state[:, 0] > 0.5).sum(axis=(1, 2)).astype(np.float64)
+    return front(attached, LATTICE)
 
 
 def grow(
@@ -63,13 +59,16 @@ class Growth(Dataset):
     @property
     def domain(self) -> Domain:
         return Domain(
-            lattice="hexagonal-quadrant",
+            lattice=LATTICE,
             shape=(self.params.size, self.params.size),
             channels=("attached",),
             irreversible=True,
             parameters=(Parameter("rho", 0.15, 0.6),),
             condition="rho",
-            observables=(Observable("area", "sites", area), Observable("boundary", "sites", boundary)),
+            observables=(
+                Observable("area", "sites", area),
+                Observable("boundary", "sites", partial(boundary, lattice=LATTICE)),
+            ),
             stop_margin=2,
         )
 

@@ -13,6 +13,7 @@ from nsbench.report.page.svg import Axis, Series, axis, chart
 from nsbench.report.pictures import symbol
 from nsbench.results.summary import Summary
 from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.bins import equal_bins
 from nsbench.trajectories.domain import Observable
 
 Array = NDArray[np.float64]
@@ -54,8 +55,7 @@ def bin_edges(condition: Array, bins: int | None, items: int) -> Array | None:
     """
     if bins is None:
         return None
-    edges = np.linspace(condition.min(), condition.max(), bins + 1)
-    of_bin = np.clip(np.searchsorted(edges, condition, side="right") - 1, 0, bins - 1)
+    edges, of_bin = equal_bins(condition, bins)
     held = np.unique(of_bin)
     return np.stack([edges[held], edges[held + 1]], axis=1) if len(held) == items else None
 
