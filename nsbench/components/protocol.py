@@ -1,4 +1,4 @@
-"""The protocol: how every simulator of a suite is run, so that the comparison is fair."""
+"""The protocol: the rules by which every simulator of a suite is run, so that the comparison is fair."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bounds(Params):
 
 
 class Protocol(Params):
-    """What makes the comparison fair: the same for all simulators."""
+    """The rules that make the comparison fair: they are the same for all simulators."""
 
     stride: int = Field(10, ge=1, description="ticks of the domain's clock between frames")
     horizon: int = Field(64, ge=1, description="frames simulated at most")
@@ -48,7 +48,7 @@ Decode = Literal["mode", "sample"]
 
 @dataclass(frozen=True)
 class Conditions:
-    """How a simulator is run: the same for all simulators of a suite.
+    """The conditions under which a simulator is run: they are the same for all simulators of a suite.
 
     device     "cpu" or "cuda".
     precision  of the network's arithmetic; scores are always accumulated in float64.

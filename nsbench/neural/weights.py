@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, and JSON that says what they belong to."""
+"""Weights on disk: safetensors, and JSON with the facts of the simulator that they belong to."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def save_weights(directory: Path, module: nn.Module, facts: dict[str, Any]) -> N
 
 
 def read_facts(directory: Path) -> dict[str, Any]:
-    """What `save_weights` was told."""
+    """The facts that `save_weights` was given."""
     facts: dict[str, Any] = json.loads((directory / "model.json").read_text(encoding="utf-8"))
     return facts
 
 
 def load_weights(directory: Path, module: nn.Module) -> None:
-    """Read weights into a module of the same architecture. Raises ValueError that says what differs."""
+    """Read weights into a module of the same architecture. Raises ValueError that names the differences."""
     found = load((directory / "weights.safetensors").read_bytes())  # not mapped: the file may be replaced meanwhile
     if differences := _differences(module.state_dict(), found):
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")

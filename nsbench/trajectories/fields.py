@@ -35,7 +35,7 @@ class FieldTrajectories(Trajectories):
         return replace(self, params=self.params[index], lengths=self.lengths[index], values=self.values[index])
 
     def framed(self, stride: int, horizon: int) -> Self:
-        """Every stride-th frame; what remains after the last full stride is left out."""
+        """Every stride-th frame of the record; frames after the last full stride are left out."""
         if self.domain.stride is not None:
             raise ValueError(f"these trajectories are framed already, with stride {self.domain.stride}")
         if self.domain.clock == "event":

@@ -36,7 +36,7 @@ def write_trajectories(path: Path, trajectories: Trajectories) -> None:
 
 
 def read_trajectories(path: Path, domain: Domain) -> Trajectories:
-    """Read a file of that domain. Raises ValueError, naming the file, for what is not one."""
+    """Read the trajectories of a file, which must be of that domain. Raises ValueError that names the file."""
     try:
         with h5py.File(path, "r", locking=False) as file:  # what is in the store never changes
             require_self_contained(file)
@@ -55,9 +55,9 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
 
 
 def require_self_contained(file: h5py.File) -> None:
-    """Raise ValueError for an h5py.File that shows what lies in other files: links, and data stored elsewhere.
+    """Raise ValueError for an HDF5 file with links to other files, or with data that is stored in them.
 
-    Such a file says something else when those change, and could show anything that its reader may read.
+    The content of such a file changes with the others, and it could show anything that its reader may read.
     """
 
     def fault_of_link(name: str, link: Any) -> str | None:

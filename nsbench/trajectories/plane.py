@@ -19,7 +19,7 @@ def draw_sites(values: NDArray[Any], lattice: Lattice, width: int, outside: Any 
 
 @lru_cache(maxsize=8)
 def site_map(lattice: Lattice, shape: tuple[int, int], width: int) -> NDArray[np.int64]:
-    """Which site each pixel shows: int64[height, width], i·W + j, −1 where there is none.
+    """The site that each pixel shows, int64[height, width]: i·W + j, −1 where there is none.
 
     Rows i run down the picture of a square lattice. On hexagonal lattices site (i, j) sits at
     (i − j/2, j·√3/2), where its neighbours (i±1, j), (i, j±1), ±(1, 1) are at distance 1, and y points

@@ -19,7 +19,7 @@ from nsbench_ablations.null_params import StochasticNCAParams
 
 
 class NCAModel(FactorisedGrowth):
-    """h = 0, then `updates` times h ← h + U·gelu(3×3 convolution of (h, x, y)); logit = L·h.
+    """The rule h = 0, then `updates` times h ← h + U·gelu(3×3 convolution of (h, x, y)); logit = L·h.
 
     The same rule at every site and in every update; no normalisation over the lattice, so that a site knows of
     nothing that is farther away than `updates` sites.

@@ -1,4 +1,4 @@
-"""What the dataset reads, for its key: the content of the files and not where they lie."""
+"""The content of the files that the dataset reads, for its key, in which their place does not count."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def reading(params: TrajectoriesParams) -> Reading:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 over names, from `path` on, and contents of all files at or below it, hidden ones left out.
+    """The SHA-256 over names, from `path` on, and contents of all files at or below it, hidden ones left out.
 
-    Files are read again when their size or time of change did. Raises UnreadableData where nothing is.
+    Files are read again when their size or time of change differs. Raises UnreadableData where there are none.
     """
     if not path.exists():
         raise UnreadableData(f"{path}: no such file or folder")

@@ -20,7 +20,7 @@ from nsbench_formats.splits import cut, find_splits
 
 
 class TrajectoriesDataset(Dataset):
-    """Reads the splits that lie at its path, or cuts them from what lies there."""
+    """A dataset of the splits that lie at its path, or that it cuts from the data there."""
 
     params: TrajectoriesParams
 
@@ -63,6 +63,7 @@ class TrajectoriesDataset(Dataset):
             raise UnreadableData(f"{self.params.path}: {error}") from error
 
     def _where(self, split: Split) -> tuple[Path, NDArray[np.int64]]:
+        """The path of a split, and the index of its trajectories in the header's order."""
         path = self._paths[split]
         params = self._headers[path].params
         if self.params.split is None:

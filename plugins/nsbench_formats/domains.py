@@ -1,4 +1,4 @@
-"""Domains in files: from the JSON that Domain.describe writes, and of several files together."""
+"""Domains of files: read from the JSON that Domain.describe writes, and merged for several files."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class _Domain(Params):
 
 
 def domain_from(text: str) -> Domain:
-    """The domain that ``json.dumps(domain.describe())`` came from, of a record.
+    """The domain that a text from ``json.dumps(domain.describe())`` describes, before framing.
 
     Observables are functions, which files do not hold: growth gets its area and boundary, fields their
-    moments, whatever they were called. Raises ValueError for text that is no such description.
+    moments, whatever the text calls them. Raises ValueError for text that is no such description.
     """
     try:
         d = _Domain.model_validate_json(text)
@@ -71,7 +71,7 @@ def domain_text(domain: Domain) -> str:
 
 
 def merged(domains: Sequence[Domain]) -> Domain:
-    """The domain of all of these together: parameters' ranges are joined, all else must agree.
+    """The domain of all of these together: the parameters' ranges are joined, all else must agree.
 
     Raises ValueError that names what differs.
     """

@@ -1,6 +1,6 @@
-"""The Well's HDF5 files (Ohana et al. 2024, arXiv 2412.00568): scalar fields on 2-D grids, read.
+"""The Well's HDF5 files (Ohana et al. 2024, arXiv 2412.00568): the reader of scalar fields on 2-D grids.
 
-Files that nsbench wrote say what they are in a group of their own, see well_writing: growth comes back as growth,
+Files that nsbench wrote have a group with its own facts, see well_writing: growth comes back as growth,
 bit for bit. Of other files every frame is valid, fields are dense, scalars are the parameters, and a tick of
 the clock is a frame; several files of a folder are one after the other, in the order of their names.
 """
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 
 class Well(Format):
-    """Reads a file, or all files of a folder."""
+    """The reader of a file, or of all files of a folder."""
 
     params: WellParams
 
@@ -66,6 +66,7 @@ class Well(Format):
             return self._foreign_header(file)
 
     def _foreign_header(self, file: h5py.File) -> Header:
+        """The header of a file that nsbench did not write."""
         channels, (parameters, params) = self._channels(file), _scalars(file)
         condition = self.params.condition or next((p.name for p in parameters if p.varies), parameters[0].name)
         if condition not in [p.name for p in parameters]:
@@ -83,6 +84,7 @@ class Well(Format):
         return Header(domain, params)
 
     def _channels(self, file: h5py.File) -> tuple[str, ...]:
+        """The fields that are channels of a state. Raises ValueError where they cannot be read, or are none."""
         there = {
             order: [_text(n) for n in file[order].attrs["field_names"]]
             for order in ("t0_fields", "t1_fields", "t2_fields")
@@ -167,7 +169,7 @@ def _grown(states: Array, steps: NDArray[np.int32], frames: int, which: str) -> 
 
 
 def _read_values(file: h5py.File, domain: Domain, index: NDArray[np.int64]) -> NDArray[np.float32]:
-    """float32[n, T, C, H, W]"""
+    """The fields of the trajectories at `index`, float32[n, T, C, H, W]."""
     frames = int(file["dimensions"]["time"].shape[-1])
     values = np.empty((len(index), frames, len(domain.channels), *domain.shape), np.float32)
     for c, channel in enumerate(domain.channels):
@@ -191,7 +193,7 @@ def _dense_shape(file: h5py.File, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _scalars(file: h5py.File) -> tuple[tuple[Parameter, ...], NDArray[np.float64]]:
-    """The scalars as parameters, and their values, float64[n, P]; one that means nothing where there is none."""
+    """The scalars as parameters, and their values, float64[n, P]; the parameter "none" where there are no scalars."""
     n, columns = _count(file), {}
     for name in map(_text, file["scalars"].attrs["field_names"]):
         scalar = file["scalars"][name]

@@ -23,13 +23,13 @@ from nsbench_lca.layout import GHOST, RESERVOIR, Layout
 from nsbench_lca.vectors import LANES
 
 THREADS = 256
-"""Threads of a block; how many there are changes no number."""
+"""Threads of a block; their number changes no result."""
 
 SHARED_BYTES = 48 * 1024
-"""What every CUDA device grants a block of shared memory without being asked twice."""
+"""The bytes of shared memory that every CUDA device grants a block without being told to grant more."""
 
 SCRATCH_BYTES = 2**30
-"""Global memory for crystals that grow at the same time."""
+"""The bytes of global memory for crystals that grow at the same time."""
 
 random_word = cuda.jit(device=True)(rules.random_word.py_func)
 mirrored_site = cuda.jit(device=True)(rules.mirrored_site.py_func)
@@ -62,6 +62,7 @@ def grow_all(
 
 
 def _launch(laws, key, first, lattice, weight, stop, max_steps, arrival, steps):
+    """Start the kernel that suits the lattice's size, a block a crystal."""
     n, length, dtype = len(laws), lattice.length, laws.dtype
     masses = cuda.to_device(np.zeros((n, 2, length), dtype))
     marks = cuda.to_device(np.zeros((n, length), np.int8))
@@ -81,7 +82,7 @@ _compiled: dict[str, Any] = {}
 
 
 def _in_shared_memory(dtype):
-    """The kernel for lattices that fit: dynamic shared memory is [vapour, vapour, weight]."""
+    """The kernel for lattices that fit into shared memory. Dynamic shared memory is [vapour, vapour, weight]."""
     if dtype in _compiled:
         return _compiled[dtype]
     kind, size = from_dtype(np.dtype(dtype)), np.dtype(dtype).itemsize
@@ -102,6 +103,7 @@ def _in_shared_memory(dtype):
 
 @cuda.jit
 def _in_global_memory(laws, key, first, shape, weight, stop, max_steps, masses, marks, arrival, steps, vapour, weights):
+    """The kernel for lattices that do not fit into shared memory."""
     k = cuda.blockIdx.x
     own = random_word(key, np.uint64(first + k))
     taken = grow_one(
@@ -113,7 +115,7 @@ def _in_global_memory(laws, key, first, shape, weight, stop, max_steps, masses, 
 
 @cuda.jit(device=True)
 def grow_one(law, key, shape, template, stop, max_steps, masses, marks, arrival, vapour, weight):
-    """Grow a crystal into `arrival`; returns its steps. All threads of a block together.
+    """Grow a crystal into `arrival`; return its steps. All threads of a block work together.
 
     masses: [2, length], boundary and crystal mass; marks: int8[length], sites that attach in a step.
     vapour: [2·length], both buffers; weight: int8[length].
@@ -148,6 +150,7 @@ def grow_one(law, key, shape, template, stop, max_steps, masses, marks, arrival,
 
 @cuda.jit(device=True)
 def mirror(vapour, at, weight, stride):
+    """Fill the ghosts of the buffer at `at` from the sites that they mirror."""
     for s in range(cuda.threadIdx.x, weight.size, cuda.blockDim.x):
         if weight[s] == GHOST:
             vapour[at + s] = vapour[at + mirrored_site(stride, s)]
@@ -155,7 +158,7 @@ def mirror(vapour, at, weight, stride):
 
 @cuda.jit(device=True)
 def diffuse(vapour, before, after, weight, stride):
-    """The buffer at `after` = (Σ of the six neighbours + (k + 1)·own) / 7 of the one at `before`."""
+    """Diffuse the buffer at `before` into the one at `after`: (Σ of the six neighbours + (k + 1)·vapour) / 7."""
     for s in range(cuda.threadIdx.x, weight.size, cuda.blockDim.x):
         if weight[s] > 0:
             here = before + s
@@ -168,8 +171,7 @@ def diffuse(vapour, before, after, weight, stride):
 
 @cuda.jit(device=True)
 def react(vapour, at, weight, masses, marks, stride, law):
-    """Freezing, attachment and melting on the front; marks the sites that attach, returns whether this
-    thread found one."""
+    """Freeze, attach and melt on the front: mark the sites that attach, return whether this thread has one."""
     alpha, beta, gamma, theta, kappa, mu = law[0], law[1], law[2], law[3], law[4], law[5]
     one = vapour.dtype.type(1)
     some = 0
@@ -210,7 +212,7 @@ def vapour_around(vapour, at, weight, stride, s):
 
 @cuda.jit(device=True)
 def attach(weight, marks, vapour, stop, stride, top, step, arrival):
-    """Attach the marked sites; returns whether one of them ends growth, to all threads alike."""
+    """Attach the marked sites; return to all threads alike whether one of them ends growth."""
     length = weight.size
     for s in range(cuda.threadIdx.x, length, cuda.blockDim.x):
         if weight[s] > 0 and marks[s] == 0:
@@ -232,7 +234,7 @@ def attach(weight, marks, vapour, stop, stride, top, step, arrival):
 
 @cuda.jit(device=True)
 def shake(vapour, at, weight, sigma, key, step):
-    """vapour ·= 1 ± σ at all free sites, by the bits that the CPU draws for them."""
+    """Multiply the vapour of all free sites by 1 ± σ, by the bits that the CPU draws for them."""
     one, words = vapour.dtype.type(1), (weight.size + 63) // 64
     for s in range(cuda.threadIdx.x, weight.size, cuda.blockDim.x):
         if weight[s] > 0:

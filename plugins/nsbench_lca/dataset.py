@@ -48,11 +48,11 @@ class LCADataset(Dataset):
         return self._grown(split, rng, slice(k * size, (k + 1) * size))
 
     def _part_size(self) -> int:
-        """Trajectories that grow in about a second: the work of one goes with N³, its sites times its steps."""
+        """The number of trajectories that grow in about a second: one costs N³, its sites times its steps."""
         return max(1, 512 * 64**3 // self.params.size**3)
 
     def _cases(self, split: Split) -> tuple[int, int]:
-        """(distinct ρ, trajectories of each)."""
+        """The number of distinct ρ in a split, and of trajectories at each."""
         p = self.params
         return {
             "train": (p.train // p.repeats, p.repeats),
@@ -61,6 +61,7 @@ class LCADataset(Dataset):
         }[split]
 
     def _grown(self, split: Split, rng: np.random.Generator, some: slice) -> GrowthTrajectories:
+        """The trajectories of that slice of a split."""
         count, repeats = self._cases(split)
         rho = np.repeat(rng.uniform(*self.params.rho, count), repeats)
         params = np.tile([parameter.low for parameter in self.domain.parameters], (len(rho), 1))
@@ -79,7 +80,7 @@ def grow_cases(
     first: int = 0,
     device: Device = "cpu",
 ) -> Growth:
-    """Grow one crystal for each row of `params`, float64[n, P]. first: the place of the first among all."""
+    """Grow one crystal for each row of `params`, float64[n, P]. first: the place of the first row among all."""
     symmetry = next((symmetry for symmetry, lattice in LATTICES.items() if lattice == domain.lattice), None)
     if domain.stop_margin is None or domain.shape[0] != domain.shape[1] or symmetry is None:
         raise ValueError(f"the LCA grows square maps of {' or '.join(LATTICES.values())} lattices with a stop margin")

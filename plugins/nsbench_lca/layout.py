@@ -1,14 +1,14 @@
-"""How a lattice lies in memory.
+"""The layout of a lattice in memory.
 
 A crystal's sites lie in one flat array, row after row, a row being padded to whole vectors: the site in row p
 and column q is at p·stride + LANES + q. Its six neighbours are then at fixed distances, and the rules need no
 special case at the border.
 
     quadrant  one 120° sector in skewed coordinates, the centre at (0, 0). The axes are mirrors: a row and a
-              column of ghosts in front of them hold what the sites hold that they mirror, (−1, j) is (1, j+1)
-              and (i, −1) is (i+1, 1). Row and column N−1 are the reservoir.
+              column of ghosts in front of them hold the values of the sites that they mirror, (−1, j) those of
+              (1, j+1) and (i, −1) those of (i+1, 1). Row and column N−1 are the reservoir.
     none      the whole crystal: the hexagon |i|, |j|, |i−j| <= N−1 around the centre, its rim the reservoir,
-              on a map of 2N × 2N sites with the centre at (N, N). What lies outside of it is unused.
+              on a map of 2N × 2N sites with the centre at (N, N). Sites outside of it are unused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nsbench_lca.vectors import LANES
 Symmetry = Literal["quadrant", "none"]
 
 RESERVOIR, GHOST = -1, -2
-"""Weights of sites that the rules leave alone; a free site's is k + 1 > 0, an attached one's 0."""
+"""Weights of sites that the rules leave alone; a free site has k + 1 > 0, an attached one 0."""
 
 
 @dataclass(frozen=True, eq=False)

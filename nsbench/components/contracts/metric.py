@@ -1,4 +1,4 @@
-"""The score that a metric must return."""
+"""A check of the score that a metric returns."""
 
 from __future__ import annotations
 
