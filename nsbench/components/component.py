@@ -35,7 +35,7 @@ class ComponentSpec:
     summary: str = ""
 
     def code(self) -> tuple[str, ...]:
-        """The targets, "module:name", whose code makes the component what it is: its digest covers them."""
+        """The targets, "module:name", whose code defines the component: its digest covers them."""
         return tuple(text for text in (self.target, self.params) if text is not None)
 
 

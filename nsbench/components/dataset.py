@@ -14,6 +14,7 @@ from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,3 @@ class Dataset(Component, ABC):
     def part(self, split: Split, rng: np.random.Generator, k: int) -> Trajectories:
         """Part k of a split. All parts joined equal what ``prepare`` makes from the same generator state."""
         return self.prepare(split, rng)
-
-
-SPLITS: tuple[Split, ...] = ("train", "val", "test")

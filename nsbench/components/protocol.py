@@ -9,6 +9,11 @@ from pydantic import Field, model_validator
 
 from nsbench.components.component import Params
 
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+Decode = Literal["mode", "sample"]
+LikelihoodKind = Literal["exact", "elbo", "vlb"]
+
 
 class Bounds(Params):
     """Importance-weighted bounds, on a random subset of the test transitions."""
@@ -32,18 +37,6 @@ class Protocol(Params):
     decode: Decode = Field("mode", description="each site's likelier state, or a draw")
     batch: int = Field(64, ge=1, description="trajectories simulated together")
     bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
-
-
-LikelihoodKind = Literal["exact", "elbo", "vlb"]
-
-
-Device = Literal["cpu", "cuda"]
-
-
-Precision = Literal["float32", "bfloat16"]
-
-
-Decode = Literal["mode", "sample"]
 
 
 @dataclass(frozen=True)

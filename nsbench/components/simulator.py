@@ -86,7 +86,7 @@ class Simulator(Component, ABC):
         samples: int,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """log p(x_next | x, params) or a lower bound on it, float64[b], nats a transition.
+        """The log p(x_next | x, params), or a lower bound on it, float64[b], nats a transition.
 
         x, x_next: float32[b, C, H, W]; params: float64[b, P]. With a bound "elbo", `samples` = K is the
         number of importance samples: L_K = E[logsumexp ℓ − log K], nondecreasing in K. Exact

@@ -29,6 +29,6 @@ class Average:
         """Exchange the module's weights with the average."""
         with torch.no_grad():
             for name, p in self.module.named_parameters():
-                kept: Tensor = p.detach().clone()
+                average: Tensor = p.detach().clone()
                 p.copy_(self.weights[name])
-                self.weights[name].copy_(kept)
+                self.weights[name].copy_(average)

@@ -64,10 +64,10 @@ def neural_latent_use(
     noise, network = generator(device, draw_seed(rng)), neural.network.to(device).eval()
     parts = []
     with torch.inference_mode(), autocast(neural.conditions):
-        for some in np.array_split(np.arange(len(x)), -(-len(x) * x[0].size // DECODED_SITES)):
-            given = torch.from_numpy(params[some][:, list(neural.columns)])
-            y = network.standardise(given.to(device, torch.float32))
-            before, after = (torch.from_numpy(states[some]).to(device) for states in (x, x_next))
+        for rows in np.array_split(np.arange(len(x)), -(-len(x) * x[0].size // DECODED_SITES)):
+            columns = torch.from_numpy(params[rows][:, list(neural.columns)])
+            y = network.standardise(columns.to(device, torch.float32))
+            before, after = (torch.from_numpy(states[rows]).to(device) for states in (x, x_next))
             parts.append(asked(model, before, after, y, noise))
     answers = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in Answers._fields}
     return LatentUse(

@@ -118,10 +118,10 @@ class NeuralSimulator(Simulator):
         parts: list[Trajectories] = []
         with torch.inference_mode(), autocast(self.conditions):
             for first in range(0, len(start), ROLLOUT_BATCH):
-                some = start.select(slice(first, first + ROLLOUT_BATCH))
-                x = torch.from_numpy(some.frame(0)).to(device)
-                y = self._standardised(some.params[:, columns_of(some.domain, self.parameters)])
-                parts.append(run(some, x, y, steps, self.conditions.decode, self._stepper(noise), noise))
+                batch = start.select(slice(first, first + ROLLOUT_BATCH))
+                x = torch.from_numpy(batch.frame(0)).to(device)
+                y = self._standardised(batch.params[:, columns_of(batch.domain, self.parameters)])
+                parts.append(run(batch, x, y, steps, self.conditions.decode, self._stepper(noise), noise))
         return type(parts[0]).joined(parts)
 
     def log_likelihood(
@@ -145,9 +145,9 @@ class NeuralSimulator(Simulator):
         network.eval()
         with torch.inference_mode(), autocast(self.conditions):
             for first in range(0, len(x), rows):
-                some = slice(first, first + rows)
-                before, after = torch.from_numpy(x[some]).to(device), torch.from_numpy(x_next[some]).to(device)
-                weigh = partial(network.model.log_weights, before, after, y[some], generator=noise)
+                batch = slice(first, first + rows)
+                before, after = torch.from_numpy(x[batch]).to(device), torch.from_numpy(x_next[batch]).to(device)
+                weigh = partial(network.model.log_weights, before, after, y[batch], generator=noise)
                 bounds.append(importance_bound(weigh, samples, at_once=decoded).cpu().numpy())
         network.train(training)
         return np.concatenate(bounds) if bounds else np.empty(0)

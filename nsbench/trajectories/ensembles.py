@@ -43,19 +43,19 @@ def ensembles(reference: Trajectories, members: int) -> list[Ensembles]:
     by_size: dict[int, list[Index]] = {}
     for cases in alike(reference):
         by_size.setdefault(len(cases), []).append(cases)
-    found = []
+    parts = []
     for _, groups in sorted(by_size.items()):
         cases = np.stack(groups)  # [E, g]
         rollouts = (cases[:, :, None] * members + np.arange(members)).reshape(len(cases), -1)
-        found.append(Ensembles(cases, rollouts))
-    return found
+        parts.append(Ensembles(cases, rollouts))
+    return parts
 
 
 def alike(trajectories: Trajectories) -> list[Index]:
     """The groups of trajectories with equal parameters and equal first frames, each an array of indices."""
-    found: dict[bytes, list[int]] = {}
+    groups: dict[bytes, list[int]] = {}
     for case in range(len(trajectories)):
         start = trajectories.at(np.array([case]), np.array([0]))
         key = blake2b(trajectories.params[case].tobytes() + start.tobytes()).digest()
-        found.setdefault(key, []).append(case)
-    return [np.array(cases, dtype=np.int64) for cases in found.values()]
+        groups.setdefault(key, []).append(case)
+    return [np.array(cases, dtype=np.int64) for cases in groups.values()]

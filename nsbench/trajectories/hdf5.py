@@ -26,7 +26,7 @@ _CHUNK_BYTES = 1 << 20
 
 def write_trajectories(path: Path, trajectories: Trajectories) -> None:
     """Write a new file, compressed."""
-    with h5py.File(path, "x", locking=False) as file:  # nobody else knows of it yet
+    with h5py.File(path, "x", locking=False) as file:  # no other process knows of the file yet
         file.attrs["domain"] = json.dumps(trajectories.domain.describe())
         for name, array in trajectories.arrays().items():
             rows = max(1, min(len(array), _CHUNK_BYTES // max(1, array[:1].nbytes)))
@@ -38,7 +38,7 @@ def write_trajectories(path: Path, trajectories: Trajectories) -> None:
 def read_trajectories(path: Path, domain: Domain) -> Trajectories:
     """Read the trajectories of a file, which must be of that domain. Raises ValueError that names the file."""
     try:
-        with h5py.File(path, "r", locking=False) as file:  # what is in the store never changes
+        with h5py.File(path, "r", locking=False) as file:  # files in the store never change
             require_self_contained(file)
             described = json.loads(file.attrs["domain"])
             arrays = {name: np.asarray(file[name]) for name in file}

@@ -55,14 +55,14 @@ class FrozenNeighbour(Simulator):
         chosen = ctx.rng.permutation(len(index))[: ctx.transitions]
         rows = max(1, CHUNK_SITES // domain.sites)
         for first in range(0, len(chosen), rows):
-            some = chosen[first : first + rows]
-            counts += self._counted(train, index[some], t[some])
+            batch = chosen[first : first + rows]
+            counts += self._counted(train, index[batch], t[batch])
             ctx.progress(min(first + rows, len(chosen)), ctx.transitions)
         self.table = (counts[..., 1] + 0.5) / (counts.sum(axis=-1) + 1)
 
     def _counted(self, train: Trajectories, index: NDArray[np.int64], t: NDArray[np.int64]) -> Array:
         """The numbers of unattached sites that stayed and that attached, float64[bins, neighbours + 1, 2]."""
-        x, x_next = (train.at(index, when)[:, 0] > 0.5 for when in (t, t + 1))
+        x, x_next = (train.at(index, frame)[:, 0] > 0.5 for frame in (t, t + 1))
         shape = (self.params.bins, len(OFFSETS[self.lattice]) + 1, 2)
         bins = np.broadcast_to(self._bins(train.params[index])[:, None, None], x.shape)
         place = np.ravel_multi_index((bins, attached_neighbours(x, self.lattice), x_next.astype(np.int64)), shape)
@@ -99,7 +99,7 @@ class FrozenNeighbour(Simulator):
         samples: int,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """log p(x_next | x, params), exactly; −inf where an attached site is gone."""
+        """The log p(x_next | x, params), exactly; −inf where an attached site is gone."""
         before, after = x[:, 0] > 0.5, x_next[:, 0] > 0.5
         p = self.probabilities(before, params)
         free = np.where(after, np.log(p), np.log1p(-p))

@@ -24,7 +24,7 @@ NO_REGRESSOR: Fixed = {"auxiliary_weight": 0.0, "auxiliary_width": 128}
 
 NO_ANNEALING: Fixed = {"kl_annealing": 0.0}
 NO_UNROLLING: Fixed = {"unroll": 1, "unroll_from": 0.0}
-"""Where unrolling begins means nothing without it."""
+"""The fraction at which unrolling begins has no meaning without it."""
 
 
 class Remaining(Params):

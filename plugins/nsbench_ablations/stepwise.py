@@ -20,8 +20,8 @@ def frame_by_frame(rollout: Rollout, start: Trajectories, steps: int, rng: np.ra
     values[:, 0] = first
     lengths, alive = np.ones(len(start), np.int32), np.arange(len(start))
     for t in range(1, steps + 1):
-        held = (values[alive, t - 1][:, :, stop] > 0.5).any(axis=(1, 2))
-        alive = alive[~held]
+        stopped = (values[alive, t - 1][:, :, stop] > 0.5).any(axis=(1, 2))
+        alive = alive[~stopped]
         if not len(alive):
             break
         now = FieldTrajectories(

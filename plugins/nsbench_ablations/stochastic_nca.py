@@ -36,10 +36,10 @@ class NCAModel(FactorisedGrowth):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def site_logits(self, x: Tensor, y: Tensor) -> Tensor:
-        given = beside(x, broadcast(self.embed(y), like=x))
+        present = beside(x, broadcast(self.embed(y), like=x))
         h = x.new_zeros(len(x), self.channels, *x.shape[-2:])
         for _ in range(self.updates):
-            h = h + self.update(F.gelu(self.perceive(beside(h, given))))
+            h = h + self.update(F.gelu(self.perceive(beside(h, present))))
         logits: Tensor = self.logit(h)
         return logits
 

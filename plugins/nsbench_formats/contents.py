@@ -13,9 +13,9 @@ from nsbench_formats.params import TrajectoriesParams
 
 def reading(params: TrajectoriesParams) -> Reading:
     """The digest of all files below the path, and every parameter but the path."""
-    others = params.model_dump(mode="json", exclude={"path", "options"})
+    settings = params.model_dump(mode="json", exclude={"path", "options"})
     digest = content_digest(Path(params.path).expanduser())
-    return Reading(others | {"content": digest}, ((params.format, params.options),))
+    return Reading(settings | {"content": digest}, ((params.format, params.options),))
 
 
 def content_digest(path: Path) -> str:
@@ -39,11 +39,11 @@ def files_below(path: Path) -> list[Path]:
     """Every file at or below a path, links followed, in the order of its name; hidden ones are left out."""
     if path.is_file():
         return [path]
-    found: list[Path] = []
+    paths: list[Path] = []
     for folder, folders, files in os.walk(path, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder) / name for name in files if not name.startswith(".")]
-    return sorted(found, key=lambda p: p.relative_to(path).as_posix())
+        paths += [Path(folder) / name for name in files if not name.startswith(".")]
+    return sorted(paths, key=lambda p: p.relative_to(path).as_posix())
 
 
 def _digest(file: Path) -> str:

@@ -31,25 +31,25 @@ class TrajectoriesDataset(Dataset):
     def prepare(self, split: Split, rng: np.random.Generator) -> Trajectories:
         """The files' trajectories: nothing is drawn from `rng`."""
         path, index = self._where(split)
-        read = self._format.read(path, index[: self.params.limit])
-        return replace(read, domain=self.domain)
+        trajectories = self._format.read(path, index[: self.params.limit])
+        return replace(trajectories, domain=self.domain)
 
     @cached_property
     def _format(self) -> Format:
-        made: Format = nsbench.load("format", self.params.format, **self.params.options)
-        return made
+        reader: Format = nsbench.load("format", self.params.format, **self.params.options)
+        return reader
 
     @cached_property
     def _paths(self) -> dict[Split, Path]:
         root = Path(self.params.path).expanduser()
         if not root.exists():
             raise UnreadableData(f"{root}: no such file or folder")
-        found = find_splits(root)
-        if found and self.params.split is not None:
+        splits = find_splits(root)
+        if splits and self.params.split is not None:
             raise UnreadableData(f"{root}: has splits of its own; leave out `split`")
-        if not found and self.params.split is None:
+        if not splits and self.params.split is None:
             raise UnreadableData(f"{root}: has no train, val and test; say how to cut them, e.g. split: {{val: 0.1}}")
-        return found or dict.fromkeys(("train", "val", "test"), root)
+        return splits or dict.fromkeys(("train", "val", "test"), root)
 
     @cached_property
     def _headers(self) -> dict[Path, Header]:

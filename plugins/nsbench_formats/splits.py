@@ -23,21 +23,21 @@ def find_splits(root: Path) -> dict[Split, Path]:
 
     Raises UnreadableData where a split is missing or is there twice.
     """
-    found: dict[Split, list[Path]] = {
+    candidates: dict[Split, list[Path]] = {
         split: sorted(
             p for folder in (root, root / "data") if folder.is_dir() for p in folder.iterdir() if _name(p) in names
         )
         for split, names in NAMES.items()
     }
-    if not any(found.values()):
+    if not any(candidates.values()):
         return {}
-    for split, paths in found.items():
+    for split, paths in candidates.items():
         if len(paths) > 1:
             raise UnreadableData(f"{root}: {split} is there more than once: {', '.join(p.name for p in paths)}")
         if not paths:
-            there = ", ".join(p.name for paths in found.values() for p in paths)
-            raise UnreadableData(f"{root}: holds {there}, but no {' or '.join(NAMES[split])}")
-    return {split: paths[0] for split, paths in found.items()}
+            names = ", ".join(p.name for paths in candidates.values() for p in paths)
+            raise UnreadableData(f"{root}: holds {names}, but no {' or '.join(NAMES[split])}")
+    return {split: paths[0] for split, paths in candidates.items()}
 
 
 def _name(path: Path) -> str:

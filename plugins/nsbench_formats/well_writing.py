@@ -57,12 +57,12 @@ def recorded_steps(recorded: Trajectories) -> tuple[NDArray[np.int32], NDArray[n
     """
     domain = recorded.domain
     if isinstance(recorded, GrowthTrajectories) and domain.clock == "event":
-        own = [np.unique(np.append(arrival[arrival > 0], 0)) for arrival in recorded.arrival]
+        step_lists = [np.unique(np.append(arrival[arrival > 0], 0)) for arrival in recorded.arrival]
     else:
-        own = [np.arange(length) for length in recorded.lengths]
-    frames = np.array([len(steps) for steps in own], np.int32)
-    held = [np.pad(steps, (0, frames.max() - len(steps)), mode="edge") for steps in own]
-    return np.stack(held).astype(np.int32), frames
+        step_lists = [np.arange(length) for length in recorded.lengths]
+    frames = np.array([len(steps) for steps in step_lists], np.int32)
+    padded = [np.pad(steps, (0, frames.max() - len(steps)), mode="edge") for steps in step_lists]
+    return np.stack(padded).astype(np.int32), frames
 
 
 def _write_facts(file: h5py.File, recorded: Trajectories, name: str, frames: int) -> None:
@@ -129,5 +129,5 @@ def _write_fields(file: h5py.File, recorded: Trajectories, steps: NDArray[np.int
         _set_names(file.create_group(order), "field_names", [])
 
 
-def _set_names(where: h5py.Group, attribute: str, names: Any) -> None:
-    where.attrs.create(attribute, list(names), (len(names),), h5py.string_dtype())
+def _set_names(group: h5py.Group, attribute: str, names: Any) -> None:
+    group.attrs.create(attribute, list(names), (len(names),), h5py.string_dtype())

@@ -54,11 +54,11 @@ def grow_all(
     at_once = max(1, SCRATCH_BYTES // bytes_each)
     weight, stop = cuda.to_device(lattice.weight), cuda.to_device(lattice.stop)
     for k in range(0, len(laws), at_once):
-        some = slice(k, k + at_once)
-        grown, taken = cuda.to_device(arrival[some]), cuda.to_device(steps[some])
-        _launch(cuda.to_device(laws[some]), key, first + k, lattice, weight, stop, max_steps, grown, taken)
-        grown.copy_to_host(arrival[some])
-        taken.copy_to_host(steps[some])
+        rows = slice(k, k + at_once)
+        grown, taken = cuda.to_device(arrival[rows]), cuda.to_device(steps[rows])
+        _launch(cuda.to_device(laws[rows]), key, first + k, lattice, weight, stop, max_steps, grown, taken)
+        grown.copy_to_host(arrival[rows])
+        taken.copy_to_host(steps[rows])
 
 
 def _launch(laws, key, first, lattice, weight, stop, max_steps, arrival, steps):
@@ -92,8 +92,10 @@ def _in_shared_memory(dtype):
         k, length = cuda.blockIdx.x, weight.size
         vapour = cuda.shared.array(0, kind)[: 2 * length]
         weights = cuda.shared.array(0, int8)[2 * length * size : 2 * length * size + length]
-        own = random_word(key, np.uint64(first + k))
-        taken = grow_one(laws[k], own, shape, weight, stop, max_steps, masses[k], marks[k], arrival[k], vapour, weights)
+        crystal_key = random_word(key, np.uint64(first + k))
+        taken = grow_one(
+            laws[k], crystal_key, shape, weight, stop, max_steps, masses[k], marks[k], arrival[k], vapour, weights
+        )
         if cuda.threadIdx.x == 0:
             steps[k] = taken
 
@@ -105,9 +107,9 @@ def _in_shared_memory(dtype):
 def _in_global_memory(laws, key, first, shape, weight, stop, max_steps, masses, marks, arrival, steps, vapour, weights):
     """The kernel for lattices that do not fit into shared memory."""
     k = cuda.blockIdx.x
-    own = random_word(key, np.uint64(first + k))
+    crystal_key = random_word(key, np.uint64(first + k))
     taken = grow_one(
-        laws[k], own, shape, weight, stop, max_steps, masses[k], marks[k], arrival[k], vapour[k], weights[k]
+        laws[k], crystal_key, shape, weight, stop, max_steps, masses[k], marks[k], arrival[k], vapour[k], weights[k]
     )
     if cuda.threadIdx.x == 0:
         steps[k] = taken
@@ -136,9 +138,9 @@ def grow_one(law, key, shape, template, stop, max_steps, masses, marks, arrival,
         cuda.syncthreads()
         diffuse(vapour, before, after, weight, stride)
         cuda.syncthreads()
-        some = react(vapour, after, weight, masses, marks, stride, law)
+        attaching = react(vapour, after, weight, masses, marks, stride, law)
         reached = 0
-        if cuda.syncthreads_or(some):
+        if cuda.syncthreads_or(attaching):
             reached = attach(weight, marks, vapour, stop, stride, top, step, arrival)
         if law[7] > 0:
             shake(vapour, after, weight, law[7], key, step)
@@ -174,7 +176,7 @@ def react(vapour, at, weight, masses, marks, stride, law):
     """Freeze, attach and melt on the front: mark the sites that attach, return whether this thread has one."""
     alpha, beta, gamma, theta, kappa, mu = law[0], law[1], law[2], law[3], law[4], law[5]
     one = vapour.dtype.type(1)
-    some = 0
+    attaching = 0
     for s in range(cuda.threadIdx.x, weight.size, cuda.blockDim.x):
         k = weight[s] - 1
         if k < 1:
@@ -190,11 +192,11 @@ def react(vapour, at, weight, masses, marks, stride, law):
             attaches = b >= beta
         if attaches:
             masses[0, s], masses[1, s] = 0, c + b
-            marks[s] = some = 1
+            marks[s] = attaching = 1
         else:
             vapour[at + s] = cuda.fma(mu, b, gamma * c)
             masses[0, s], masses[1, s] = cuda.fma(-mu, b, b), cuda.fma(-gamma, c, c)
-    return some
+    return attaching
 
 
 @cuda.jit(device=True)

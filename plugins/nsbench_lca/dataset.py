@@ -60,15 +60,15 @@ class LCADataset(Dataset):
             "test": (p.test.parameters, p.test.repeats),
         }[split]
 
-    def _grown(self, split: Split, rng: np.random.Generator, some: slice) -> GrowthTrajectories:
+    def _grown(self, split: Split, rng: np.random.Generator, part: slice) -> GrowthTrajectories:
         """The trajectories of that slice of a split."""
         count, repeats = self._cases(split)
         rho = np.repeat(rng.uniform(*self.params.rho, count), repeats)
         params = np.tile([parameter.low for parameter in self.domain.parameters], (len(rho), 1))
         params[:, LAWS.index("rho")] = rho
-        first = some.indices(len(rho))[0]
-        growth = grow_cases(params[some], self.domain, rng, max_steps=self.params.max_steps, first=first)
-        return GrowthTrajectories(params[some], growth.steps + np.int32(1), self.domain, growth.arrival)
+        first = part.indices(len(rho))[0]
+        growth = grow_cases(params[part], self.domain, rng, max_steps=self.params.max_steps, first=first)
+        return GrowthTrajectories(params[part], growth.steps + np.int32(1), self.domain, growth.arrival)
 
 
 def grow_cases(

@@ -111,7 +111,7 @@ class CGNE(Format):
 
     def header(self, path: Path) -> Header:
         """The header, from the first file of each folder; the others are taken to be like it until they are read."""
-        sets = {folder: self._of_set(files[0]) for folder, files in _folders(path).items()}
+        sets = {folder: self._parameters_of(files[0]) for folder, files in _folders(path).items()}
         params = np.array([sets[file.parent] for file in _in_order(_folders(path))])
         first = _in_order(_folders(path))[0]
         with naming(first), h5py.File(first, "r") as file:
@@ -136,7 +136,7 @@ class CGNE(Format):
             )
         return GrowthTrajectories(params, lengths, header.domain, arrival).stopped()
 
-    def _of_set(self, file: Path) -> list[float]:
+    def _parameters_of(self, file: Path) -> list[float]:
         """The parameters of the set that a file belongs to, the noise last."""
         with naming(file), h5py.File(file, "r") as opened:
             return [*_attributes(opened).values(), self.params.sigma]
@@ -195,9 +195,9 @@ def _in_order(folders: Mapping[Path, list[Path]]) -> list[Path]:
 
 
 def _number(file: Path) -> int:
-    found = _FILE.match(file.name)
-    assert found
-    return int(found[1])
+    match = _FILE.match(file.name)
+    assert match
+    return int(match[1])
 
 
 def _attributes(file: h5py.File) -> dict[str, float]:
@@ -249,11 +249,11 @@ def _growth(file: h5py.File, margin: int) -> NDArray[np.int32]:
 
 def _steps(file: h5py.File) -> list[int]:
     """The numbers of the steps in a file, ascending."""
-    found = {name: _STEP.match(name) for name in file if name != _FINAL}
-    foreign = [name for name, match in found.items() if match is None]
+    matches = {name: _STEP.match(name) for name in file if name != _FINAL}
+    foreign = [name for name, match in matches.items() if match is None]
     if foreign:
         raise ValueError(f"holds {', '.join(foreign)}, which the layout has no place for")
-    return sorted(int(match[1]) for match in found.values() if match)
+    return sorted(int(match[1]) for match in matches.values() if match)
 
 
 def _attachment(dataset: h5py.Dataset, s: int, size: int) -> NDArray[np.bool_]:
@@ -296,5 +296,5 @@ def _final(file: h5py.File) -> NDArray[np.bool_]:
     return attached
 
 
-def _kind(found: Any) -> str:
-    return f"{found.dtype}{list(found.shape)}" if isinstance(found, h5py.Dataset) else "a group"
+def _kind(item: Any) -> str:
+    return f"{item.dtype}{list(item.shape)}" if isinstance(item, h5py.Dataset) else "a group"

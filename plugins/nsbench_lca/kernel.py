@@ -66,9 +66,9 @@ def grow(
     rho = np.atleast_1d(np.asarray(rho, dtype=np.float64))
     if rho.ndim != 1:
         raise ValueError(f"rho must be one number a crystal, got an array of shape {rho.shape}")
-    given = {"alpha": alpha, "beta": beta, "gamma": gamma, "theta": theta, "kappa": kappa, "mu": mu}
-    given |= {"rho": rho, "sigma": sigma}
-    laws = np.stack([np.broadcast_to(np.asarray(given[name], np.float64), rho.shape) for name in LAWS], axis=1)
+    values = {"alpha": alpha, "beta": beta, "gamma": gamma, "theta": theta, "kappa": kappa, "mu": mu}
+    values |= {"rho": rho, "sigma": sigma}
+    laws = np.stack([np.broadcast_to(np.asarray(values[name], np.float64), rho.shape) for name in LAWS], axis=1)
     return grow_laws(
         laws,
         size=size,

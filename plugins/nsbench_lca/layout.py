@@ -69,7 +69,7 @@ def layout(size: int, symmetry: Symmetry, stop_margin: int) -> Layout:
     length = (top + side + 1) * stride
     i, j = np.indices((side, side)) - origin
     radius = np.maximum(np.maximum(abs(i), abs(j)), abs(i - j))
-    made = Layout(
+    lattice = Layout(
         side,
         top,
         stride,
@@ -80,18 +80,18 @@ def layout(size: int, symmetry: Symmetry, stop_margin: int) -> Layout:
         stop=np.zeros(length, np.bool_),
         rows=_rows(radius < size - 1, top, stride),
     )
-    made.map(made.weight)[:] = np.where(radius < size - 1, 1, np.where(radius == size - 1, RESERVOIR, 0))
-    made.map(made.stop)[:] = radius == size - stop_margin
+    lattice.map(lattice.weight)[:] = np.where(radius < size - 1, 1, np.where(radius == size - 1, RESERVOIR, 0))
+    lattice.map(lattice.stop)[:] = radius == size - stop_margin
     if mirrored:
-        made.weight[LANES - 1 : LANES + side] = GHOST
-        made.weight[stride + LANES - 1 : (top + side) * stride : stride] = GHOST
-    return made
+        lattice.weight[LANES - 1 : LANES + side] = GHOST
+        lattice.weight[stride + LANES - 1 : (top + side) * stride : stride] = GHOST
+    return lattice
 
 
 def _rows(free: NDArray[np.bool_], top: int, stride: int) -> NDArray[np.int64]:
     """``Layout.rows`` for the sites that may attach, bool[side, side]: an unbroken run in each row."""
-    which = np.flatnonzero(free.any(axis=1))
-    first, count = free[which].argmax(axis=1), free[which].sum(axis=1)
-    start, last = (top + which) * stride + LANES, first + count - 1
+    rows = np.flatnonzero(free.any(axis=1))
+    first, count = free[rows].argmax(axis=1), free[rows].sum(axis=1)
+    start, last = (top + rows) * stride + LANES, first + count - 1
     begin, end = first // LANES * LANES, (last // LANES + 1) * LANES
     return np.stack([start + begin, start + end, start + first - 1, start + last + 1], axis=1)

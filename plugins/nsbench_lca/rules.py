@@ -283,5 +283,5 @@ def note(lattice, born, count, step, arrival):
 def grow_all(laws, key, first, lattice, max_steps, arrival, steps):
     """Grow a crystal for each row of `laws` into `arrival` and `steps`, a thread a crystal."""
     for k in prange(laws.shape[0]):
-        own = random_word(key, np.uint64(first + k))
-        steps[k] = grow_one(laws[k], own, lattice, max_steps, arrival[k])
+        crystal_key = random_word(key, np.uint64(first + k))
+        steps[k] = grow_one(laws[k], crystal_key, lattice, max_steps, arrival[k])

@@ -20,7 +20,7 @@ LANES = 16
 
 @intrinsic
 def fma(typing_context, a, b, c):
-    """a·b + c, rounded once."""
+    """The sum a·b + c, rounded once."""
 
     def generate(context, builder, signature, args):
         return builder.fma(*args)

@@ -55,11 +55,11 @@ def require_rollout(simulator: Simulator, rollout: object, start: Trajectories, 
         "return finite numbers",
         "states that are NaN or infinite",
     )
-    other = np.flatnonzero((rollout.frame(0) != start.frame(0)).any(axis=(1, 2, 3)))
+    changed = np.flatnonzero((rollout.frame(0) != start.frame(0)).any(axis=(1, 2, 3)))
     require(
-        not len(other),
+        not len(changed),
         "begin with the start's own state, as frame 0",
-        f"another first frame, first for trajectory {other[:1]}",
+        f"another first frame, first for trajectory {changed[:1]}",
     )
     return rollout
 
