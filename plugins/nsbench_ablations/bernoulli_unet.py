@@ -1,4 +1,4 @@
-"""CGNE's decoder with y and without z: what is left of CGNE when its latents do nothing."""
+"""CGNE's decoder with y and without z: the part of CGNE that remains when its latents do nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nsbench_ablations.null_params import BernoulliUNetParams
 
 
 class UNetModel(FactorisedGrowth):
-    """Block w; down 2w, 4w, 4w; up 4w, 2w, w; block w; conv to a logit a site; y embedded beside x.
+    """A UNet of (x, embedded y): block w; down 2w, 4w, 4w; up 4w, 2w, w; block w; conv to a logit a site.
 
     The layers of ``nsbench_cgne.network.Decoder`` without the channels of z.
     """

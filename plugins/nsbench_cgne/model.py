@@ -23,14 +23,14 @@ from nsbench_cgne.params import CGNEParams
 
 
 class Present(NamedTuple):
-    """What is known before the step: x [b, 1, H, W] and y [b, P]."""
+    """The present, which is known before a step: the state x [b, 1, H, W] and the parameters y [b, P]."""
 
     x: Tensor
     y: Tensor
 
 
 class ConditionalEncoder(nn.Module):
-    """Maps beside the broadcast embedding of y, to a Gaussian over latents."""
+    """An encoder of maps and the broadcast embedding of y to a Gaussian over latents."""
 
     def __init__(self, maps: int, inputs: int, params: CGNEParams) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class CGNEModel(LatentGrowth[Present]):
         return logits
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """Error on unattached sites + w_a · on attached ones + β·KL + w_y · |ŷ(z) − y|², each a mean.
+        """The loss: error on unattached sites + w_a · on attached ones + β·KL + w_y · |ŷ(z) − y|², each a mean.
 
         The errors are means over all sites, the KL over sites or latents: see ``CGNEParams``. Samplewise
         decoder dropout: the decoder, and only it, sees no crystal in some of the samples.
@@ -112,7 +112,7 @@ class CGNEModel(LatentGrowth[Present]):
         return StepLoss(total, logits, {name: term.detach() for name, term in terms.items()})
 
     def drop_out(self, x: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-        """x, or for a random part of the samples nothing at all."""
+        """The states x, those of a random part of the samples set to 0."""
         schedule = self.params.decoder_dropout
         if schedule is None or (probability := schedule.at(fraction)) <= 0:
             return x

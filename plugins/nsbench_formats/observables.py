@@ -1,4 +1,4 @@
-"""What is read off a state whose files name no functions: shapes of growth, moments of fields."""
+"""Observables of states from files, which hold no functions: shapes of growth, moments of fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nsbench.trajectories.morphology import area, boundary
 
 
 def observables(lattice: Lattice, channels: tuple[str, ...], irreversible: bool) -> tuple[Observable, ...]:
-    """area and boundary of growth; mean and standard deviation over the sites of each channel of fields."""
+    """The observables of a domain: area and boundary of growth; mean and deviation of each channel of fields."""
     if irreversible:
         return Observable("area", "sites", area), Observable("boundary", "sites", partial(boundary, lattice=lattice))
     return tuple(

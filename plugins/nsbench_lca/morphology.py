@@ -1,4 +1,4 @@
-"""Observables of a crystal: what Timmer et al. (arXiv 2405.16608, section 4) compare distributions of."""
+"""Observables of a crystal, whose distributions Timmer et al. (arXiv 2405.16608, section 4) compare."""
 
 from __future__ import annotations
 

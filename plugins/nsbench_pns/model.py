@@ -22,7 +22,7 @@ from nsbench_pns.params import PNSParams
 
 
 class Forwarded(NamedTuple):
-    """The embedding e of the present, and h, what the forward model makes of it: [b, width, H, W]."""
+    """The embedding e of the present, and the features h that the forward model makes of it: [b, width, H, W]."""
 
     embedded: Tensor
     h: Tensor
@@ -63,7 +63,7 @@ class PNSModel(LatentGrowth[Forwarded]):
         return logits
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """Error + β·KL, nats a transition; latents below their free bits give no gradient."""
+        """The loss: error + β·KL, nats a transition; latents below their free bits give no gradient."""
         p = self.params
         context = self.context(x, y)
         prior, posterior = self.prior(context), self.posterior(context, x_next)
