@@ -3,7 +3,7 @@
     import nsbench as ns
 
 Everything public is here: what plugins are written against, and what a notebook needs. ``import nsbench`` is cheap; a
-name is imported when it is first used. docs/plugins.md says what each of them is.
+name is imported when it is first used. docs/plugins.md describes each name.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ HOMES = {
     "results": "nsbench.results.frame",
     "run": "nsbench.running.run",
 }
-"""Name -> the module that defines it. Digests of code follow a name to there, so that this table is in no key."""
+"""Name -> the module that defines it. Digests of code follow a name to that module, so no key depends on this table."""
 
 __all__ = [
     "API_VERSION",
@@ -136,6 +136,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """A public name, imported from the module that defines it when it is first used."""
     if name not in HOMES:
         raise AttributeError(f"module 'nsbench' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(HOMES[name]), name)
