@@ -34,7 +34,7 @@ class Cost:
     """The time, memory and size of a simulator, measured by the harness after warm-up; None where not known.
 
     ms_per_trajectory: with `batch` rollouts at a time. truth_ms_per_trajectory: the ground truth's under the same
-    conditions, measured in turn with it. peak_bytes: the memory of the process while simulating. jobs: the number
+    conditions, measured in turn with it. peak_bytes: the memory of the process while simulating. parallel: the number
     of trials that the run had going at once while this was measured.
     """
 
@@ -48,7 +48,7 @@ class Cost:
     parameters: int | None = None
     flops_per_trajectory: float | None = None
     peak_bytes: int | None = None
-    jobs: int = 1
+    parallel: int = 1
 
 
 @dataclass(frozen=True, eq=False)

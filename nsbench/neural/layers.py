@@ -85,6 +85,6 @@ def broadcast(vector: Tensor, like: Tensor) -> Tensor:
     return vector[:, :, None, None].expand(-1, -1, *like.shape[-2:])
 
 
-def beside(*maps: Tensor) -> Tensor:
+def concatenate(*maps: Tensor) -> Tensor:
     """The maps concatenated, channel after channel."""
     return torch.cat(maps, dim=1)

@@ -38,7 +38,7 @@ def wanted_anchors(plan: Plan, candidate: Candidate, scores: Sequence[ScoreRow])
             yield WantedAnchor(name, anchor, tuple(anchor.scores[k] for k in indices))
 
 
-def beside_anchors(
+def anchored_rows(
     scores: Sequence[ScoreRow], anchors: Sequence[WantedAnchor], read: Callable[[ScorePlan], ScoreRow | None]
 ) -> tuple[ScoreRow, ...]:
     """The scores with the values of their anchors. read: returns an anchor's score, or None where there is none."""

@@ -42,12 +42,12 @@ def collect(
     truth: Simulator | None,
     fit_seconds: float | None,
     threads: int,
-    jobs: int = 1,
+    parallel: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evidence:
     """The evidence of a simulator on the test cases, framed trajectories.
 
-    truth: the ground truth's simulator, timed in turn; None where there is none. jobs: how many trials the
+    truth: the ground truth's simulator, timed in turn; None where there is none. parallel: how many trials the
     run has going at once. progress: called with the numbers of trajectories simulated, and in all.
     Raises BrokenContract.
     """
@@ -72,7 +72,7 @@ def collect(
             simulator, simulator.flops(start.select(slice(FLOP_CASES)), protocol.horizon, flop_rng)
         ),
         peak_bytes=memory.peak,
-        jobs=jobs,
+        parallel=parallel,
     )
     return Evidence(rollouts, protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng))
 

@@ -73,7 +73,7 @@ def _simulate(
         truth=ground_truth(workshop, trial),
         fit_seconds=fit_seconds,
         threads=workshop.threads,
-        jobs=workshop.parallel,
+        parallel=workshop.parallel,
         progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
     )
     _write(draft, evidence)

@@ -35,18 +35,13 @@ class GrowthParams(Params):
     repeats: int = Field(4, ge=1)
 
 
-def beside(attached: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Unattached sites with an attached neighbour, bool[n, H, W]."""
-    return front(attached, LATTICE)
-
-
 def grow(
     attached: NDArray[np.bool_], rho: NDArray[np.float64], steps: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
     """Arrival maps int32[n, H, W] of growth from bool[n, H, W] with probabilities float64[n]."""
     arrival = np.where(attached, 0, -1).astype(np.int32)
     for t in range(1, steps + 1):
-        new = beside(arrival >= 0) & (rng.random(arrival.shape) < rho[:, None, None])
+        new = front(arrival >= 0, LATTICE) & (rng.random(arrival.shape) < rho[:, None, None])
         arrival[new] = t
     return arrival
 
@@ -103,7 +98,7 @@ class GrowthTruth(Simulator):
     ) -> NDArray[np.float64]:
         """Σ over sites beside the crystal of log Bern(x'; ρ); −inf where anything else changes."""
         attached, grown = x[:, 0] > 0.5, x_next[:, 0] > 0.5
-        open_sites, rho = beside(attached), params[:, :1, None]
+        open_sites, rho = front(attached, LATTICE), params[:, :1, None]
         terms = np.where(grown, np.log(rho), np.log1p(-rho))
         impossible = ((grown != attached) & ~open_sites).any(axis=(1, 2))
         nats: NDArray[np.float64] = np.where(open_sites, terms, 0.0).sum(axis=(1, 2))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nsbench.neural.layers import beside, broadcast, perceptron
+from nsbench.neural.layers import broadcast, concatenate, perceptron
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench_ablations.drawing import DrawnSites
 from nsbench_ablations.factorised import FactorisedGrowth
@@ -36,10 +36,10 @@ class NCAModel(FactorisedGrowth):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def site_logits(self, x: Tensor, y: Tensor) -> Tensor:
-        present = beside(x, broadcast(self.embed(y), like=x))
+        present = concatenate(x, broadcast(self.embed(y), like=x))
         h = x.new_zeros(len(x), self.channels, *x.shape[-2:])
         for _ in range(self.updates):
-            h = h + self.update(F.gelu(self.perceive(beside(h, present))))
+            h = h + self.update(F.gelu(self.perceive(concatenate(h, present))))
         logits: Tensor = self.logit(h)
         return logits
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence, standard_gaussian
-from nsbench.neural.layers import beside, broadcast, perceptron
+from nsbench.neural.layers import broadcast, concatenate, perceptron
 from nsbench.neural.likelihood import site_cross_entropy
 from nsbench.neural.model import LatentGrowth, StepLoss
 from nsbench.neural.schedules import linear_annealing
@@ -38,7 +38,7 @@ class ConditionalEncoder(nn.Module):
         self.encode = LatentEncoder(maps + params.embedding, params)
 
     def forward(self, y: Tensor, *maps: Tensor) -> Gaussian:
-        gaussian: Gaussian = self.encode(beside(*maps, broadcast(self.embed(y), like=maps[0])))
+        gaussian: Gaussian = self.encode(concatenate(*maps, broadcast(self.embed(y), like=maps[0])))
         return gaussian
 
 
@@ -79,7 +79,7 @@ class CGNEModel(LatentGrowth[Present]):
     def decode(self, context: Present, z: Tensor) -> Tensor:
         seen = context.x
         if self.decoder_embed is not None:
-            seen = beside(seen, broadcast(self.decoder_embed(context.y), like=seen))
+            seen = concatenate(seen, broadcast(self.decoder_embed(context.y), like=seen))
         logits: Tensor = self.decoder(seen, z)
         return logits
 

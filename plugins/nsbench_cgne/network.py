@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
-from nsbench.neural.layers import Down, ResidualBlock, Up, beside, perceptron
+from nsbench.neural.layers import Down, ResidualBlock, Up, concatenate, perceptron
 from nsbench.neural.resampling import double
 from nsbench_cgne.params import CGNEParams
 
@@ -88,14 +88,14 @@ class Decoder(nn.Module):
         embedded = self.embed(z)
         quarter = double(embedded) if self.halvings == 3 else embedded
         half = double(quarter)
-        at_full = beside(self.enter(seen), double(half))
-        at_half = beside(self.down1(at_full), half)
-        at_quarter = beside(self.down2(at_half), quarter)
+        at_full = concatenate(self.enter(seen), double(half))
+        at_half = concatenate(self.down1(at_full), half)
+        at_quarter = concatenate(self.down2(at_half), quarter)
         at_eighth = self.down3(at_quarter)
-        features = self.up3(beside(at_eighth, embedded) if self.halvings == 3 else at_eighth)
-        features = self.up2(beside(features, at_quarter))
-        features = self.up1(beside(features, at_half))
-        logits: Tensor = self.logit(self.leave(beside(features, at_full)))
+        features = self.up3(concatenate(at_eighth, embedded) if self.halvings == 3 else at_eighth)
+        features = self.up2(concatenate(features, at_quarter))
+        features = self.up1(concatenate(features, at_half))
+        logits: Tensor = self.logit(self.leave(concatenate(features, at_full)))
         return logits
 
 

@@ -17,7 +17,7 @@ _EXTRAS = {
     "ms_alone": "ms_per_trajectory_alone",
     "fit_s": "fit_seconds",
     "threads": "threads",
-    "jobs": "jobs",
+    "jobs": "parallel",
     "truth_ms": "truth_ms_per_trajectory",
     "parameters": "parameters",
     "flops": "flops_per_trajectory",

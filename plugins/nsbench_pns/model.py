@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
-from nsbench.neural.layers import beside, broadcast
+from nsbench.neural.layers import broadcast, concatenate
 from nsbench.neural.likelihood import site_cross_entropy
 from nsbench.neural.model import LatentGrowth, StepLoss
 from nsbench.neural.schedules import linear_annealing
@@ -44,7 +44,7 @@ class PNSModel(LatentGrowth[Forwarded]):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def context(self, x: Tensor, y: Tensor) -> Forwarded:
-        embedded = self.embed(beside(x, broadcast(y, like=x)))
+        embedded = self.embed(concatenate(x, broadcast(y, like=x)))
         return Forwarded(embedded, embedded + self.forward_model(embedded))
 
     def repeat(self, context: Forwarded, times: int) -> Forwarded:
@@ -55,7 +55,7 @@ class PNSModel(LatentGrowth[Forwarded]):
         return gaussian
 
     def posterior(self, context: Forwarded, x_next: Tensor) -> Gaussian:
-        gaussian: Gaussian = self.posterior_encoder(beside(context.h, x_next.to(context.h.dtype)))
+        gaussian: Gaussian = self.posterior_encoder(concatenate(context.h, x_next.to(context.h.dtype)))
         return gaussian
 
     def decode(self, context: Forwarded, z: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
-from nsbench.neural.layers import ResidualBlock, beside
+from nsbench.neural.layers import ResidualBlock, concatenate
 from nsbench.neural.resampling import double, halve
 from nsbench_pns.params import PNSParams
 
@@ -37,7 +37,7 @@ class UNet(nn.Module):
             skips.append(features)
         skips.pop()
         for blocks in self.up:
-            features = blocks(beside(double(features), skips.pop()))
+            features = blocks(concatenate(double(features), skips.pop()))
         return features
 
 

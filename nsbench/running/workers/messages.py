@@ -45,7 +45,7 @@ class Hello:
 
     path: list[str]
     workspace: str
-    jobs: int
+    parallel: int
     plugins: list[list[str]] = field(default_factory=list)
 
     def to_json(self) -> Message:
