@@ -14,10 +14,11 @@ from nsbench import hookimpl
 from nsbench.components.dataset import Dataset, DatasetSpec
 from nsbench.components.metric import Metric, MetricSpec, Score
 from nsbench.components.simulator import Simulator, SimulatorSpec
-from nsbench.testing.known_growth import Growth, GrowthParams, beside
+from nsbench.testing.known_growth import LATTICE, Growth, GrowthParams
 from nsbench.trajectories.domain import Observable
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.morphology import front
 
 nsbench_api = 1
 
@@ -31,7 +32,7 @@ class Fine(Simulator):
     def fit(self, train, val, ctx):
         index, t = (a[: ctx.transitions] for a in train.transitions())
         x, x_next = (train.at(index, t + k)[:, 0] > 0 for k in (0, 1))
-        self.p = float(x_next[beside(x)].mean())
+        self.p = float(x_next[front(x, LATTICE)].mean())
 
     def rollout(self, start, steps, rng):
         return self.grown(start, steps, lambda shape: rng.random(shape)).stopped()
@@ -39,14 +40,14 @@ class Fine(Simulator):
     def grown(self, start, steps, draw, p=None):
         arrival = np.where(start.frame(0)[:, 0] > 0, 0, -1).astype(np.int32)
         for t in range(1, steps + 1):
-            arrival[beside(arrival >= 0) & (draw(arrival.shape) < (p or self.p))] = t
+            arrival[front(arrival >= 0, LATTICE) & (draw(arrival.shape) < (p or self.p))] = t
         return GrowthTrajectories(start.params, np.full(len(start), steps + 1, np.int32), start.domain, arrival)
 
     def log_likelihood(self, x, x_next, params, samples, rng):
         attached, grown = x[:, 0] > 0, x_next[:, 0] > 0
         terms = np.where(grown, np.log(self.p), np.log1p(-self.p))
-        impossible = ((grown != attached) & ~beside(attached)).any(axis=(1, 2))
-        return np.where(impossible, -np.inf, np.where(beside(attached), terms, 0).sum(axis=(1, 2)))
+        impossible = ((grown != attached) & ~front(attached, LATTICE)).any(axis=(1, 2))
+        return np.where(impossible, -np.inf, np.where(front(attached, LATTICE), terms, 0).sum(axis=(1, 2)))
 
     def save(self, directory):
         (directory / "p.json").write_text(json.dumps(self.p))

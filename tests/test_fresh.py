@@ -129,7 +129,7 @@ def test_an_interruption_is_no_answer(ran, registry, console, monkeypatch):
 
 def info(ran, registry, console, suite=None, *overrides):
     path = suite or find_suite(ran.workspace, TRIAL)
-    session = open_session(path, registry, ran.workspace, overrides)
+    session = open_session(path, ran.workspace.root, overrides, registry)
     say(console, *describe_trial(session, session.only([TRIAL]).plan.trials[0], path, overrides))
     return console.export_text()
 
