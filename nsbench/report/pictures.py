@@ -217,7 +217,7 @@ def case_title(domain: Domain, params: NDArray[np.float64]) -> str:
 
 
 def symbol(parameter: str) -> str:
-    """The symbol of a parameter in formulas: ρ for rho."""
+    """The symbol of a parameter in formulas, e.g. θ for theta."""
     try:
         return unicodedata.lookup(f"GREEK SMALL LETTER {parameter}")
     except KeyError:
