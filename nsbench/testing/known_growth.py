@@ -1,4 +1,4 @@
-"""A growth process whose law is known exactly: what is checked on where nothing else is asked for.
+"""A growth process whose law is known exactly: components are checked on it where no dataset is asked for.
 
 One site is attached at the start. In each frame every unattached site beside the crystal attaches with
 probability ρ, independently (Richardson's model in discrete time, Richardson 1973, doi 10.1017/S0305004100077288).
@@ -21,7 +21,7 @@ from nsbench.trajectories.lattices import attached_neighbours
 
 
 class GrowthParams(Params):
-    """size: sites along an edge; steps: frames at most; repeats: trajectories of each ρ in the test split."""
+    """Parameters of Growth. size: sites along an edge; steps: frames at most; repeats: test trajectories of each ρ."""
 
     size: int = Field(16, ge=8)
     steps: int = Field(24, ge=1)
@@ -37,10 +37,12 @@ def beside(attached: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def area(state: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The number of attached sites of states [n, 1, H, W], float64[n]."""
     return (state > 0.5).sum(axis=(1, 2, 3)).astype(np.float64)
 
 
 def boundary(state: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The number of unattached sites with an attached neighbour, float64[n]."""
     return beside(state[:, 0] > 0.5).sum(axis=(1, 2)).astype(np.float64)
 
 
