@@ -26,9 +26,8 @@ from nsbench.suite.reading import read_suite
 from nsbench.suite.seeds import generator
 from nsbench.suite.session import Session
 from nsbench.suite.trials import Trial
-from nsbench_metrics.elbo import ELBO
-from nsbench_metrics.ewd import EWD
-from nsbench_metrics.params import ELBOParams, EWDParams
+from nsbench_metrics.elbo import ELBO, ELBOParams
+from nsbench_metrics.ewd import EWD, EWDParams
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 

@@ -3,7 +3,7 @@
     import nsbench as ns
 
 Everything public is here: what plugins are written against, and what a notebook needs. ``import nsbench`` is cheap; a
-name is imported when it is first used. docs/plugins.md says what each of them is.
+name is imported when it is first used. docs/plugins.md describes each name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nsbench.components.dataset import Dataset, DatasetSpec, Reading, SimulatorReference, UnreadableData
     from nsbench.components.events import Event, TrialFinished
     from nsbench.components.evidence import Cost, Evidence, LatentUse, Likelihood
-    from nsbench.components.format import Format, FormatSpec, Header, Origin
+    from nsbench.components.format import Format, FormatSpec, Header, Origin, naming
     from nsbench.components.metric import Metric, MetricSpec, NotApplicable, Score
     from nsbench.components.protocol import Conditions
     from nsbench.components.simulator import Diverged, FitContext, Simulator, SimulatorSpec
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nsbench.testing.check import conformance
     from nsbench.trajectories.base import Trajectories
     from nsbench.trajectories.domain import Domain, Observable, Parameter
+    from nsbench.trajectories.ensembles import ensembles
     from nsbench.trajectories.fields import FieldTrajectories
     from nsbench.trajectories.growth import GrowthTrajectories
     from nsbench.trajectories.lattices import attached_neighbours
@@ -75,13 +76,15 @@ HOMES = {
     "UnreadableData": "nsbench.components.dataset",
     "attached_neighbours": "nsbench.trajectories.lattices",
     "conformance": "nsbench.testing.check",
+    "ensembles": "nsbench.trajectories.ensembles",
     "hookimpl": "nsbench.registry.hooks",
     "load": "nsbench.registry.loading",
+    "naming": "nsbench.components.format",
     "open_session": "nsbench.suite.session",
     "results": "nsbench.results.frame",
     "run": "nsbench.running.run",
 }
-"""Name -> the module that defines it. Digests of code follow a name to there, so that this table is in no key."""
+"""Name -> the module that defines it. Digests of code follow a name to that module, so no key depends on this table."""
 
 __all__ = [
     "API_VERSION",
@@ -122,8 +125,10 @@ __all__ = [
     "UnreadableData",
     "attached_neighbours",
     "conformance",
+    "ensembles",
     "hookimpl",
     "load",
+    "naming",
     "open_session",
     "results",
     "run",
@@ -131,6 +136,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """A public name, imported from the module that defines it when it is first used."""
     if name not in HOMES:
         raise AttributeError(f"module 'nsbench' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(HOMES[name]), name)

@@ -1,10 +1,10 @@
-"""How nsbench refuses: one class of errors that are said to a person."""
+"""The error for requests that cannot be carried out, with a message that is written for people."""
 
 from __future__ import annotations
 
 
 class Refusal(Exception):
-    """What was asked for cannot be done; the message says why, where, and what would help.
+    """A request that cannot be carried out; the message says why, where, and what would help.
 
-    The command line prints it, without a traceback, and ends with exit code 2.
+    The command line prints the message, without a traceback, and ends with exit code 2.
     """

@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+"""Unit of a duration -> seconds."""
+
 _AGES = {"h": 3600, "d": 86_400, "w": 604_800}
+"""Unit of an age -> seconds."""
+
 BYTES = {"b": 1}
 BYTES |= {f"{letter}b": 1000**k for k, letter in enumerate("kmgt", start=1)}
 BYTES |= {f"{letter}ib": 1024**k for k, letter in enumerate("kmgt", start=1)}
+"""Unit of a size, in lower case -> bytes."""
 
 
 def number(value: float) -> str:
-    """Four significant digits at most: 0.0431, 12.6, 202.8, 1,043, 14.4M, 2.1G."""
+    """A number as text, with four significant digits at most: 0.0431, 12.6, 202.8, 1,043, 14.4M, 2.1G."""
     for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
         if abs(value) >= size:
             return f"{value / size:.3g}{suffix}"
@@ -28,17 +33,17 @@ def number(value: float) -> str:
 
 
 def arrow(direction: str) -> str:
-    """Which way is better: "↓" for "min", "↑" for "max"."""
+    """The arrow that points to better values: "↓" for "min", "↑" for "max"."""
     return "↓" if direction == "min" else "↑"
 
 
 def signed(value: float) -> str:
-    """A number with its sign, + too: a difference."""
+    """A difference as text: a number with its sign, + too."""
     return f"+{number(value)}" if value > 0 else number(value)
 
 
 def duration(seconds: float) -> str:
-    """42 s, 3:05 min, 2:10:00 h."""
+    """A duration as text: 42 s, 3:05 min, 2:10:00 h."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -48,7 +53,7 @@ def duration(seconds: float) -> str:
 
 
 def size_text(size: int) -> str:
-    """512 B, 12.3 kB, 4.56 MB, 1.2 GB: in powers of 1000."""
+    """A size in bytes as text, in powers of 1000: 512 B, 12.3 kB, 4.56 MB, 1.2 GB."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -58,14 +63,20 @@ def size_text(size: int) -> str:
 
 
 def quantity(text: str, units: Mapping[str, float]) -> float | None:
-    """ "1.5 h" in the units' base; None for a text that is no quantity."""
+    """The number in a text such as "1.5 h", in the base of the units; None for a text that is no quantity.
+
+    units: unit in lower case -> its factor.
+    """
     parts = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
     factor = units.get(parts[2].lower()) if parts else None
     return None if parts is None or factor is None else float(parts[1]) * factor
 
 
 def seconds(value: Any) -> Any:
-    """Seconds of a duration as people write it: 90s, 30m, 2h, 1d, or a number of seconds. Raises ValueError."""
+    """The seconds of a duration as people write it: 90s, 30m, 2h, 1d. Raises ValueError.
+
+    A value that is no text, such as a number of seconds, is returned as it is.
+    """
     if not isinstance(value, str):
         return value
     number = quantity(value, SECONDS)
@@ -75,7 +86,10 @@ def seconds(value: Any) -> Any:
 
 
 def size(value: Any) -> Any:
-    """Bytes of a size as people write it: 512MB, 8GB, 8GiB, or a number of bytes. Raises ValueError."""
+    """The bytes of a size as people write it: 512MB, 8GB, 8GiB. Raises ValueError.
+
+    A value that is no text, such as a number of bytes, is returned as it is.
+    """
     if not isinstance(value, str):
         return value
     number = quantity(value, BYTES)
@@ -85,7 +99,7 @@ def size(value: Any) -> Any:
 
 
 def age(text: str) -> float:
-    """Seconds of an age of hours, days or weeks: 12h, 30d, 4w. Raises ValueError."""
+    """The seconds of an age in hours, days or weeks: 12h, 30d, 4w. Raises ValueError."""
     number = quantity(text, _AGES) if re.fullmatch(r"\d{1,6}\s*[hdw]", text.strip()) else None
     if number is None:
         raise ValueError(f"an age is a number of hours, days or weeks, e.g. 12h, 30d, 4w; got {text!r}")

@@ -287,9 +287,10 @@ def score_of(metric, rollouts, truth):
 
 def test_planning_with_variants_and_null_models_imports_no_torch():
     script = """
-import sys, nsbench_ablations, nsbench_ablations.params, nsbench_ablations.null_params, nsbench_metrics.diagnostic_params
+import sys, nsbench_ablations, nsbench_ablations.params, nsbench_ablations.null_params, nsbench_metrics
 import nsbench_ablations.frozen_neighbour, nsbench_ablations.persistence
-print(sorted({"torch", "numba", "matplotlib", "scipy"} & set(sys.modules)))
+nsbench_metrics.nsbench_metrics()
+print(sorted({"torch", "numba", "matplotlib", "scipy", "skimage", "ot", "scoringrules"} & set(sys.modules)))
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -8,22 +8,18 @@ from scipy.stats import chisquare
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
 from nsbench.components.metric import NotApplicable
-from nsbench_metrics.brier import ReliabilityDiagram, reliability_counts, reliability_table
-from nsbench_metrics.calibration import (
-    Coverage,
-    RankHistogram,
+from nsbench_metrics.coverage import Coverage, CoverageParams, central_coverage
+from nsbench_metrics.rank_histogram import RankHistogram, RankHistogramParams, chi_square, flatness, rank_counts
+from nsbench_metrics.reliability import ReliabilityDiagram, ReliabilityParams
+from nsbench_metrics.shared.ranks import pool_order, truth_ranks
+from nsbench_metrics.shared.reliability_table import reliability_counts, reliability_table
+from nsbench_metrics.spread_skill import (
     SpreadSkill,
-    central_coverage,
-    chi_square,
-    flatness,
+    SpreadSkillParams,
     off_balance,
-    pool_order,
-    rank_counts,
     spread_and_error,
     spread_skill_ratio,
-    truth_ranks,
 )
-from nsbench_metrics.params import CoverageParams, RankHistogramParams, ReliabilityParams, SpreadSkillParams
 
 
 def drawn(members, scale=1.0, cases=4000, seed=0):

@@ -16,8 +16,9 @@ from nsbench.registry.registry import Registry
 from nsbench.suite.yaml import SuiteError
 from nsbench.testing.check import CannotCheck, check, conformance
 from nsbench.testing.findings import place_of
-from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth, beside
+from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth
 from nsbench.testing.likelihoods import log_total
+from nsbench.trajectories.morphology import front
 from test_cli import nsbench
 
 GLOBAL = "changes the global random state of"
@@ -228,7 +229,7 @@ def test_the_growth_that_components_are_checked_on_has_the_likelihood_that_it_sa
     index, t = truth.transitions()
     x, rho = truth.at(index, t), truth.params[index, 0]
     nats = GrowthTruth().log_likelihood(x, truth.at(index, t + 1), truth.params[index], 1, np.random.default_rng(0))
-    open_sites = beside(x[:, 0] > 0).sum(axis=(1, 2))
+    open_sites = front(x[:, 0] > 0, truth.domain.lattice).sum(axis=(1, 2))
     entropy = -(rho * np.log(rho) + (1 - rho) * np.log1p(-rho))
     assert (-nats).sum() == pytest.approx((open_sites * entropy).sum(), rel=0.01)
 

@@ -26,8 +26,9 @@ from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.lattices import attached_neighbours
 from nsbench_metrics.conditioning import rank_correlation, slope
-from nsbench_metrics.deadlock import stillness
-from nsbench_metrics.physics import melted, orphans
+from nsbench_metrics.identity_collapse import stillness
+from nsbench_metrics.melting import melted
+from nsbench_metrics.orphans import orphans
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,15 +9,16 @@ import torch
 
 from nsbench.quantities import duration, number
 from nsbench.store import environment
+from nsbench.suite import devices
 
 
 def test_a_device_that_is_named_is_taken_as_it_is():
-    assert environment.resolve_device("cpu") == "cpu"
-    assert environment.resolve_device("cuda") == "cuda"
+    assert devices.resolve_device("cpu") == "cpu"
+    assert devices.resolve_device("cuda") == "cuda"
 
 
 def test_auto_agrees_with_torch():
-    assert environment.resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert devices.resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def test_a_cpu_build_of_torch_has_no_gpu_whatever_the_driver_says(monkeypatch):
@@ -67,9 +68,9 @@ def test_gpus_are_recorded_by_name_with_their_driver(monkeypatch):
 
 @pytest.mark.parametrize(("flags", "expected"), [("fpu avx512_bf16", "bfloat16"), ("fpu avx2", "float32")])
 def test_automatic_precision_is_bfloat16_only_where_it_is_native(monkeypatch, flags, expected):
-    monkeypatch.setattr(environment, "cpu_flags", lambda: set(flags.split()))
-    assert environment.resolve_precision("auto", "cpu") == expected
-    assert environment.resolve_precision("float32", "cpu") == "float32"
+    monkeypatch.setattr(devices, "cpu_flags", lambda: set(flags.split()))
+    assert devices.resolve_precision("auto", "cpu") == expected
+    assert devices.resolve_precision("float32", "cpu") == "float32"
 
 
 @pytest.mark.parametrize(("variable", "expected"), [("3", 3), ("", None), ("0", None), ("2,1", None)])

@@ -24,7 +24,7 @@ from nsbench.running import local
 from nsbench.running.local import Local, cause, surroundings
 from nsbench.running.run import run
 from nsbench.running.workers import guard as watch
-from nsbench.running.workers.job import Job, TrialWork
+from nsbench.running.workers.job import Job, ScoreWork
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
@@ -223,10 +223,10 @@ def test_the_kernels_kill_for_want_of_memory_is_told_from_another(monkeypatch):
 def test_a_job_survives_json(isolated):
     trial = isolated.plan({"a": "fine"}).trials[0]
     plan = isolated.plan({"a": "fine"})
-    job = Job(trial.id, plan.suite, plan.conditions, TrialWork(trial, trial.scores))
+    job = Job(trial.id, plan.suite, plan.conditions, ScoreWork(trial, trial.scores))
     again = Job.from_json(job.to_json())
     assert again == job
-    assert again.work.trial.evidence.digest == trial.evidence.digest
+    assert again.work.of.evidence.digest == trial.evidence.digest
 
 
 RUN = """

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from nsbench.trajectories.lattices import attached_neighbours
+from nsbench.trajectories.morphology import area, boundary
 from nsbench_lca import rules
 from nsbench_lca.kernel import grow, stream
 from nsbench_lca.layout import GHOST, RESERVOIR, layout
-from nsbench_lca.morphology import area, boundary, quadrant_boundary
 from slow_lca import grow_slowly, neighbour_table
 
 
@@ -240,16 +240,16 @@ def test_parameters_outside_of_sense_are_refused(wrong, message):
 def test_area_and_boundary_of_a_crystal_drawn_by_hand():
     state = np.zeros((1, 1, 5, 5), np.float32)
     state[0, 0, 0, 0] = 1
-    assert (area(state)[0], quadrant_boundary(state)[0]) == (1, 3)  # (1,0), (0,1), (1,1)
+    assert (area(state)[0], boundary(state, "hexagonal-quadrant")[0]) == (1, 3)  # (1,0), (0,1), (1,1)
     state[0, 0, 1, 1] = 1
     # (1,0) (0,1) (2,1) (1,2) (2,2); the two sites share (1,0) and (0,1)
-    assert (area(state)[0], quadrant_boundary(state)[0]) == (2, 5)
+    assert (area(state)[0], boundary(state, "hexagonal-quadrant")[0]) == (2, 5)
 
 
 def test_the_boundary_of_a_single_site_is_its_six_neighbours():
     state = np.zeros((1, 1, 6, 6), np.float32)
     state[0, 0, 3, 3] = 1
-    assert (area(state)[0], boundary(state)[0]) == (1, 6)
+    assert (area(state)[0], boundary(state, "hexagon")[0]) == (1, 6)
 
 
 def test_neighbours_in_a_quadrant_count_those_behind_the_mirrors():

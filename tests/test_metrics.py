@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
+import nsbench_metrics
 from nsbench.components.evidence import Cost, Evidence, Likelihood
+from nsbench.trajectories.bins import equal_bins
 from nsbench.trajectories.domain import Domain, Parameter
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.morphology import OBSERVABLES
-from nsbench_metrics.bootstrap import bootstrap_mean
-from nsbench_metrics.elbo import ELBO
-from nsbench_metrics.ewd import EWD, bin_cells, bootstrap_interval, expected_wasserstein
-from nsbench_metrics.params import ELBOParams, EWDParams, WallClockParams
-from nsbench_metrics.wall_clock import WallClock
+from nsbench_metrics.elbo import ELBO, ELBOParams
+from nsbench_metrics.ewd import EWD, EWDParams, bin_cells, bootstrap_interval, expected_wasserstein
+from nsbench_metrics.shared.bootstrap import bootstrap_mean, estimate, mean
+from nsbench_metrics.wall_clock import WallClock, WallClockParams
+
+PACKAGE = Path(nsbench_metrics.__file__).parent
 
 COST = Cost(ms_per_trajectory=6.0, batch=8, ms_per_trajectory_alone=9.0, threads=2, device="cpu")
 
@@ -160,3 +164,28 @@ def test_wall_clock_is_a_ratio_to_the_truth_and_leaves_out_what_is_not_known():
     assert score.extras["ratio"] == 3.0
     assert score.extras["parameters"] == 10
     assert "flops" not in score.extras
+
+
+def test_every_file_is_a_metric_of_its_name_that_holds_class_and_parameters():
+    assert sorted(nsbench_metrics.METRICS) == sorted(p.stem for p in PACKAGE.glob("*.py") if p.stem != "__init__")
+    for name, spec in zip(nsbench_metrics.METRICS, nsbench_metrics.nsbench_metrics(), strict=True):
+        assert spec.name == name
+        assert {text.partition(":")[0] for text in (spec.target, spec.params)} == {f"nsbench_metrics.{name}"}
+        assert spec.summary
+
+
+def test_equal_bins_hold_their_lower_edge_and_the_last_its_upper_one_too():
+    edges, bin_of = equal_bins(np.array([0.0, 1.0, 2.5, 4.0, 3.0]), 4)
+    assert edges.tolist() == [0, 1, 2, 3, 4]
+    assert bin_of.tolist() == [0, 1, 2, 3, 3]
+
+
+def test_an_estimate_is_the_statistic_of_every_ensemble_once_and_a_distance_is_centred_on_it():
+    values = np.random.default_rng(0).normal(3, 1, 400)
+    weights = np.arange(1, 401)
+    value, (low, high) = estimate(mean(values, weights), 400, 200, np.random.default_rng(1))
+    assert value == pytest.approx(np.average(values, weights=weights))
+    assert low < value < high
+    raised = lambda times: abs(values.mean()) + float((times > 1).mean())  # noqa: E731  (repetition alone raises it)
+    value, (low, high) = estimate(raised, 400, 200, np.random.default_rng(1), distance=True)
+    assert low < value < high

@@ -100,5 +100,5 @@ def test_a_file_that_cannot_be_used_ends_the_command_with_what_is_wrong(tmp_path
 
 def test_every_command_that_looks_components_up_takes_a_file(plugin_file):
     for command in ("run", "plan", "prepare", "export", "list", "info", "plugins", "track", "schema", "check"):
-        assert "plugin" in [option.name for option in main.commands[command].params], command
+        assert "plugin" in [option.name for option in main.get_command(None, command).params], command
     assert "still_plugin:Still" in nsbench("info", "still", "--plugin", plugin_file).stdout

@@ -9,9 +9,11 @@ import scoringrules
 from forecasts import evidence, gaussian_fields, generator, growth_maps
 from nsbench.components.metric import NotApplicable
 from nsbench.trajectories.ensembles import ensembles
-from nsbench_metrics.brier import Brier, fair_brier, reliability_counts, reliability_table
-from nsbench_metrics.params import BrierParams, CRPSParams, FieldScoreParams, VariogramParams
-from nsbench_metrics.proper import CRPS, EnergyScore, VariogramScore, energy_score, fair_crps, variogram_score
+from nsbench_metrics.brier import Brier, BrierParams, fair_brier
+from nsbench_metrics.crps import CRPS, CRPSParams, fair_crps
+from nsbench_metrics.energy_score import EnergyScore, EnergyScoreParams, energy_score
+from nsbench_metrics.shared.reliability_table import reliability_counts, reliability_table
+from nsbench_metrics.variogram_score import VariogramParams, VariogramScore, variogram_score
 
 SQUARE = ((1, 0), (0, 1))
 
@@ -144,7 +146,7 @@ def test_scaling_scales(factor):
 
 METRICS = [
     CRPS(CRPSParams(resamples=20)),
-    EnergyScore(FieldScoreParams(resamples=20)),
+    EnergyScore(EnergyScoreParams(resamples=20)),
     VariogramScore(VariogramParams(resamples=20)),
     Brier(BrierParams(resamples=20)),
 ]

@@ -45,7 +45,7 @@ def read_only(bench, tmp_path):
         command = [*UNSHARE, folder, sys.executable, "-c", program, *words, "--workspace", bench.workspace.root]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    nsbench.store.workspace = bench.workspace
+    nsbench.workspace = bench.workspace
     return nsbench
 
 

@@ -9,16 +9,12 @@ import pytest
 
 from forecasts import evidence, gaussian_fields, generator, growth_maps
 from nsbench.trajectories.fields import FieldTrajectories
-from nsbench_metrics.growth import Autocorrelation, GrowthRate, autocorrelation, increments
-from nsbench_metrics.params import (
-    ArrivalParams,
-    AutocorrelationParams,
-    DivergenceParams,
-    GrowthRateParams,
-    SpectrumParams,
-)
-from nsbench_metrics.spectrum import Spectrum, log_spectral_distance, radial_spectrum
-from nsbench_metrics.trajectories import ArrivalError, Divergence, arrival_errors, arrival_maps, divergence_times
+from nsbench_metrics.arrival_error import ArrivalError, ArrivalParams, arrival_errors, arrival_maps
+from nsbench_metrics.autocorrelation import Autocorrelation, AutocorrelationParams, autocorrelation
+from nsbench_metrics.divergence import Divergence, DivergenceParams, divergence_times
+from nsbench_metrics.growth_rate import GrowthRate, GrowthRateParams
+from nsbench_metrics.shared.increments import increments
+from nsbench_metrics.spectrum import Spectrum, SpectrumParams, log_spectral_distance, radial_spectrum
 
 
 def as_fields(growth, frames):

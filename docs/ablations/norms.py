@@ -51,9 +51,7 @@ def main(root: Path) -> None:
     horizon = stored.plan.suite.protocol.horizon
     for name, forward in (("the whole lattice", GroupNorm.forward), ("a quarter", over_a_quarter)):
         with patch.object(GroupNorm, "forward", forward):
-            rollouts = simulator.rollout(
-                test.start(), stored.plan.suite.protocol.horizon, np.random.default_rng(0)
-            ).stopped()
+            rollouts = simulator.rollout(test.start(), horizon, np.random.default_rng(0)).stopped()
         assert isinstance(rollouts, GrowthTrajectories)
         first = rollouts.arrival == 1  # [n, H, W]; the seed is at (0, 0)
         far = (first.sum() - first[:, :NEAR, :NEAR].sum()) / len(rollouts)

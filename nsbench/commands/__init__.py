@@ -1,10 +1,10 @@
-"""The command line: a file a command, its options with it.
+"""The command line: one file for each command and its options.
 
-main                the table of commands, and how refusals are said
-options, screen     what commands share: options and the session behind them; what is written to a terminal
-progress            what is running, how far it is, how long still
+main                the table of commands, and the one place where a refusal becomes a message
+options, screen     the commands' common parts: options and the session behind them; output to a terminal
+progress            the display of a run's progress and of the time left
 run, fresh, plan, prepare, export, list, info, trial, plugins, export_cases, score, new, check, track, compare,
 report, ui, cache, schema
-                    a command each; trial is `info trial`, fresh is `run --fresh`
-templates/          what `nsbench new` writes
+                    one command each; trial is `info trial`, fresh is `run --fresh`
+templates/          the files that `nsbench new` writes
 """

@@ -1,4 +1,4 @@
-"""`nsbench cache`: what the store holds, whether it is unharmed, and what may go."""
+"""`nsbench cache`: commands that list, measure, check and clear the store."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def command() -> None:
 @command.command("list")
 @options.workspace
 def _list(workspace: Workspace) -> None:
-    """List the artifacts: what, size, made, last used, in whose results."""
+    """List the artifacts: name, size, dates of making and last use, and the suites whose results name them."""
     list_artifacts(workspace, Console())
 
 
 @command.command("size")
 @options.workspace
 def _size(workspace: Workspace) -> None:
-    """Say how much lies there, stage by stage."""
+    """Print the number and size of artifacts and leftovers, kind by kind."""
     show_sizes(workspace, Console())
 
 
@@ -50,7 +50,7 @@ def _verify(workspace: Workspace, repair: bool) -> None:
 
 @command.command("prune")
 @options.workspace
-@click.option("--older-than", metavar="AGE", help="Artifacts not used for so long, e.g. 12h, 30d, 4w.")
+@click.option("--older-than", metavar="AGE", help="Remove artifacts that were not used for AGE, e.g. 12h, 30d, 4w.")
 @click.option(
     "--keep",
     multiple=True,
@@ -60,12 +60,12 @@ def _verify(workspace: Workspace, repair: bool) -> None:
 )
 @click.option("--yes", is_flag=True, help="Remove it; without this it is only shown.")
 def _prune(workspace: Workspace, older_than: str | None, keep: tuple[Path, ...], yes: bool) -> None:
-    """Remove leftovers and, if told which, artifacts; they can be made again."""
+    """Remove leftovers and, with --older-than or --keep, artifacts; all can be made again."""
     sys.exit(prune(workspace, Console(), older_than=older_than, keep=keep, yes=yes))
 
 
 def list_artifacts(workspace: Workspace, console: Console) -> None:
-    """Print a line an artifact: what, how large, when made and last used, in whose results."""
+    """Print a line for each artifact: name, size, dates of making and last use, suites whose results name it."""
     rows = [
         [e.kind, e.key[:12], e.what or "damaged", size_text(e.size), _day(e.made), _day(e.used), ", ".join(e.suites)]
         for e in inventory.artifacts(workspace, suites_by_key(workspace))
@@ -74,7 +74,7 @@ def list_artifacts(workspace: Workspace, console: Console) -> None:
 
 
 def show_sizes(workspace: Workspace, console: Console) -> None:
-    """Print a line a kind of artifact, and one for each kind of leftover."""
+    """Print the number and size of artifacts and leftovers, one line for each kind."""
     entries = [*inventory.artifacts(workspace), *inventory.leftovers(workspace)]
     kinds = dict.fromkeys(["data", "model", "evidence", "score", *(e.kind for e in entries)])
     groups = [(kind, [e for e in entries if e.kind == kind]) for kind in kinds]
@@ -84,7 +84,7 @@ def show_sizes(workspace: Workspace, console: Console) -> None:
 
 
 def verify(workspace: Workspace, console: Console, *, repair: bool) -> int:
-    """Read every artifact; name those that are damaged. Returns 1 if any is, and was left where it was."""
+    """Read every artifact and name the damaged ones. Returns 1 if any is damaged and was left in place, else 0."""
     entries, damaged = inventory.artifacts(workspace), 0
     for entry in entries:
         if fault := inventory.damage(entry):
@@ -101,9 +101,9 @@ def verify(workspace: Workspace, console: Console, *, repair: bool) -> int:
 
 
 def prune(workspace: Workspace, console: Console, *, older_than: str | None, keep: Sequence[Path], yes: bool) -> int:
-    """Show what may go, and with `yes` remove it; returns 1 if a run is in the way.
+    """Print the folders that may be removed, and with `yes` remove them. Returns 1 if a run uses the store, else 0.
 
-    Raises Refusal for an age that is none, and for a suite that cannot be planned.
+    Raises Refusal for an age that cannot be read, and for a suite that cannot be planned.
     """
     try:
         unused_for = None if older_than is None else age(older_than)
@@ -130,7 +130,7 @@ def prune(workspace: Workspace, console: Console, *, older_than: str | None, kee
 
 
 def _show_pruning(console: Console, pruning: Pruning) -> None:
-    rows = [[e.kind, e.key[:12], e.what, size_text(e.size), why] for e, why in pruning.removed]
+    rows = [[e.kind, e.key[:12], e.what, size_text(e.size), reason] for e, reason in pruning.removed]
     if rows:
         show_list(console, ["stage", "key", "what", "size", "why it may go"], rows, right="size")
     say(console, f"{len(rows):,} folders may go, {size_text(pruning.size)}")
@@ -143,7 +143,7 @@ def _say_removed(console: Console, removed: list[Entry], pruning: Pruning) -> No
 
 
 def _needed(paths: Sequence[Path], workspace: Workspace) -> set[str]:
-    """The keys that suites need; a folder stands for the suites in it."""
+    """The digests of the keys that suites need. paths: suites, or folders that stand for all suites in them."""
     files = [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
     plans = [options.session(file, (), workspace).plan for file in files]
     return {artifact.key.digest for plan in plans for artifact in plan.artifacts()}

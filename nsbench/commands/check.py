@@ -1,4 +1,4 @@
-"""`nsbench check`: does a component keep its contract, and what speaks against it."""
+"""`nsbench check`: a test of a component against its contract, finding by finding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from nsbench.testing.check import CannotCheck, check
 @click.command()
 @click.argument("name")
 @click.option(
-    "--kind", type=click.Choice(["dataset", "simulator", "metric", "format"]), help="Where a name is several."
+    "--kind",
+    type=click.Choice(["dataset", "simulator", "metric", "format"]),
+    help="The kind of component, where several kinds have a NAME.",
 )
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A parameter of NAME.")
 @click.option("--on", metavar="DATASET", help="Check a simulator or format on that dataset.")
@@ -48,7 +50,7 @@ def check_component(
     transitions: int,
     tell: Callable[[str], None],
 ) -> int:
-    """Check every component of that name, and tell the findings. Returns 0 if all conform, else 1.
+    """Check every component of that name, and call `tell` with each finding. Returns 0 if all conform, else 1.
 
     settings, on_settings: "width=4", parameters of the component and of the dataset that it is checked on.
     Raises CannotCheck or SuiteError.
@@ -61,9 +63,16 @@ def check_component(
         raise CannotCheck(f"no {kind or 'component'} {name!r}{did_you_mean(name, names)}{hint}")
     params, on_params = parameters(settings), parameters(on_settings)
     conform = True
-    for each in kinds:
+    for component_kind in kinds:
         report = check(
-            each, name, params=params, on=on, on_params=on_params, transitions=transitions, registry=registry, tell=tell
+            component_kind,
+            name,
+            params=params,
+            on=on,
+            on_params=on_params,
+            transitions=transitions,
+            registry=registry,
+            tell=tell,
         )
         conform = conform and report.conforms
     return 0 if conform else 1

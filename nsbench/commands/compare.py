@@ -1,4 +1,4 @@
-"""`nsbench compare`: two simulators, metric by metric, as a table and sentences or for programs."""
+"""`nsbench compare`: a comparison of two simulators, metric by metric, as text, CSV or JSON."""
 
 from __future__ import annotations
 

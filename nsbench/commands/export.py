@@ -35,7 +35,7 @@ from nsbench.trajectories.base import Trajectories
 
 
 class CannotExport(Refusal):
-    """Data that cannot be written as was asked."""
+    """The data cannot be exported as asked; the message says why."""
 
 
 @click.command()
@@ -57,19 +57,19 @@ def command(
     workspace: Workspace,
 ) -> None:
     """Write a dataset in a format that other programs read."""
-    wanted = tuple(split for split in SPLITS if split in (splits or SPLITS))
+    chosen_splits = tuple(split for split in SPLITS if split in (splits or SPLITS))
     if suite is None:
         registry = options.registry()
-        writer, parts = find_writer(registry, format_name), component_parts(registry, dataset, overrides, wanted)
+        writer, parts = find_writer(registry, format_name), component_parts(registry, dataset, overrides, chosen_splits)
     else:
         session = options.session(suite, overrides, workspace)
         writer = find_writer(session.registry, format_name)
-        parts = suite_parts(session, dataset, wanted, _say_notice)
+        parts = suite_parts(session, dataset, chosen_splits, _say_notice)
     exported = write_parts(parts, writer, directory.absolute())
     click.echo(
         f"{directory}: {exported.files:,} files, {exported.trajectories:,} trajectories, {exported.size:,} bytes"
     )
-    for line in reading_lines(dataset, format_name, directory, exported, wanted):
+    for line in reading_lines(dataset, format_name, directory, exported, chosen_splits):
         click.echo(line)
 
 
@@ -80,7 +80,7 @@ def _say_notice(event: Event) -> None:
 
 @dataclass(frozen=True, eq=False)
 class SplitData:
-    """A split to be written, and where it comes from."""
+    """A split to be written, and its origin."""
 
     split: Split
     recorded: Trajectories
@@ -89,7 +89,7 @@ class SplitData:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. options: the format's parameters that reading it back needs."""
+    """The size of an export. options: the format's parameters with which it can be read back."""
 
     files: int
     trajectories: int
@@ -110,7 +110,7 @@ def find_writer(registry: Registry, name: str) -> Writer:
 def component_parts(
     registry: Registry, name: str, settings: Iterable[str], splits: Iterable[Split]
 ) -> Iterable[SplitData]:
-    """Splits of a dataset by its component's name, made with the seeds of a suite whose seed is 0.
+    """The splits of a dataset, found by its component's name and made with the seeds of a suite whose seed is 0.
 
     settings: "size=16", parameters other than the defaults. Raises UnknownComponent or SuiteError.
     """
@@ -133,7 +133,7 @@ def _made_splits(dataset: Any, name: str, splits: Iterable[Split]) -> Iterable[S
 
 
 def suite_parts(session: Session, name: str, splits: Iterable[Split], emit: Emit) -> Iterable[SplitData]:
-    """Splits of a suite's dataset, from the store, made where they are missing. Raises CannotExport."""
+    """The splits of a suite's dataset, read from the store, or made if they are missing. Raises CannotExport."""
     plan = session.plan
     if name not in plan.data:
         raise CannotExport(f"the suite has no dataset {name!r}{did_you_mean(name, plan.data)}")
@@ -149,10 +149,7 @@ def suite_parts(session: Session, name: str, splits: Iterable[Split], emit: Emit
 
 
 def write_parts(parts: Iterable[SplitData], writer: Writer, directory: Path) -> Exported:
-    """Write all parts to a directory that is not there yet, or empty: whole, or not at all.
-
-    Raises CannotExport.
-    """
+    """Write all parts to a new or empty directory, completely or not at all. Raises CannotExport."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise CannotExport(f"{directory}: is there already; nothing is overwritten")
     draft = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -182,10 +179,10 @@ def write_parts(parts: Iterable[SplitData], writer: Writer, directory: Path) -> 
 def reading_lines(
     name: str, format_name: str, directory: Path, exported: Exported, splits: Iterable[Split]
 ) -> list[str]:
-    """The lines of a suite that reads the files back."""
+    """The YAML lines with which a suite reads the files back."""
     if set(splits) != set(SPLITS):
         return ["a suite reads it back when train, val and test are all there"]
-    given = ", ".join(f"{key}: {json.dumps(value)}" for key, value in exported.options.items())
+    options_text = ", ".join(f"{key}: {json.dumps(value)}" for key, value in exported.options.items())
     path = str(directory) if re.fullmatch(r"[\w./-]+", str(directory)) else json.dumps(str(directory))
-    params = f"path: {path}, format: {format_name}" + (f", options: {{{given}}}" if given else "")
+    params = f"path: {path}, format: {format_name}" + (f", options: {{{options_text}}}" if options_text else "")
     return ["datasets:", f"  - {{use: trajectories, as: {name}, params: {{{params}}}}}"]

@@ -23,14 +23,18 @@ from nsbench.trajectories.hdf5 import write_trajectories
 @options.takes_session
 @options.dataset
 @click.option("--to", type=click.Path(path_type=Path), help="A new file; DATASET-cases.h5 if not given.")
-@click.option("--truth", type=click.Path(path_type=Path), help="A new file for what really happened, to judge by.")
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="A new file for the test cases' true trajectories, to judge transitions by.",
+)
 def command(session: Session, dataset: str | None, to: Path | None, truth: Path | None) -> None:
     """Write the test cases' start states and parameters, for simulators that run elsewhere."""
     data, suite, console = choose_dataset(session.plan, dataset), session.suite, Console()
     path = to or Path(f"{data.name}-cases.h5")
-    for wanted in (path, truth):
-        if wanted is not None and wanted.exists():
-            raise CannotScore(f"{wanted}: is there already; nothing is overwritten")
+    for file in (path, truth):
+        if file is not None and file.exists():
+            raise CannotScore(f"{file}: is there already; nothing is overwritten")
     with progress_display(console) as display:
         test = prepare(workshop_of(session, display), data.name, data, "test")
     write_cases(path, test, suite.protocol, suite=suite.name, dataset=data.name, key=data.keys["test"].digest)
@@ -42,4 +46,4 @@ def command(session: Session, dataset: str | None, to: Path | None, truth: Path 
     if truth is not None:
         with whole(truth) as draft:
             write_trajectories(draft, test)
-        say(console, f"{truth}: what really happened, to judge transitions by; no simulator may see it")
+        say(console, f"{truth}: the true trajectories, to judge transitions by; no simulator may see them")

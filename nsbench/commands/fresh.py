@@ -1,4 +1,4 @@
-"""`nsbench run --only TRIAL --fresh`: a trial made again beside the store, and held against what is stored."""
+"""`nsbench run --only TRIAL --fresh`: a trial made again in a temporary store, and compared with the stored one."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from nsbench.suite.trials import Trial
 
 
 class NothingStored(Refusal, LookupError):
-    """A trial of which the store holds no scores to compare with."""
+    """The store lacks scores of a trial, so there is nothing to compare with."""
 
 
 class BesideStore(Store):
-    """A store for the moment: data come from the real one, everything else is made anew and kept apart."""
+    """A temporary store: data are read from the real one, all other artifacts are made anew and kept apart."""
 
     def __init__(self, real: Store, root: Path) -> None:
         super().__init__(root)
@@ -51,18 +51,19 @@ class BesideStore(Store):
 
 
 def make_again(session: Session, trial: Trial, console: Console) -> int:
-    """Make it and say what came out: 0 if every number is the same, 1 if not, 130 if interrupted.
+    """Make a trial again and print how it compares with the stored one.
 
+    Returns 0 if every number is the same, 1 if one differs or the trial failed, 130 if interrupted.
     Raises NothingStored.
     """
     workspace = session.workspace
     stored = Store(workspace.store, notify=lambda message: say(console, message))
-    lacking = [metric.name for metric in trial.scores if stored.find(metric.key) is None]
-    if lacking:
+    missing = [metric.name for metric in trial.scores if stored.find(metric.key) is None]
+    if missing:
         raise NothingStored(
-            f"the store holds no {', '.join(lacking)} of {trial.id} to compare with; run it without --fresh first"
+            f"the store holds no {', '.join(missing)} of {trial.id} to compare with; run it without --fresh first"
         )
-    with progress_display(console) as display, stored.in_use(), _beside(session, display) as workshop:
+    with progress_display(console) as display, stored.in_use(), _temporary_workshop(session, display) as workshop:
         try:
             for metric in trial.scores:
                 score(workshop, trial, metric)
@@ -83,8 +84,8 @@ def make_again(session: Session, trial: Trial, console: Console) -> int:
 
 
 @contextmanager
-def _beside(session: Session, display: Callable[[Event], None]) -> Iterator[Workshop]:
-    """A workshop on a store for the moment, below the real one's drafts: an interruption leaves a leftover there."""
+def _temporary_workshop(session: Session, display: Callable[[Event], None]) -> Iterator[Workshop]:
+    """A workshop on a temporary store in the real one's drafts, so that an interruption leaves only a leftover."""
     root = session.workspace.store
     folder = root / "drafts" / f"fresh-{uuid4().hex}"
     folder.mkdir(parents=True)
@@ -96,14 +97,14 @@ def _beside(session: Session, display: Callable[[Event], None]) -> Iterator[Work
 
 
 def _comparison(trial: Trial, stored: Store, fresh: Store, tell: Callable[[str], None]) -> Iterator[str]:
-    """Say how each artifact compares; yields the names of the scores that differ."""
-    for what, key in _made_from(trial).items():
+    """Tell how each artifact compares with the stored one, and yield the names of the scores that differ."""
+    for name, key in _model_and_evidence(trial).items():
         old, new = stored.find(key), fresh.find(key)
         if old is not None and new is not None:
             differing = _differing_files(old, new)
-            tell(f"{what}: " + (f"differs in {', '.join(differing)}" if differing else "the same"))
+            tell(f"{name}: " + (f"differs in {', '.join(differing)}" if differing else "the same"))
         elif old is None:
-            tell(f"{what}: not in the store any more, nothing to compare with")
+            tell(f"{name}: not in the store any more, nothing to compare with")
     for metric in trial.scores:
         old, new = stored.find(metric.key), fresh.find(metric.key)
         assert old is not None
@@ -119,21 +120,21 @@ def _comparison(trial: Trial, stored: Store, fresh: Store, tell: Callable[[str],
             tell(f"{metric.name}: {now.absent if now.value is None else now.value!r}, the same")
 
 
-def _made_from(trial: Trial) -> dict[str, Key]:
+def _model_and_evidence(trial: Trial) -> dict[str, Key]:
     return {"model": trial.model, "evidence": trial.evidence}
 
 
 def _differing_files(old: Artifact, new: Artifact) -> list[str]:
-    """Files whose content is not the same, by their checksums; times and pictures are not asked of."""
+    """The names of files whose checksums differ; measured times and pictures are left out."""
     a, b = old.manifest["files"], new.manifest["files"]
     names = sorted((a.keys() | b.keys()) - MEASURED_FILES - DRAWN_FILES)
     return [name for name in names if a.get(name) != b.get(name)]
 
 
 def _surroundings(stored: Store, trial: Trial) -> Iterator[str]:
-    """What is different here and now from where the stored artifacts were made."""
-    for what, key in _made_from(trial).items():
+    """A line for each stored artifact that was made in an environment other than the present one."""
+    for name, key in _model_and_evidence(trial).items():
         artifact = stored.find(key)
         changes = differences(recorded_environment(), artifact.manifest["environment"]) if artifact else []
         if changes:
-            yield f"where the stored {what} was made: {'; '.join(changes)}"
+            yield f"where the stored {name} was made: {'; '.join(changes)}"

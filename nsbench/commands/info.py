@@ -1,4 +1,4 @@
-"""`nsbench info`: a component in words; `nsbench info trial` (nsbench/commands/trial.py): a trial."""
+"""`nsbench info`: a component in words; `nsbench info trial` (nsbench/commands/trial.py): a trial in words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nsbench.store.workspace import Workspace
 @options.plugins
 @click.argument("trial", required=False)
 @click.option(
-    "--suite", type=click.Path(path_type=Path), help="Of a trial: its suite; found in the workspace if not given."
+    "--suite", type=click.Path(path_type=Path), help="A trial's suite; looked up in the workspace if not given."
 )
 @options.overrides
 @options.workspace
@@ -44,17 +44,17 @@ def command(name: str, trial: str | None, suite: Path | None, overrides: tuple[s
 
 
 def describe_component(name: str, registry: Registry) -> Iterator[str]:
-    """Every component of that name, in lines of plain text. Raises Refusal where there is none."""
+    """Lines of plain text about every component of that name. Raises Refusal if there is none."""
     specs = [(kind, spec) for kind in KINDS for _, spec in registry.providers(kind, name)]
     if not specs:
-        names = [known for kind in KINDS for known in registry.names(kind)]
+        names = [component for kind in KINDS for component in registry.names(kind)]
         raise Refusal(f"no component {name!r}{did_you_mean(name, names)}")
     for kind, spec in specs:
         yield from describe(kind, spec, registry)
 
 
 def describe(kind: Kind, spec: ComponentSpec, registry: Registry) -> Iterator[str]:
-    """Lines of plain text: what it is, where it comes from, its parameters with type, default and bounds."""
+    """Lines of plain text about a component: summary, origin, and parameters with type, bounds and default."""
     plugin = next(p for p, s in registry.providers(kind, spec.name) if s is spec)
     yield f"{kind} {spec.name}: {spec.summary}"
     yield f"  class {spec.target}, plugin {plugin.name}, from {plugin.origin}"

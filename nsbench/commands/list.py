@@ -22,9 +22,9 @@ def command(kind: str | None) -> None:
 
 
 def _rows(registry: Registry, kind: str | None) -> Iterator[tuple[str, str, str, str]]:
-    for each in KINDS:
-        for name in registry.names(each) if kind in (None, f"{each}s") else ():
-            claims = registry.providers(each, name)
+    for component_kind in KINDS:
+        for name in registry.names(component_kind) if kind in (None, f"{component_kind}s") else ():
+            claims = registry.providers(component_kind, name)
             plugin, spec = claims[0]
             summary = "claimed by more than one plugin" if len(claims) > 1 else spec.summary
-            yield (each, name, summary, plugin.name)
+            yield (component_kind, name, summary, plugin.name)

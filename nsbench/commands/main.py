@@ -39,11 +39,11 @@ COMMANDS = {
     "cache": ("cache", "Look after the store: what it holds, whether it is unharmed, what may go."),
     "schema": ("schema", "Print the JSON schema of a suite, made from what is installed."),
 }
-"""Name -> (module in this package, what it does), in the order in which people meet them."""
+"""Name -> (module in this package, help in one line), in the order in which people meet them."""
 
 
 class Commands(click.Group):
-    """The commands of the table. What they refuse, and what the system refuses them, is said in a line."""
+    """The commands of the table. A Refusal or an OSError ends the program with its message, without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -55,7 +55,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of `--help`, from the table alone: no command is imported for it."""
+        """Write the list of commands for `--help` from the table alone, without importing a command."""
         width = formatter.width - 6 - max(map(len, COMMANDS))
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -74,7 +74,7 @@ class Commands(click.Group):
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Say what is wrong, and end."""
+    """Print a message to standard error, and end the program with this exit code."""
     click.echo(message, err=True)
     sys.exit(code)
 

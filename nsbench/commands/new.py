@@ -26,7 +26,7 @@ _MODULE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class CannotMake(Refusal):
-    """A package that cannot be written as was asked."""
+    """The package cannot be written as asked; the message says why."""
 
 
 @click.command()
@@ -42,9 +42,9 @@ def command(kind: NewKind, name: str, parent: Path) -> None:
 
 
 def new_package(kind: NewKind, name: str, parent: Path, registry: Registry) -> Path:
-    """Write a package that provides a component of that name, whole or not at all; returns its folder.
+    """Write a package that provides a component of that name, completely or not at all; returns its folder.
 
-    Raises CannotMake where the name is no module's, is taken, or where something lies already.
+    Raises CannotMake if the name cannot be a module's, if it is taken, or if the folder exists.
     """
     _require_free(kind, name, registry)
     folder = parent / name
@@ -94,5 +94,5 @@ def _require_free(kind: NewKind, name: str, registry: Registry) -> None:
 
 
 def _class_name(name: str) -> str:
-    """my_model -> MyModel."""
+    """The name of the component's class: my_model -> MyModel."""
     return "".join(part.capitalize() for part in name.split("_"))

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what they stand for: a registry, a session."""
+"""Options that several commands take, and the registry and session that are made from them."""
 
 from __future__ import annotations
 
@@ -57,26 +57,26 @@ dataset = click.option("--dataset", metavar="NAME", help="Which of the suite's d
 
 
 def takes_session(command: Callable[..., None]) -> Callable[..., None]:
-    """A command of a suite: its function is given the `session` in place of SUITE, --set, --plugin and --workspace."""
+    """Give a command's function the `session` in place of SUITE, --set, --plugin and --workspace."""
 
     @suite
     @overrides
     @plugins
     @workspace
     @functools.wraps(command)
-    def with_session(suite: Path, overrides: tuple[str, ...], workspace: Workspace, **others: Any) -> None:
-        command(session=session(suite, overrides, workspace), **others)
+    def with_session(suite: Path, overrides: tuple[str, ...], workspace: Workspace, **arguments: Any) -> None:
+        command(session=session(suite, overrides, workspace), **arguments)
 
     return with_session
 
 
 def session(suite: Path, overrides: tuple[str, ...], workspace: Workspace) -> Session:
-    """The planned suite. Raises Refusal for what is wrong with it, or with a plugin's file that the user named."""
+    """The session of a planned suite. Raises Refusal for a faulty suite or a broken plugin file."""
     return open_session(suite, workspace.root, overrides, registry())
 
 
 def registry() -> Registry:
-    """What is installed, and the files that the user named. Raises Refusal for such a file that is broken."""
+    """The registry of installed plugins and of the user's plugin files. Raises Refusal if such a file is broken."""
     plugins = installed()
     broken = [f"{plugin.file}: {plugin.error}" for plugin in plugins.plugins if plugin.file and plugin.error]
     if broken:

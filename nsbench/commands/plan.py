@@ -1,4 +1,4 @@
-"""`nsbench plan`: hit or miss, artifact by artifact, and for a miss what differs from the nearest one."""
+"""`nsbench plan`: a hit or a miss for each artifact, and the differences of a miss from the nearest stored artifact."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key, differences
 from nsbench.store.store import Store
 from nsbench.suite.session import Session
 
+Manifests = dict[ArtifactKind, list[dict[str, Any]]]
+
 
 @click.command()
 @takes_session
@@ -26,10 +28,10 @@ def command(session: Session) -> None:
 
 
 def explain(session: Session) -> Iterator[str]:
-    """Lines of rich markup."""
+    """The plan in lines of rich markup: a hit or a miss for each artifact, and the reason of a miss."""
     store = Store(session.workspace.store)
     manifests = {kind: list(store.manifests(kind)) for kind in ARTIFACT_KINDS}
-    outdated = {kind: [m for m in found if _is_outdated(m["fields"])] for kind, found in manifests.items()}
+    outdated = {kind: [m for m in stored if _is_outdated(m["fields"])] for kind, stored in manifests.items()}
     missing = 0
     for trial in session.plan.trials:
         yield f"[bold]{escape(trial.id)}[/]"
@@ -37,8 +39,8 @@ def explain(session: Session) -> Iterator[str]:
             hit = store.has(artifact.key)
             missing += not hit
             colour, word = ("green", "hit ") if hit else ("yellow", "miss")
-            why = "" if hit else f"  {escape(_why(artifact.key, manifests, outdated))}".rstrip()
-            yield f"  [{colour}]{word}[/] {_in_words(artifact.name):<18} {artifact.key.digest[:12]}{why}"
+            reason = "" if hit else f"  {escape(_miss_reason(artifact.key, manifests, outdated))}".rstrip()
+            yield f"  [{colour}]{word}[/] {_in_words(artifact.name):<18} {artifact.key.digest[:12]}{reason}"
     yield f"{len(session.plan.trials)} trials, {missing} misses"
     if count := sum(map(len, outdated.values())) if missing else 0:
         yield (
@@ -48,16 +50,16 @@ def explain(session: Session) -> Iterator[str]:
 
 
 def _in_words(name: str) -> str:
-    """ "train data" for "data/train", "score ewd" for "score/ewd"."""
+    """An artifact's name in words: "train data" for "data/train", "score ewd" for "score/ewd"."""
     kind, _, rest = name.partition("/")
     return f"{rest} data" if kind == "data" else name.replace("/", " ")
 
 
-Manifests = dict[ArtifactKind, list[dict[str, Any]]]
+def _miss_reason(key: Key, manifests: Manifests, outdated: Manifests) -> str:
+    """The differences from the artifact of the same kind that differs least.
 
-
-def _why(key: Key, manifests: Manifests, outdated: Manifests) -> str:
-    """What differs from the artifact of the same kind that differs least; "" where that one has a key of old."""
+    "" if no artifact with a current key is alike, and the store holds outdated keys.
+    """
     alike = [m for m in manifests[key.kind] if _is_alike(key, m["fields"])]
     nearest = min(
         (differences(key.fields, m["fields"]) for m in alike if m not in outdated[key.kind]), key=len, default=None
@@ -68,7 +70,7 @@ def _why(key: Key, manifests: Manifests, outdated: Manifests) -> str:
 
 
 def _is_outdated(fields: dict[str, Any]) -> bool:
-    """Whether a key holds a digest of code of the kind that a move of a module changed."""
+    """Whether a key holds a digest of code in an earlier scheme, in which the move of a module changed it."""
     source = fields.get("source")
     return isinstance(source, str) and not source.startswith(SCHEME)
 

@@ -1,4 +1,4 @@
-"""`nsbench plugins`: where components come from, and which plugins are broken."""
+"""`nsbench plugins`: the table of plugins, with their components and faults."""
 
 from __future__ import annotations
 

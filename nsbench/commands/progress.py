@@ -1,4 +1,4 @@
-"""What is running, how far it is, and how long still: a live display on a terminal, plain lines elsewhere."""
+"""The progress of a run and the time left: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from nsbench.quantities import duration
 from nsbench.store.key import ArtifactKind
 
 PLAIN_SECONDS = 15
-"""How often a plain line says how far a long stage is."""
+"""Seconds between plain lines about the progress of a long stage."""
 
 _TELLING_SECONDS = 0.5
-"""Stages that took less are not worth a line of their own."""
+"""Seconds of work above which a finished stage gets a line of its own."""
 
 
 @dataclass
 class Running:
-    """A stage that is being made: since when, and how far it was when first heard of and is now."""
+    """A stage that is running: when it began, and how far it was at the first report and is now."""
 
     kind: ArtifactKind
     what: str = ""
@@ -42,6 +42,7 @@ class Running:
     first_at: float = 0.0
 
     def hear(self, event: StageProgress) -> None:
+        """Take note of the stage's progress."""
         if self.first_done is None:
             self.first_done, self.first_at = event.done, time.monotonic()
         self.done, self.total = event.done, event.total
@@ -56,11 +57,11 @@ class Running:
 
 @dataclass
 class Clock:
-    """How long the current stages, and the whole run, will still take, as far as that can be known.
+    """An estimate of the time that the running stages, and the whole run, still need.
 
-    A stage's rest comes from its own rate. Each pending stage is expected to take what the slowest of its
-    kind took, or is about to take, in this run; a kind not met yet is not counted. What runs at once is
-    expected to go on at once.
+    A running stage is expected to keep its own rate. Each pending stage is expected to take what the slowest of
+    its kind took, or is about to take, in this run; a kind not met yet is not counted. As many stages as run now
+    are expected to run at once until the end.
     """
 
     pending: dict[str, ArtifactKind] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Clock:
     running: dict[str, Running] = field(default_factory=dict)  # by trial
 
     def hear(self, event: Event) -> None:
+        """Take note of an event of the run."""
         if isinstance(event, RunStarted):
             self.pending = dict(event.pending)
         elif isinstance(event, StageStarted):
@@ -82,46 +84,48 @@ class Clock:
             self.running.pop(event.result.trial, None)
 
     def stage_left(self, trial: str) -> float | None:
-        """Seconds until a trial's current stage ends; None while its rate is not known."""
+        """Seconds until a trial's running stage ends; None while its rate is not known."""
         return self.running[trial].left() if trial in self.running else None
 
     def run_left(self) -> float | None:
         """Seconds until the run ends; None while nothing is known of it."""
-        known = [(running, left) for running in self.running.values() if (left := running.left()) is not None]
+        estimates = [(running, left) for running in self.running.values() if (left := running.left()) is not None]
         expected = dict(self.slowest)
-        for running, left in known:
+        for running, left in estimates:
             whole = time.monotonic() - running.since + left
             expected[running.kind] = max(expected.get(running.kind, 0.0), whole)
         if not expected:
             return None
-        work = sum(left for _, left in known) + sum(expected.get(stage, 0.0) for stage in self.pending.values())
+        work = sum(left for _, left in estimates) + sum(expected.get(stage, 0.0) for stage in self.pending.values())
         return work / max(1, len(self.running))
 
 
 def stage_line(event: StageFinished) -> str:
+    """A line about a finished stage and its duration."""
     return f"{event.what}: {duration(event.seconds)}"
 
 
 def trial_line(event: TrialFinished, done: int, total: int) -> str:
+    """A line about a finished trial, the `done`-th of `total`, and its error if it failed."""
     result = event.result
     text = f"[{done}/{total}] {result.trial}: {result.status}"
     return f"{text}: {result.error}" if result.error else text
 
 
 class PlainProgress:
-    """Lines of text, for logs and pipes."""
+    """A display of a run in lines of text, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._clock = Clock()
-        self._began = self._said = time.monotonic()
+        self._began = self._last_line = time.monotonic()
         self._trials = self._ended = 0
 
     def __enter__(self) -> PlainProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to put back."""
+        """Do nothing: lines of text need no end."""
 
     def __call__(self, event: Event) -> None:
         self._clock.hear(event)
@@ -129,11 +133,11 @@ class PlainProgress:
             self._trials = len(event.trials)
             self._say(f"{event.suite}: {len(event.trials)} trials, {len(event.pending)} artifacts to make")
         elif isinstance(event, StageStarted):
-            self._said = time.monotonic()
+            self._last_line = time.monotonic()
         elif isinstance(event, StageProgress) and self._is_due(event):
-            self._said = time.monotonic()
-            what = self._clock.running[event.trial].what
-            self._say(f"{what}: {event.done:,} of {event.total:,} {event.unit}{self._left(event.trial)}")
+            self._last_line = time.monotonic()
+            stage = self._clock.running[event.trial].what
+            self._say(f"{stage}: {event.done:,} of {event.total:,} {event.unit}{self._left(event.trial)}")
         elif isinstance(event, StageFinished) and not event.hit and event.seconds > _TELLING_SECONDS:
             self._say(stage_line(event))
         elif isinstance(event, TrialFinished):
@@ -143,7 +147,7 @@ class PlainProgress:
             self._say(f"note: {event.message}")
 
     def _is_due(self, event: StageProgress) -> bool:
-        return event.trial in self._clock.running and time.monotonic() - self._said > PLAIN_SECONDS
+        return event.trial in self._clock.running and time.monotonic() - self._last_line > PLAIN_SECONDS
 
     def _left(self, trial: str) -> str:
         stage, run = self._clock.stage_left(trial), self._clock.run_left()
@@ -156,7 +160,7 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """Bars that move, the run's and one for each stage underway, and a line for what is done."""
+    """A display of moving bars, one for the run and one for each running stage, with a line for each finished stage."""
 
     def __init__(self, console: Console) -> None:
         self._clock = Clock()
@@ -228,5 +232,5 @@ class LiveProgress:
 
 
 def progress_display(console: Console) -> LiveProgress | PlainProgress:
-    """The display that fits the console."""
+    """A live display for a terminal, plain lines for any other console."""
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)

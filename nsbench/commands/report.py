@@ -35,12 +35,12 @@ def command(session: Session, format_name: Format, to: Path | None) -> None:
 
 
 def report_suite(session: Session, format_name: Format, to: Path | None) -> None:
-    """Write the report to a file, or text to the terminal. Raises Refusal where no trial has a result."""
+    """Write the report to a file, or text to the terminal. Raises Refusal if no trial has a result."""
     stored = StoredResults(session)
     if not stored.rows:
-        trial, why = next(iter(stored.open.items()))
+        trial, reason = next(iter(stored.open.items()))
         file = session.file or session.suite.name
-        raise Refusal(f"{file}: nothing to report: {trial} {why}; `nsbench run {file}` first")
+        raise Refusal(f"{file}: nothing to report: {trial} {reason}; `nsbench run {file}` first")
     text = _text(stored, summarise(stored), format_name)
     if to is None and format_name == "html":
         to = session.workspace.run(session.suite.name) / "report.html"

@@ -1,4 +1,4 @@
-"""`nsbench run`: progress while it runs, the table when it ends, and where to look next."""
+"""`nsbench run`: a run of a suite, with its progress, the table at its end, and the places of its results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,12 @@ from nsbench.tracking.record import make_tracker
 @takes_session
 @no_tracking
 @click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trials at once; they share the cores."
+    "--jobs",
+    "parallel",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Trials at once; they share the cores.",
 )
 @click.option(
     "--executor",
@@ -41,13 +46,13 @@ from nsbench.tracking.record import make_tracker
     show_default=True,
     help="local: worker processes, with limits; inline: this process, for debugging; ray: a cluster.",
 )
-@click.option("--address", help="Of a Ray cluster; one is started on this machine if not given.")
+@click.option("--address", help="Address of a Ray cluster; one is started on this machine if not given.")
 @click.option("--only", multiple=True, metavar="TRIAL", help="This trial only, e.g. snow32/cgne/r0; may be repeated.")
-@click.option("--fresh", is_flag=True, help="With --only: make it again beside the store, and compare.")
+@click.option("--fresh", is_flag=True, help="With --only: make the trial again beside the store, and compare.")
 def command(
     session: Session,
     no_tracking: bool,
-    jobs: int,
+    parallel: int,
     executor: str,
     address: str | None,
     only: tuple[str, ...],
@@ -60,8 +65,8 @@ def command(
         session = session.only(only)
     if fresh:
         sys.exit(max(make_again(session, trial, Console()) for trial in session.plan.trials))
-    chosen = choose_executor(executor, jobs, address)
-    sys.exit(run_suite(session, Console(), tracked=not no_tracking, executor=chosen, only_part=bool(only)))
+    make_executor = choose_executor(executor, parallel, address)
+    sys.exit(run_suite(session, Console(), tracked=not no_tracking, executor=make_executor, only_part=bool(only)))
 
 
 def run_suite(
@@ -74,7 +79,7 @@ def run_suite(
 ) -> int:
     """Run a session's plan, print its table, and return the exit code.
 
-    only_part: the plan is a part of the suite, and the report of the whole stays.
+    only_part: the plan is a part of the suite; the report of the whole suite stays as it is.
     """
     workspace, suite = session.workspace, session.suite
     if reason := refusal(workspace, suite.name):
@@ -100,7 +105,7 @@ def run_suite(
 
 
 def choose_executor(name: str, parallel: int, address: str | None) -> Callable[[RunContext], Executor]:
-    """The executor of that name. Raises Refusal where it cannot be had here."""
+    """A function that makes the executor of that name. Raises Refusal if it is not installed."""
     if name == "inline":
         return Inline
     if name == "local":
@@ -113,7 +118,7 @@ def choose_executor(name: str, parallel: int, address: str | None) -> Callable[[
 
 
 def _show_stored(session: Session, reason: str, console: Console) -> int:
-    """The table of what a workspace that may only be read holds; what it lacks is named, trial by trial."""
+    """Print the results of a workspace that cannot be written, and the trials that it lacks; returns the exit code."""
     root = session.workspace.root
     say(console, f"{root} cannot be written ({reason}): its results are shown; none are added, kept or logged")
     with borrowed(session.workspace) as scratch, progress_display(console) as display:

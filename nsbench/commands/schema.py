@@ -1,4 +1,4 @@
-"""`nsbench schema`: what editors need to complete and check suites."""
+"""`nsbench schema`: the JSON schema with which editors complete and check suites."""
 
 from __future__ import annotations
 

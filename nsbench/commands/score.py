@@ -22,9 +22,11 @@ from nsbench.tracking.record import make_tracker
 @click.command()
 @click.argument("rollouts", type=click.Path(path_type=Path))
 @click.option("--suite", required=True, type=click.Path(path_type=Path), help="The suite whose test cases these are.")
-@click.option("--as", "name", required=True, metavar="NAME", help="What the rollouts' simulator is called in tables.")
+@click.option("--as", "name", required=True, metavar="NAME", help="The name of the rollouts' simulator in tables.")
 @options.dataset
-@click.option("--replicate", default=0, show_default=True, help="Which fit of the simulator these rollouts are of.")
+@click.option(
+    "--replicate", default=0, show_default=True, help="The number of the simulator's fit that made these rollouts."
+)
 @options.overrides
 @options.plugins
 @options.workspace
@@ -48,7 +50,7 @@ def command(
 def score_file(session: Session, path: Path, entry: Entry, console: Console, *, tracked: bool) -> int:
     """Score a file of rollouts, print the suite's table, and return the exit code.
 
-    Raises CannotScore, and UnreadableData for a file that is not what it should be; nothing is kept then.
+    Raises CannotScore, or UnreadableData for a file without valid rollouts; nothing is kept then.
     """
     tracker = None
     with progress_display(console) as display:

@@ -1,4 +1,4 @@
-"""How commands write to a terminal, and to a pipe or a file: lines, lists, tables of results."""
+"""The output of commands to a terminal, a pipe or a file: lines, lists, tables of results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nsbench.report.tables import Table, notes, plain, results_tables
 
 
 def say(console: Console, *lines: str) -> None:
-    """Print lines as they are: nothing in them is markup, none is broken."""
+    """Print lines as they are: without markup, and without breaks in long ones."""
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

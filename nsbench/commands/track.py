@@ -26,7 +26,7 @@ def command(session: Session, uri: str | None) -> None:
 
 
 def track_suite(session: Session, console: Console, uri: str | None = None) -> int:
-    """Log the results that are there, once; returns 1 if MLflow could not be reached."""
+    """Log the stored results, each once. Returns 1 if MLflow could not be reached, else 0."""
     trials = {trial.id for trial in session.plan.trials}
     rows = [
         row

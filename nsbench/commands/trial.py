@@ -1,4 +1,4 @@
-"""`nsbench info trial`: all that is needed to make a number again."""
+"""`nsbench info trial`: a trial in words, with all that is needed to make its numbers again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nsbench.suite.trials import Part, PlannedArtifact, Trial, UnknownTrial
 
 
 class AmbiguousTrial(Refusal, LookupError):
-    """A trial that several suites of the workspace have; the message says which."""
+    """The trial is in several suites of the workspace; the message names them."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ def find_suite(workspace: Workspace, trial: str) -> Path:
     Raises UnknownTrial or AmbiguousTrial.
     """
     suites: list[Path] = []
-    known: set[str] = set()
+    all_trials: set[str] = set()
     for path in sorted((workspace.root / "runs").glob("*/suite.yaml")):
         trials = {row.trial for row in _rows(workspace, path.parent.name)}
-        known |= trials
+        all_trials |= trials
         suites += [path] if trial in trials else []
     if not suites:
-        raise UnknownTrial(f"no results of trial {trial!r} in {workspace.root}{did_you_mean(trial, known)}")
+        raise UnknownTrial(f"no results of trial {trial!r} in {workspace.root}{did_you_mean(trial, all_trials)}")
     if len(suites) > 1:
         listed = ", ".join(str(path) for path in suites)
         raise AmbiguousTrial(f"trial {trial} is in more than one suite: say which with --suite, of {listed}")
@@ -62,7 +62,7 @@ def _rows(workspace: Workspace, suite: str) -> list[TrialResult]:
 
 
 def describe_trial(session: Session, trial: Trial, path: Path, overrides: tuple[str, ...]) -> Iterator[str]:
-    """The trial in words, line by line. path: of the suite's file; overrides: of its entries."""
+    """The trial in words, line by line. path: the suite's file. overrides: the texts given to --set."""
     row = next((r for r in _rows(session.workspace, session.suite.name) if r.trial == trial.id), None)
     artifacts = _artifacts_of(trial, Store(session.workspace.store))
     yield f"trial {trial.id} of suite {session.suite.name}, {path}"
@@ -147,14 +147,14 @@ def _artifacts(artifacts: list[StoredArtifact], row: TrialResult | None) -> Iter
             state = f"made {manifest['made']}" + (f" in {seconds:.1f} s" if isinstance(seconds, float) else "")
         yield f"  {planned.name:<18} {planned.key.digest}  {json.dumps(planned.seed)}  {state}"
     planned_keys = {a.planned.name: a.planned.key.digest for a in artifacts}
-    others = [name for name, key in planned_keys.items() if row is not None and row.keys.get(name) != key]
-    if others:
-        yield f"  the result above came from other keys of {', '.join(others)}:"
+    changed = [name for name, key in planned_keys.items() if row is not None and row.keys.get(name) != key]
+    if changed:
+        yield f"  the result above came from other keys of {', '.join(changed)}:"
         yield "  code, libraries or parameters have changed since; `nsbench plan` names what did"
 
 
 def _environments(artifacts: list[StoredArtifact]) -> Iterator[str]:
-    """Where the artifacts were made: those made alike together, each with what is different now."""
+    """Lines about the environments in which the artifacts were made, each with its differences from here and now."""
     now = recorded_environment()
     groups: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for planned, manifest in ((a.planned, a.manifest) for a in artifacts):

@@ -1,13 +1,13 @@
-"""What plugins provide, and what they are told.
+"""The things that plugins provide, and the data that passes between them and the runner.
 
-component   what datasets, simulators, metrics and formats have in common
-dataset     where trajectories come from
+component   the base class of datasets, simulators, metrics and formats, and their specs
+dataset     sources of trajectories
 simulator   models that draw the next state
 metric      numbers that say how good a simulator is
 format      layouts of trajectories in files
-protocol    how every simulator of a suite is run
-evidence    what the simulate stage leaves for metrics
-events      what happens in a run
-rows        what became of a trial, and its scores
-contracts/  what components must return
+protocol    the rules by which every simulator of a suite is run
+evidence    the rollouts, likelihoods and costs that the simulate stage leaves for metrics
+events      the events of a run
+rows        rows of results: the outcome of a trial, and its scores
+contracts/  checks of what components return
 """

@@ -1,4 +1,4 @@
-"""What datasets, simulators, metrics and formats have in common: a class that a plugin provides, and its spec.
+"""Components, the base of datasets, simulators, metrics and formats: a class that a plugin provides, and its spec.
 
 Components keep no global state, take every random number from the generator they are given, and work in plain Python
 without the runner.
@@ -20,7 +20,7 @@ class Params(BaseModel):
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """What is known of a component without importing its code.
+    """The description of a component that can be read without importing its code.
 
     name    the name in suites.
     target  "module:Class".
@@ -35,16 +35,16 @@ class ComponentSpec:
     summary: str = ""
 
     def code(self) -> tuple[str, ...]:
-        """ "module:name" of all whose code makes the component what it is: that is what its digest covers."""
+        """The targets, "module:name", whose code defines the component: its digest covers them."""
         return tuple(text for text in (self.target, self.params) if text is not None)
 
 
 class Unavailable(RuntimeError):
-    """Raised by a component that cannot work here, for want of a device or a library: the trial is skipped."""
+    """The error of a component that cannot work here, for want of a device or a library: its trial is skipped."""
 
 
 class Component:
-    """Anything that a suite names. ``params`` is an instance of the model that its spec names."""
+    """The base class of everything that a suite names. ``params`` is an instance of the model that its spec names."""
 
     params: Any
 

@@ -1,4 +1,4 @@
-"""Datasets: where trajectories come from."""
+"""Datasets: sources of trajectories."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,13 @@ class SimulatorReference:
 
 @dataclass(frozen=True)
 class DatasetSpec(ComponentSpec):
-    """floor: the simulator that is the ground truth; noise_free: the same without its randomness.
+    """The spec of a dataset.
 
-    Both give every table its scale; None where a dataset has no such simulator.
-
-    small: parameters with which it is made in about a second, for `nsbench check`.
-
-    reading: "module:function", (params) -> Reading, of a dataset that reads files: called while planning,
-    so keep it in a module that imports quickly. None for a dataset that is made from its parameters alone.
+    floor       the simulator that is the ground truth; noise_free: the same without its randomness. Both give every
+                table its scale; None where a dataset has no such simulator.
+    small       parameters with which the dataset is made in about a second, for `nsbench check`.
+    reading     "module:function", (params) -> Reading, of a dataset that reads files: called while planning, so keep
+                it in a module that imports quickly. None for a dataset that is made from its parameters alone.
     """
 
     floor: SimulatorReference | None = None
@@ -47,7 +47,7 @@ class DatasetSpec(ComponentSpec):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a dataset reads: in its key this stands where otherwise its parameters do.
+    """The content of the files that a dataset reads; in the dataset's key it takes the place of the parameters.
 
     content  plain data: digests of what the files hold, and the parameters that are not paths.
     formats  (name, parameters) of the formats that read them, whose code counts as the dataset's own.
@@ -58,28 +58,25 @@ class Reading:
 
 
 class UnreadableData(Refusal, ValueError):
-    """Files that are missing, damaged, foreign or contradictory: the message names the file and the fault."""
+    """The error of files that are missing, damaged, foreign or contradictory; it names the file and the fault."""
 
 
 class Dataset(Component, ABC):
-    """Where trajectories come from."""
+    """A source of trajectories, in three splits."""
 
     @property
     @abstractmethod
     def domain(self) -> Domain:
-        """The facts of the system, of a record: ``stride`` is None."""
+        """The facts of the system; ``stride`` is None, as in every record that is not framed yet."""
 
     @abstractmethod
     def prepare(self, split: Split, rng: np.random.Generator) -> Trajectories:
         """The trajectories of a split, as recorded. The same generator state gives the same bits."""
 
     def parts(self, split: Split) -> int:
-        """In how many parts the harness makes a split: those that are finished survive an interruption."""
+        """The number of parts in which the harness makes a split; finished parts survive an interruption."""
         return 1
 
     def part(self, split: Split, rng: np.random.Generator, k: int) -> Trajectories:
-        """Part k of a split. The parts joined are what ``prepare`` makes from the same generator state."""
+        """Part k of a split. All parts joined equal what ``prepare`` makes from the same generator state."""
         return self.prepare(split, rng)
-
-
-SPLITS: tuple[Split, ...] = ("train", "val", "test")

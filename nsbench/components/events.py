@@ -1,4 +1,4 @@
-"""What happens in a run: the vocabulary that progress, results, tracking and plugins listen to."""
+"""Events of a run: the vocabulary that progress, results, tracking and plugins listen to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nsbench.store.key import ArtifactKind
 
 @dataclass(frozen=True)
 class Event:
-    """Base class."""
+    """The base class of events."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class TrialStarted(Event):
+    """A trial begins. trial: its identity in the suite."""
+
     trial: str
 
 
@@ -37,7 +39,7 @@ class TrialStarted(Event):
 class StageStarted(Event):
     """An artifact is being made. what: the artifact in words, e.g. "train data of snow32".
 
-    trial: whose it is; for data and for null models the name of the job that makes it.
+    trial: the trial that it belongs to; for data and for null models the name of the job that makes it.
     """
 
     trial: str
@@ -48,7 +50,7 @@ class StageStarted(Event):
 
 @dataclass(frozen=True)
 class StageProgress(Event):
-    """done of total, in `unit` (transitions, trajectories, …)."""
+    """The work on an artifact has come to `done` of `total`, in `unit` (transitions, trajectories, …)."""
 
     trial: str
     kind: ArtifactKind
@@ -59,7 +61,7 @@ class StageProgress(Event):
 
 @dataclass(frozen=True)
 class StageFinished(Event):
-    """hit: the artifact was in the store already. seconds: what making it took."""
+    """An artifact is in the store. hit: it was there already. seconds: the time that making it took."""
 
     trial: str
     kind: ArtifactKind
@@ -88,7 +90,7 @@ class TrialFinished(Event):
 
 @dataclass(frozen=True)
 class Notice(Event):
-    """Something that a person should know, said once."""
+    """A message that a person should read, given once."""
 
     message: str
 
@@ -104,3 +106,4 @@ class RunFinished(Event):
 
 
 Emit = Callable[[Event], None]
+"""A function that passes an event on to whoever listens."""

@@ -1,4 +1,4 @@
-"""Evidence: what the simulate stage leaves for metrics."""
+"""Evidence: the rollouts, likelihoods and costs that the simulate stage leaves for metrics."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a simulator took, measured by the harness after warm-up; None where not known.
+    """The time, memory and size of a simulator, measured by the harness after warm-up; None where not known.
 
-    ms_per_trajectory at `batch` rollouts together; truth_ms_per_trajectory is the ground truth's under
-    the same conditions, measured in turn with it. peak_bytes: the process while simulating. jobs: how many
-    trials the run had going at once while this was measured.
+    ms_per_trajectory: with `batch` rollouts at a time. truth_ms_per_trajectory: the ground truth's under the same
+    conditions, measured in turn with it. peak_bytes: the memory of the process while simulating. parallel: the number
+    of trials that the run had going at once while this was measured.
     """
 
     ms_per_trajectory: float
@@ -48,17 +48,17 @@ class Cost:
     parameters: int | None = None
     flops_per_trajectory: float | None = None
     peak_bytes: int | None = None
-    jobs: int = 1
+    parallel: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class LatentUse:
-    """Latents asked about m test transitions x -> x', teacher-forced.
+    """The use that a simulator makes of its latents, measured on m test transitions x -> x', teacher-forced.
 
-    Changes are of the next state, each site taking its likelier state: sites that decide otherwise, and, beside
-    them, Σ |π − π'| over sites, π their probabilities. Sites that growth has frozen count for nothing.
+    Changes are differences between two next states: the number of sites whose likelier state differs, and, in
+    probabilities π, Σ |π − π'| over sites. Sites that growth has frozen do not count.
 
-    trajectory              int64[m], which test trajectory each transition is of.
+    trajectory              int64[m], the test trajectory of each transition.
     kl                      float64[m], KL(q ‖ p), nats: an upper bound, in the mean, on the mutual information of
                             latents and next state given x and y.
     latents                 float64[d], the same by latent, mean over transitions.
@@ -84,12 +84,12 @@ class LatentUse:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the simulate stage leaves for metrics.
+    """The rollouts, likelihoods and costs of a simulator, which metrics score.
 
     rollouts    cases × members trajectories, the members of a case side by side.
-    cost        None where nothing was measured: of null models, and of rollouts whose maker declares none.
-    latent_use  what the simulator's latents do; None for a simulator without latents.
-    declared    whether the rollouts were made elsewhere, so that likelihoods and costs are their maker's words.
+    cost        None where nothing was measured: for null models, and for submissions whose maker declares none.
+    latent_use  the effect of the simulator's latents; None for a simulator without latents.
+    declared    whether this is a submission (rollouts made elsewhere), whose maker declares likelihoods and costs.
     """
 
     rollouts: Trajectories

@@ -22,9 +22,10 @@ from nsbench.trajectories.domain import Domain
 
 @dataclass(frozen=True)
 class FormatSpec(ComponentSpec):
-    """target: a Format, which reads. writer: "module:function", a Writer; None where nothing is written.
+    """The spec of a format. target: a Format, which reads.
 
-    They are apart so that what is read does not depend on the code that writes.
+    writer: "module:function", a Writer; None for a format that is not written. It is apart from the reader, so that
+    data that is read does not depend on the code that writes.
     """
 
     writer: str | None = None
@@ -32,9 +33,9 @@ class FormatSpec(ComponentSpec):
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What files say of the n trajectories that they hold, before these are read.
+    """The domain and the parameters of the n trajectories in files, known before the trajectories are read.
 
-    domain: of a record, ``stride`` is None. params: float64[n, P], in the order in which they are read.
+    domain: its ``stride`` is None. params: float64[n, P], in the order in which the trajectories are read.
     """
 
     domain: Domain
@@ -42,23 +43,23 @@ class Header:
 
 
 class Format(Component, ABC):
-    """Reads the trajectories at a path, a file or a folder as the format has it.
+    """A reader of the trajectories at a path, which is a file or a folder, as the format has it.
 
     Files that are damaged, foreign or contradictory raise UnreadableData: nothing half-read is returned.
     """
 
     @abstractmethod
     def header(self, path: Path) -> Header:
-        """What the files say of themselves, without reading the trajectories."""
+        """The domain and the parameters that the files declare, without reading the trajectories."""
 
     @abstractmethod
     def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
-        """The trajectories of that index into the header's, ascending, each checked."""
+        """The trajectories at `index`, each checked. index: int64[b], places in the header's order, ascending."""
 
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where trajectories come from: ``dataset.prepare(split, rng)``, with rng in the state in which it is here."""
+    """The source of trajectories: ``dataset.prepare(split, rng)``, from `rng` in the state that it has here."""
 
     name: str
     dataset: Dataset
@@ -66,7 +67,7 @@ class Origin:
 
 
 Writer = Callable[[Path, Split, Trajectories, Origin], dict[str, Any]]
-"""writer(directory, split, recorded, origin) writes a split below a folder that exists.
+"""A function writer(directory, split, recorded, origin), which writes a split below a folder that exists.
 
 Returns the format's parameters that are needed to read it back. Raises ValueError for trajectories that the
 format cannot hold.
@@ -75,7 +76,7 @@ format cannot hold.
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Whatever a library, or a check, finds wrong in this block is UnreadableData that names the file."""
+    """Turn the errors of libraries and of checks in this block into UnreadableData that names the file."""
     try:
         yield
     except UnreadableData:
@@ -89,7 +90,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def require_range(params: NDArray[np.float64], domain: Domain) -> None:
-    """Raise ValueError where params, float64[n, P], are not finite or outside of what the domain says."""
+    """Raise ValueError where params, float64[n, P], are not finite or outside of the domain's ranges."""
     if not np.isfinite(params).all():
         raise ValueError("the parameters are not all finite")
     for column, parameter in enumerate(domain.parameters):

@@ -14,12 +14,12 @@ from nsbench.components.evidence import Evidence
 from nsbench.trajectories.base import Trajectories
 
 Need = Literal["rollouts", "likelihood", "cost"]
-"""What a metric may ask of the evidence."""
+"""The parts of the evidence that a metric may need."""
 
 Null = Literal["climatology", "persistence"]
 Zero = Literal["noise_free", Null]
 Anchor = Literal["floor", Zero]
-"""What stands beside a score: the ground truth redrawn, the same without its randomness, and the null models."""
+"""The anchors beside a score: the ground truth redrawn, the same without its randomness, and the null models."""
 
 NULLS: tuple[Null, ...] = get_args(Null)
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
@@ -27,12 +27,12 @@ ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 
 @dataclass(frozen=True)
 class MetricSpec(ComponentSpec):
-    """A metric."""
+    """The spec of a metric."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric's answer.
+    """The score that a metric gives to evidence.
 
     value     the number, in the metric's unit.
     interval  (low, high), 95 %; None where there is none.
@@ -55,7 +55,7 @@ class Score:
 
 
 class NotApplicable(Exception):
-    """Raised by a metric that cannot score this evidence; what it says stands in place of the value."""
+    """The error of a metric that cannot score this evidence; its message stands in place of the value."""
 
 
 class Metric(Component, ABC):
@@ -63,12 +63,12 @@ class Metric(Component, ABC):
 
     direction  whether a small or a large value is good.
     unit       of the value.
-    needs      what the evidence must hold; a simulator without it gets no score, and the table says so.
+    needs      the parts that the evidence must hold; a simulator without them gets no score, and the table says so.
     columns    (name of an extra, heading): what tables show beside the value.
     anchored   whether the value is to be read between the ground truth's score, redrawn, and that of the
                ground truth without its randomness, or that of a null model (see nsbench/stages/nulls.py).
     zero       the anchor at which skill is 0; at the floor it is 1.
-    items_by   what the score's items are, where its value is their mean: "bin", "ensemble" or "transition" (see
+    items_by   the kind of the score's items, where its value is their mean: "bin", "ensemble" or "transition" (see
                nsbench/results/pairing.py); None where it is not.
     """
 

@@ -1,4 +1,4 @@
-"""The protocol: how every simulator of a suite is run, so that the comparison is fair."""
+"""The protocol: the rules by which every simulator of a suite is run, so that the comparison is fair."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from nsbench.components.component import Params
+
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+Decode = Literal["mode", "sample"]
+LikelihoodKind = Literal["exact", "elbo", "vlb"]
 
 
 class Bounds(Params):
@@ -24,7 +29,7 @@ class Bounds(Params):
 
 
 class Protocol(Params):
-    """What makes the comparison fair: the same for all simulators."""
+    """The rules that make the comparison fair: they are the same for all simulators."""
 
     stride: int = Field(10, ge=1, description="ticks of the domain's clock between frames")
     horizon: int = Field(64, ge=1, description="frames simulated at most")
@@ -34,21 +39,9 @@ class Protocol(Params):
     bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
 
 
-LikelihoodKind = Literal["exact", "elbo", "vlb"]
-
-
-Device = Literal["cpu", "cuda"]
-
-
-Precision = Literal["float32", "bfloat16"]
-
-
-Decode = Literal["mode", "sample"]
-
-
 @dataclass(frozen=True)
 class Conditions:
-    """How a simulator is run: the same for all simulators of a suite.
+    """The conditions under which a simulator is run: they are the same for all simulators of a suite.
 
     device     "cpu" or "cuda".
     precision  of the network's arithmetic; scores are always accumulated in float64.

@@ -1,4 +1,4 @@
-"""Rows of results: what became of a trial, and each metric's score of it. How they are JSON is said here alone."""
+"""Rows of results: the outcome of a trial, and each metric's score of it. Their form as JSON is defined here alone."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any, Literal, cast
 from nsbench.components.metric import Zero
 
 Status = Literal["ok", "failed", "diverged", "timeout", "oom", "killed", "skipped", "interrupted"]
-"""How a trial ended: see docs/scaling.md."""
+"""The ways in which a trial ends: see docs/scaling.md."""
 
 DECLARED = "declared"
-"""The label of a score that rests on what its maker says of it, not on what was measured here."""
+"""The label of a score that rests on a declaration of the submission's maker, not on a measurement made here."""
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A metric's score of one trial, with what a reader needs beside it.
+    """A metric's score of one trial, with the facts that a reader needs beside it.
 
     value        None where the metric does not apply; `absent` then says why.
     floor, …     the same metric's scores of the anchors: floor and noise_free of the dataset's ground truth, redrawn
                  and without its randomness, climatology and persistence of the null models.
     zero         the anchor at which skill is 0: skill = (zero − value) / (zero − floor), 1 at the floor. There is
-                 none where the zero is no worse than the floor: such data cannot tell them apart.
-    columns      (name of an extra, its heading): what the metric wants shown beside its value.
+                 no skill where the zero is no worse than the floor: such data cannot tell them apart.
+    columns      (name of an extra, its heading): the extras that the metric wants shown beside its value.
     rollouts_only  the metric needs nothing that a null model does not have.
     costs        the value depends on the hardware.
-    items_by     what the score's items are, where its value is their mean (nsbench/results/pairing.py).
+    items_by     the kind of the score's items, where its value is their mean (nsbench/results/pairing.py).
     """
 
     metric: str
@@ -52,7 +52,7 @@ class ScoreRow:
 
     @property
     def skill(self) -> float | None:
-        """Where the value lies between the anchor `zero`, 0, and the floor, 1; None where that cannot be said."""
+        """The place of the value between the anchor `zero`, at 0, and the floor, at 1; None where there is no scale."""
         zero = cast(float | None, getattr(self, self.zero))
         if self.value is None or self.floor is None or zero is None:
             return None
@@ -61,7 +61,7 @@ class ScoreRow:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> ScoreRow:
-        """The row of JSON's plain data; ``asdict`` is the other way."""
+        """The row that JSON's plain data describes; ``asdict`` is the inverse."""
         interval, columns = data.get("interval"), data.get("columns", ())
         pairs = {"interval": tuple(interval) if interval else None, "columns": tuple((n, h) for n, h in columns)}
         return cls(**dict(data) | pairs)
@@ -69,14 +69,15 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """One row: what became of a trial.
+    """One row of results: the outcome of a trial.
 
     trial       its identity in the suite, "dataset/simulator/r0".
-    keys        artifact, "model" or "score/<metric>", to the digest of its key.
-    hardware    what its costs were measured on, "" if not known.
+    keys        the name of an artifact, "model" or "score/<metric>", -> the digest of its key.
+    hardware    the hardware that its costs were measured on, "" if not known.
     peak_bytes  the largest resident memory of the trial's processes, where they were its own; None for a row that was
                 read from the store.
-    outside     its rollouts were made elsewhere; keys then has "rollouts", the digest of their content, and no model.
+    outside     it is a submission (rollouts made elsewhere); keys then has "rollouts", the digest of their content, and
+                no model.
     """
 
     trial: str
@@ -93,6 +94,7 @@ class TrialResult:
     outside: bool = False
 
     def to_json(self) -> str:
+        """The row as one line of JSON."""
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
@@ -102,5 +104,5 @@ class TrialResult:
         return cls(**data | {"scores": tuple(ScoreRow.from_data(score) for score in data["scores"])})
 
     def outcome(self) -> dict[str, Any]:
-        """What the row says, whenever and however fast it was made."""
+        """The part of the row that does not depend on when and how fast it was made."""
         return {name: value for name, value in asdict(self).items() if name in ("trial", "status", "keys", "scores")}

@@ -20,11 +20,11 @@ from nsbench.trajectories.base import Trajectories
 
 @dataclass(frozen=True)
 class SimulatorSpec(ComponentSpec):
-    """A simulator."""
+    """The spec of a simulator."""
 
 
 def _passing_folder() -> Path:
-    """A new folder that goes when the program ends."""
+    """A new folder that is deleted when the program ends."""
     folder = tempfile.TemporaryDirectory(prefix="nsbench-fit-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
@@ -32,11 +32,12 @@ def _passing_folder() -> Path:
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a fit is given besides data.
+    """The budget, folder, randomness and callbacks that a fit is given besides data.
 
-    transitions  the budget: how many pairs (frame t, frame t + 1) may be trained on, repeats counted.
-    workdir      survives an interruption: checkpoints belong here. A folder that goes with the program if not given.
-    rng          every random number of the fit comes from it.
+    transitions  the budget: the number of pairs (frame t, frame t + 1) that may be trained on, repeats counted.
+    workdir      a folder that survives an interruption: checkpoints belong here. If not given, it is deleted when the
+                 program ends.
+    rng          the generator that every random number of the fit comes from.
     log          log(name, value, step): a point of a training curve, e.g. "train/loss".
     progress     progress(done, total), in transitions.
     stopping     stopping(): whether the run is to end. A fit that can go on from a checkpoint asks between
@@ -53,14 +54,14 @@ class FitContext:
 
 
 class Diverged(ArithmeticError):
-    """A fit whose loss became NaN or infinite; the message says after how many transitions."""
+    """The error of a fit whose loss became NaN or infinite; its message says after how many transitions."""
 
 
 class Simulator(Component, ABC):
     """A model that draws the next state, step after step.
 
-    likelihood: what ``log_likelihood`` returns. "exact": log p. "elbo": an importance-weighted
-    evidence lower bound. "vlb": another variational lower bound. None: it has none.
+    likelihood: the kind of number that ``log_likelihood`` returns. "exact": log p. "elbo": an importance-weighted
+    evidence lower bound. "vlb": another variational lower bound. None: the simulator has no likelihood.
     """
 
     likelihood: ClassVar[LikelihoodKind | None] = None
@@ -85,7 +86,7 @@ class Simulator(Component, ABC):
         samples: int,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """log p(x_next | x, params) or a lower bound on it, float64[b], nats a transition.
+        """The log p(x_next | x, params), or a lower bound on it, float64[b], nats a transition.
 
         x, x_next: float32[b, C, H, W]; params: float64[b, P]. With a bound "elbo", `samples` = K is the
         number of importance samples: L_K = E[logsumexp ℓ − log K], nondecreasing in K. Exact
@@ -98,20 +99,20 @@ class Simulator(Component, ABC):
     ) -> NDArray[np.float64] | None:
         """KL(q ‖ p) of each latent, float64[latents], nats, the mean over transitions; None without latents.
 
-        Arguments as of ``log_likelihood``. A latent whose KL is nothing is not used.
+        Arguments as of ``log_likelihood``. A latent whose KL is 0 is not used.
         """
         return None
 
     def save(self, directory: Path) -> None:
-        """Write what ``fit`` learned. Weights are safetensors, text is JSON; nothing is pickled."""
+        """Write what ``fit`` learned into a folder. Weights are safetensors, text is JSON; nothing is pickled."""
 
     def load(self, directory: Path) -> None:
         """Read what ``save`` wrote, into an instance made with the same parameters."""
 
     def size(self) -> int | None:
-        """How many numbers were learned; None where that means nothing."""
+        """The number of learned parameters; None where counting them makes no sense."""
         return None
 
     def flops(self, start: Trajectories, steps: int, rng: np.random.Generator) -> float | None:
-        """Floating-point operations of a rollout, the mean over `start`; None where not counted."""
+        """The floating-point operations of a rollout, the mean over `start`; None where they are not counted."""
         return None

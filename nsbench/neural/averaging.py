@@ -19,7 +19,7 @@ class Average:
         self.weights = {name: p.detach().clone() for name, p in module.named_parameters()}
 
     def update(self) -> None:
-        """Take in the module's present weights."""
+        """Add the module's present weights to the average."""
         self.count += 1
         share = 1 / self.count if self.decay is None else max(1 / self.count, 1 - self.decay)
         names, now = zip(*((name, p.detach()) for name, p in self.module.named_parameters()), strict=True)
@@ -29,6 +29,6 @@ class Average:
         """Exchange the module's weights with the average."""
         with torch.no_grad():
             for name, p in self.module.named_parameters():
-                kept: Tensor = p.detach().clone()
+                average: Tensor = p.detach().clone()
                 p.copy_(self.weights[name])
-                self.weights[name].copy_(kept)
+                self.weights[name].copy_(average)

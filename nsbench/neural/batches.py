@@ -1,4 +1,4 @@
-"""Which transitions a training starts its sequences from."""
+"""The order of the transitions from which a training starts its sequences."""
 
 from __future__ import annotations
 

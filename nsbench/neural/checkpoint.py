@@ -14,13 +14,13 @@ from nsbench.store.files import write_whole
 
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Tensors as safetensors with the facts as JSON in its header."""
+    """Write tensors as safetensors, with the facts as JSON in the file's header."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(path, save(on_cpu, {"facts": json.dumps(facts)}))
 
 
 def read_checkpoint(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(tensors, facts) of a checkpoint; read, not mapped, for another process may put the next in its place."""
+    """The tensors and facts of a checkpoint. It is read, not mapped: another process may replace the file meanwhile."""
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # safetensors: length, JSON, data
     facts: dict[str, Any] = json.loads(header["__metadata__"]["facts"])
@@ -28,7 +28,7 @@ def read_checkpoint(path: Path, device: torch.device) -> tuple[dict[str, Tensor]
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state, "<position of the weight>.<name>" -> tensor."""
+    """The state of an optimizer, "<position of the weight>.<name>" -> tensor."""
     state = optimizer.state_dict()["state"]
     return {f"{i}.{name}": value for i, values in state.items() for name, value in values.items()}
 

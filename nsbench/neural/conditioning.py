@@ -1,4 +1,4 @@
-"""The parameters of a trajectory as inputs of a network: those chosen, standardised by the training set."""
+"""The parameters of a trajectory as inputs of a network: the chosen ones, standardised by the training set."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from nsbench.trajectories.domain import Domain
 
 
 def chosen_parameters(domain: Domain, which: str) -> list[str]:
-    """Names of the parameters that a network is given: "varying" ones or "all"."""
+    """The names of the parameters that a network is given: "varying" ones or "all"."""
     if which == "all":
         return [p.name for p in domain.parameters]
     return [domain.parameters[i].name for i in domain.varying]
 
 
 def columns_of(domain: Domain, names: Sequence[str]) -> list[int]:
-    """Where the named parameters stand in ``Trajectories.params`` of that domain."""
+    """The columns of the named parameters in ``Trajectories.params`` of that domain."""
     return [domain.column(name) for name in names]
 
 
 class Standardise(nn.Module):
-    """y = (params − mean) / std; a parameter that never differs becomes 0.
+    """The map y = (params − mean) / std; a parameter that never differs becomes 0.
 
     float32[b, P] -> float32[b, P]. Mean and deviation are buffers: they are saved with the weights.
     """
@@ -39,7 +39,7 @@ class Standardise(nn.Module):
         self.register_buffer("std", torch.ones(inputs))
 
     def measure(self, params: NDArray[np.float64]) -> None:
-        """Take mean and deviation from float64[n, P]."""
+        """Set mean and deviation to those of float64[n, P]."""
         mean, std = params.mean(axis=0), params.std(axis=0)
         # A constant column may leave a deviation of rounding: dividing by it would amplify the rounding.
         std = np.where(std > 1e-9 * np.maximum(np.abs(mean), 1e-30), std, 1.0)

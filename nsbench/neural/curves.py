@@ -9,10 +9,14 @@ from torch import Tensor
 from nsbench.components.simulator import Diverged, FitContext
 
 POINTS = 200
+"""Points of a curve."""
 
 
 class Curves:
-    """Means of what was logged since the last point, weighted by transitions; steps count transitions."""
+    """The curves of a training, logged point by point; a point's step is the number of transitions.
+
+    A point is the mean, weighted by transitions, of the values that were added since the last point.
+    """
 
     def __init__(self, ctx: FitContext) -> None:
         self.ctx = ctx
@@ -20,14 +24,14 @@ class Curves:
         self.counted = 0
 
     def add(self, transitions: int, terms: dict[str, Tensor]) -> None:
-        """Take in means over that many transitions."""
+        """Add values by name, each a mean over that many transitions."""
         self.counted += transitions
         for name, value in terms.items():
             weighted = value.detach().double() * transitions
             self.sums[name] = self.sums[name] + weighted if name in self.sums else weighted
 
     def check(self, done: int) -> None:
-        """Raise Diverged where the loss is not finite any more."""
+        """Raise Diverged if the loss is not finite any more."""
         loss = float(self.sums["loss"])
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} after {done} transitions; the last checkpoint is kept")

@@ -1,4 +1,4 @@
-"""Where and how precisely a network computes."""
+"""The device and the precision of a network's computations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nsbench.components.protocol import Conditions
 
 
 def device_of(conditions: Conditions) -> torch.device:
-    """The device of those conditions. Raises Unavailable for "cuda" where there is none."""
+    """The device of those conditions. Raises Unavailable for "cuda" where there is no CUDA device."""
     if conditions.device == "cuda" and not torch.cuda.is_available():
         raise Unavailable("device 'cuda' was asked for, but this torch finds no CUDA device; use device: cpu")
     return torch.device(conditions.device)

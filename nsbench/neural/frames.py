@@ -14,7 +14,7 @@ NEVER = torch.iinfo(torch.int32).max
 
 
 class GrowthFrames:
-    """The frames of n trajectories of growth and what conditions them, y float32[n, P].
+    """The frames of n trajectories of growth, and the parameters y, float32[n, P], that condition them.
 
     Growth is monotone: the state at frame t is arrival ≤ t. One int32 a site holds a trajectory on the
     device, whatever its length.
@@ -38,11 +38,11 @@ class GrowthFrames:
         return self.arrival.device
 
     def states(self, index: NDArray[np.int64], t: NDArray[np.int64]) -> Tensor:
-        """float32[b, 1, H, W]: trajectory index[b] at frame t[b]."""
+        """The states of trajectories index[b] at frames t[b], float32[b, 1, H, W]."""
         arrival = self.arrival[torch.from_numpy(index).to(self.device)]
         frame = torch.from_numpy(t.astype(np.int32)).to(self.device)
         return (arrival <= frame[:, None, None]).float()[:, None]
 
     def conditions(self, index: NDArray[np.int64]) -> Tensor:
-        """y of those trajectories, float32[b, P]."""
+        """The parameters y of the trajectories at `index`, float32[b, P]."""
         return self.y[torch.from_numpy(index).to(self.device)]

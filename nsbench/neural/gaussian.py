@@ -17,18 +17,18 @@ class Gaussian(NamedTuple):
     scale: Tensor
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """mean + scale·ε: gradients pass through (Kingma & Welling 2014)."""
+        """A sample mean + scale·ε; gradients pass through it (Kingma & Welling 2014)."""
         noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
         return self.mean + self.scale * noise
 
     def log_density(self, z: Tensor) -> Tensor:
-        """log N(z), float64[b], summed over the latents."""
+        """The log-density log N(z; mean, diag scale²), float64[b], summed over the latents."""
         mean, scale, z = self.mean.double(), self.scale.double(), z.double()
         density = -0.5 * ((z - mean) / scale) ** 2 - scale.log() - 0.5 * math.log(2 * math.pi)
         return density.flatten(1).sum(1)
 
     def repeated(self, times: int) -> Gaussian:
-        """Each element of the batch `times` times in a row."""
+        """The Gaussian with each element of its batch `times` times in a row."""
         return Gaussian(self.mean.repeat_interleave(times, 0), self.scale.repeat_interleave(times, 0))
 
 
@@ -39,12 +39,12 @@ def positive_gaussian(features: Tensor, floor: float = 1e-5) -> Gaussian:
 
 
 def standard_gaussian(shape: tuple[int, ...], device: torch.device) -> Gaussian:
-    """N(0, 1), independent."""
+    """The Gaussian N(0, 1), independent over all axes."""
     return Gaussian(torch.zeros(shape, device=device), torch.ones(shape, device=device))
 
 
 def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
-    """KL(q ‖ p) of each latent, [b, d, ...], nats: log(σp/σq) + (σq² + (μq − μp)²)/(2σp²) − ½."""
+    """The KL(q ‖ p) of each latent, [b, d, ...], nats: log(σp/σq) + (σq² + (μq − μp)²)/(2σp²) − ½."""
     ratio = q.scale / p.scale
     shift = (q.mean - p.mean) / p.scale
     return 0.5 * (ratio**2 + shift**2 - 1) - ratio.log()

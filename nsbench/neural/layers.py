@@ -23,8 +23,11 @@ def group_norm(channels: int, most: int = 32) -> nn.GroupNorm:
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm that computes on contiguous maps whatever the layout: torch's CPU kernel for bfloat16
-    in channels-last takes ten times as long as the two copies that this costs. See docs/tuning.md."""
+    """Group norm that computes on contiguous maps, whatever the layout of its input.
+
+    torch's CPU kernel for bfloat16 in channels-last takes ten times as long as the two copies that this costs. See
+    docs/tuning.md.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda or x.is_contiguous():
@@ -33,7 +36,7 @@ class GroupNorm(nn.GroupNorm):
 
 
 class ResidualBlock(nn.Module):
-    """gelu(N(conv(gelu(N(conv(x))))) + P·x): 3×3 convolutions, group norm N, a 1×1 convolution P.
+    """The map x → gelu(N(conv(gelu(N(conv(x))))) + P·x): 3×3 convolutions, group norm N, a 1×1 convolution P.
 
     Timmer et al. 2024 (arXiv 2405.16608), appendix.
     """
@@ -52,16 +55,16 @@ class ResidualBlock(nn.Module):
 
 
 class Down(ResidualBlock):
-    """Half the resolution (max-pool 2), then a residual block."""
+    """A residual block after halving the resolution (max-pool 2)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(halve(x))
 
 
 class Up(ResidualBlock):
-    """Twice the resolution (nearest neighbour), then a residual block.
+    """A residual block after doubling the resolution (nearest neighbour).
 
-    What reads the upsampled maps is computed without making them: see ``doubled_convolution``.
+    The first convolution is computed without making the upsampled maps: see ``doubled_convolution``.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,10 +81,10 @@ def perceptron(sizes: list[int], activation: Callable[[], nn.Module] = nn.GELU) 
 
 
 def broadcast(vector: Tensor, like: Tensor) -> Tensor:
-    """[b, C] as a map [b, C, H, W] over the sites of `like`."""
+    """A vector [b, C] as a constant map [b, C, H, W] over the sites of `like`."""
     return vector[:, :, None, None].expand(-1, -1, *like.shape[-2:])
 
 
-def beside(*maps: Tensor) -> Tensor:
-    """Maps side by side, in channels."""
+def concatenate(*maps: Tensor) -> Tensor:
+    """The maps concatenated, channel after channel."""
     return torch.cat(maps, dim=1)

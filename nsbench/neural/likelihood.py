@@ -20,18 +20,18 @@ from torch import Tensor
 
 
 class Weigh(Protocol):
-    """Draws that many samples and weighs them: ℓ, float64[samples, b]."""
+    """A function that draws that many samples and returns their log-weights ℓ, float64[samples, b]."""
 
     def __call__(self, *, samples: int) -> Tensor: ...
 
 
 def site_cross_entropy(logits: Tensor, x_next: Tensor) -> Tensor:
-    """−log Bern(x'_s; sigmoid(logit_s)) of each site, float32 [b, 1, H, W], nats."""
+    """The loss −log Bern(x'_s; sigmoid(logit_s)) of each site, float32 [b, 1, H, W], nats."""
     return F.binary_cross_entropy_with_logits(logits.float(), x_next, reduction="none")
 
 
 def growth_log_likelihood(logits: Tensor, x: Tensor, x_next: Tensor, *, frozen: bool = True) -> Tensor:
-    """Σ_U log Bern(x'), float64[b], nats. Not frozen: the sum goes over all sites, attached ones too.
+    """The log-likelihood Σ_U log Bern(x'), float64[b], nats. Not frozen: Σ goes over all sites, attached ones too.
 
     Where growth is frozen and a site of x is not attached in x_next, the likelihood is 0: −inf.
     """
@@ -44,7 +44,7 @@ def growth_log_likelihood(logits: Tensor, x: Tensor, x_next: Tensor, *, frozen: 
 
 
 def importance_bound(weigh: Weigh, samples: int, at_once: int) -> Tensor:
-    """logsumexp_k ℓ_k − log K, float64[b], from K samples, at most `at_once` of them a call."""
+    """The bound logsumexp_k ℓ_k − log K, float64[b], from K samples, at most `at_once` of them a call."""
     if samples < 1:
         raise ValueError(f"samples must be >= 1, got {samples}")
     parts, drawn = [], 0

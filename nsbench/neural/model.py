@@ -1,4 +1,4 @@
-"""What a network of growth must be able to do, and latent-variable models in four methods."""
+"""The base class of networks of growth, and latent-variable models in four methods."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Context = TypeVar("Context")
 
 @dataclass(frozen=True)
 class StepLoss:
-    """One step of training.
+    """The loss of one step of training.
 
     total  the loss, a mean over the batch.
-    guided logits of the next state given a latent that has seen the true one: what an unrolled training
-           goes on from.
+    guided logits of the next state, given a latent that has seen the true next state; an unrolled training goes on
+           from the state that they decode to.
     terms  means over the batch by name, for the curves.
     """
 
@@ -45,24 +45,24 @@ class GrowthModel(nn.Module, ABC):
 
     @abstractmethod
     def logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        """Logits of the next state, for one draw of what the network leaves to chance before its sites."""
+        """Logits of the next state, given one draw of the network's latents, if it has any."""
 
     @abstractmethod
     def log_weights(self, x: Tensor, x_next: Tensor, y: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-        """ℓ, float64[samples, b]: importance weights whose mean estimates p(x_next | x, y) without bias.
+        """Log-weights ℓ, float64[samples, b]: the mean of exp ℓ estimates p(x_next | x, y) without bias.
 
         An exact likelihood returns float64[1, b].
         """
 
     def latent_kl(self, x: Tensor, x_next: Tensor, y: Tensor) -> Tensor | None:
-        """KL of the posterior from the prior, [b, latents], nats; None without latents."""
+        """The KL of the posterior from the prior, [b, latents], nats; None without latents."""
         return None
 
 
 class LatentGrowth(GrowthModel, Generic[Context]):
     """A conditional VAE: prior p(z | x, y), posterior q(z | x', x, y), decoder p(x' | x, z, y).
 
-    The context is what all three need of (x, y): computed once a transition, shared by all samples.
+    The context is the part of (x, y) that all three need: computed once a transition, shared by all samples.
     """
 
     @abstractmethod
@@ -83,7 +83,7 @@ class LatentGrowth(GrowthModel, Generic[Context]):
         """The context with each element of the batch `times` times in a row."""
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """−ELBO, nats a transition: what a model gets that defines no loss of its own."""
+        """The loss −ELBO, nats a transition, of a model that defines no loss of its own."""
         context = self.context(x, y)
         prior, posterior = self.prior(context), self.posterior(context, x_next)
         logits = self.decode(context, posterior.sample(generator))

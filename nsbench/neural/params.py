@@ -11,7 +11,7 @@ from nsbench.neural.schedules import Decay
 
 
 class TrainingParams(Params):
-    """How a network is trained. Fractions are of the budget, so that any budget works.
+    """The settings by which a network is trained. Fractions are of the budget, so that any budget works.
 
     batch               sequences in an optimizer step (transitions, where nothing is unrolled).
     accumulate          gradients add up over an unroll before one optimizer step; false: one after each frame.
@@ -19,7 +19,7 @@ class TrainingParams(Params):
     learning_rate       its peak.
     warmup, decay       linear warm-up over that fraction; then constant, or half a cosine to 0.
     clip                the gradient's norm is clipped to it; null: not clipped.
-    average_from        weights are averaged from that fraction on and the average is what is kept; null: never.
+    average_from        weights are averaged from that fraction on, and the average is kept; null: never.
     average_decay       of an exponential moving average; null: all steps weigh the same (SWA).
     average_learning_rate  the learning rate while averaging; null: as before.
     condition           "varying": the parameters that differ between trajectories; "all": all of them.

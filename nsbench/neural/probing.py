@@ -1,4 +1,4 @@
-"""What the latents of a network of growth do: asked through its prior, posterior and decoder."""
+"""The effect of the latents of a network of growth, measured through its prior, posterior and decoder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from nsbench.neural.model import LatentGrowth
 from nsbench.neural.randomness import draw_seed, generator
 
 DECODED_SITES = 512 * 32 * 32
-"""Sites that are decoded at once at most: bounds memory."""
+"""The number of sites that are decoded at once at most: bounds memory."""
 
 
 class Answers(NamedTuple):
-    """Of one batch: kl and shift of each latent [b, d]; changes of each transition, float64[b]."""
+    """The measurements of one batch: kl and shift of each latent [b, d]; changes of each transition, float64[b]."""
 
     kl: Tensor
     shift: Tensor
@@ -34,7 +34,10 @@ class Answers(NamedTuple):
 
 
 class Neural(Protocol):
-    """What is asked of a ``NeuralSimulator``. It is not imported: evidence would depend on how networks are trained."""
+    """The attributes of a ``NeuralSimulator`` that are read here.
+
+    The class itself is not imported: evidence would depend on how networks are trained.
+    """
 
     network: Any
     columns: Sequence[int]
@@ -49,7 +52,10 @@ def neural_latent_use(
     trajectory: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> LatentUse | None:
-    """See ``nsbench.stages.probing``; None for what is not a NeuralSimulator with a LatentGrowth model."""
+    """The use that a simulator makes of its latents; None for one that is not neural with a LatentGrowth model.
+
+    Arguments as of ``nsbench.stages.probing``.
+    """
     model = getattr(getattr(simulator, "network", None), "model", None)
     if not isinstance(model, LatentGrowth):
         return None
@@ -58,10 +64,10 @@ def neural_latent_use(
     noise, network = generator(device, draw_seed(rng)), neural.network.to(device).eval()
     parts = []
     with torch.inference_mode(), autocast(neural.conditions):
-        for some in np.array_split(np.arange(len(x)), -(-len(x) * x[0].size // DECODED_SITES)):
-            given = torch.from_numpy(params[some][:, list(neural.columns)])
-            y = network.standardise(given.to(device, torch.float32))
-            before, after = (torch.from_numpy(states[some]).to(device) for states in (x, x_next))
+        for rows in np.array_split(np.arange(len(x)), -(-len(x) * x[0].size // DECODED_SITES)):
+            columns = torch.from_numpy(params[rows][:, list(neural.columns)])
+            y = network.standardise(columns.to(device, torch.float32))
+            before, after = (torch.from_numpy(states[rows]).to(device) for states in (x, x_next))
             parts.append(asked(model, before, after, y, noise))
     answers = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in Answers._fields}
     return LatentUse(
@@ -75,7 +81,7 @@ def neural_latent_use(
 
 
 def asked(model: LatentGrowth[Any], x: Tensor, x_next: Tensor, y: Tensor, noise: torch.Generator) -> Answers:
-    """What the latents of b transitions do; a transition's z is shuffled to the next one."""
+    """The measurements of b transitions; shuffling gives each transition's z to the next one in the batch."""
     context = model.context(x, y)
     prior, posterior = model.prior(context), model.posterior(context, x_next)
     z = prior.sample(noise)
@@ -88,7 +94,7 @@ def asked(model: LatentGrowth[Any], x: Tensor, x_next: Tensor, y: Tensor, noise:
 
 
 def changes(logits: Tensor, others: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    """(sites whose likelier state differs, Σ |π − π'|) over free sites, each float64[b]."""
+    """The changes between logits: (sites whose likelier state differs, Σ |π − π'|) over free sites, each float64[b]."""
     sites = ((logits > 0) != (others > 0)) * free
     probability = (torch.sigmoid(logits.float()) - torch.sigmoid(others.float())).abs() * free
     return sites.double().flatten(1).sum(1), probability.double().flatten(1).sum(1)

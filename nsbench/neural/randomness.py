@@ -23,7 +23,7 @@ def generator(device: torch.device, *entropy: int) -> torch.Generator:
 
 
 def initialised(build: Callable[[], T], seed: int) -> T:
-    """What `build` returns, with torch's default initialisation drawn from `seed`.
+    """The module that `build` returns, with torch's default initialisation drawn from `seed`.
 
     torch.nn initialises from the global CPU generator: it is put back as it was.
     """

@@ -22,7 +22,7 @@ def halve(x: Tensor) -> Tensor:
 
 
 def double(x: Tensor) -> Tensor:
-    """Each site as 2 × 2 sites, [b, C, 2·H, 2·W]."""
+    """The maps with each site repeated as 2 × 2 sites, [b, C, 2·H, 2·W]."""
     return _doubled(x) if _slow_in_torch(x) else F.interpolate(x, scale_factor=2, mode="nearest")
 
 
@@ -31,6 +31,8 @@ def _slow_in_torch(x: Tensor) -> bool:
 
 
 class _Double(torch.autograd.Function):
+    """Doubling by repetition, with a gradient that sums slices."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         return x.repeat_interleave(2, 3).repeat_interleave(2, 2)
@@ -47,7 +49,7 @@ def _doubled(x: Tensor) -> Tensor:
 
 
 def doubled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """convolution(double(x)) for a 3 × 3 convolution with padding 1, at 4/9 of the operations.
+    """The result of convolution(double(x)) for a 3 × 3 convolution with padding 1, at 4/9 of the operations.
 
     After doubling, the three taps of a row fall on two sites of x, on which two depends on the phase (even
     or odd): each of the four phases is a 2 × 2 convolution of x, whose weights are sums of the 3 × 3 ones.
@@ -65,6 +67,6 @@ def doubled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
 
 
 def _two_taps(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Three taps along `dim`, as two on sites before doubling: of the even and of the odd phase."""
+    """The three taps along `dim` as two taps on sites before doubling, for the even and for the odd phase."""
     before, here, after = (weight.narrow(dim, tap, 1) for tap in range(3))
     return torch.cat((before, here + after), dim), torch.cat((before + here, after), dim)

@@ -13,11 +13,11 @@ from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
 
 Step = Callable[[Tensor, Tensor], Tensor]
-"""(x float32[b, 1, H, W], y float32[b, P]) -> logits of the next state."""
+"""A function (x float32[b, 1, H, W], y float32[b, P]) -> logits of the next state."""
 
 
 def next_state(x: Tensor, logits: Tensor, decode: Decode, frozen: bool, generator: torch.Generator) -> Tensor:
-    """The next state: each site its likelier state ("mode"), or drawn ("sample").
+    """The next state: each site takes its likelier state ("mode") or is drawn ("sample").
 
     Frozen: x' = x + (1 − x)·new, so attached sites stay (the additive sampling of arXiv 2405.16608).
     """
@@ -46,7 +46,7 @@ class Growing:
         self.alive, self.x, self.y = self.alive[going], self.x[going], self.y[going]
 
     def grow(self, frame: int, step: Step, decode: Decode, generator: torch.Generator) -> None:
-        """One frame: the trajectories that are alive take a step and are written down."""
+        """Take one step with the trajectories that are alive, and write it down as `frame`."""
         self.x = next_state(self.x, step(self.x, self.y), decode, True, generator)
         before = self.arrival[self.alive]
         self.arrival[self.alive] = torch.where((before < 0) & (self.x[:, 0] > 0.5), frame, before)
@@ -57,7 +57,7 @@ class Growing:
 def grow(
     start: Trajectories, x: Tensor, y: Tensor, steps: int, decode: Decode, step: Step, generator: torch.Generator
 ) -> GrowthTrajectories:
-    """At most `steps` frames of frozen growth from x float32[n, 1, H, W]; ends at the stop rule."""
+    """Trajectories of frozen growth from x, float32[n, 1, H, W]: `steps` frames, fewer where the stop rule holds."""
     growing = Growing(x, y, torch.from_numpy(start.domain.stop_sites()).to(x.device))
     for frame in range(1, steps + 1):
         if not len(growing.alive):
@@ -69,7 +69,7 @@ def grow(
 def evolve(
     start: Trajectories, x: Tensor, y: Tensor, steps: int, decode: Decode, step: Step, generator: torch.Generator
 ) -> FieldTrajectories:
-    """`steps` frames in which sites may detach too, cut where the stop rule holds."""
+    """Trajectories of `steps` frames in which sites may detach too, cut where the stop rule holds."""
     frames = [x]
     for _ in range(steps):
         frames.append(next_state(frames[-1], step(frames[-1], y), decode, False, generator))

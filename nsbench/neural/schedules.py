@@ -13,7 +13,7 @@ Decay = Literal["constant", "cosine"]
 
 
 class Ramp(Params):
-    """`first` until `begin`, then linear to `last` at `end`, which holds from there on.
+    """A value that is `first` until `begin`, then linear, and `last` from `end` on.
 
     begin, end: fractions of the budget.
     """
@@ -39,7 +39,7 @@ class Ramp(Params):
 
 
 def linear_annealing(fraction: float, length: float) -> float:
-    """0 at the start, 1 once `length` of the budget is spent; 1 throughout for length 0."""
+    """A factor that is 0 at the start and 1 once `length` of the budget is spent; 1 throughout for length 0."""
     return 1.0 if length <= 0 else min(1.0, fraction / length)
 
 

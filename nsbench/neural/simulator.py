@@ -1,6 +1,6 @@
 """The base class that makes a network of growth a simulator.
 
-A simulator of one's own says what its network is:
+A subclass builds its network:
 
     class Mine(NeuralSimulator):
         def build(self, inputs: int) -> GrowthModel:
@@ -40,16 +40,17 @@ from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 
 ROLLOUT_BATCH = 1024
-"""Trajectories that are grown together at most: bounds memory."""
+"""The number of trajectories that are grown together at most: bounds memory."""
 
 DECODED_SITES = 512 * 32 * 32
-"""Sites that a likelihood decodes at once at most: bounds memory."""
+"""The number of sites that a likelihood decodes at once at most: bounds memory."""
 
 VALIDATION_TRANSITIONS = 256
+"""The number of validation transitions that the ELBO is a mean over."""
 
 
 class Network(nn.Module):
-    """A model of growth with the standardisation of its conditioning: what is saved together."""
+    """A model of growth with the standardisation of its conditioning; both are saved together."""
 
     def __init__(self, model: GrowthModel, inputs: int) -> None:
         super().__init__()
@@ -58,11 +59,11 @@ class Network(nn.Module):
 
 
 class NeuralSimulator(Simulator):
-    """Fits, rolls out and weighs a network of growth; only the network itself is left to say.
+    """The base class of simulators that are a network of growth: a subclass has only to build the network.
 
-    network     what was learned; None before a fit or a load.
+    network     the network that was learned; None before a fit or a load.
     parameters  names of the parameters that condition the network, in the order of its inputs.
-    columns     where they stood in ``Trajectories.params`` of the training set.
+    columns     their columns in ``Trajectories.params`` of the training set.
     """
 
     likelihood: ClassVar[LikelihoodKind | None] = "elbo"
@@ -77,11 +78,11 @@ class NeuralSimulator(Simulator):
         """The network, for that many conditioning parameters, at torch's default initialisation."""
 
     def lattice_multiple(self) -> int:
-        """A lattice's sides must be divisible by this: 2 for each halving of the resolution."""
+        """The number by which a lattice's sides must be divisible: 2 for each halving of the resolution."""
         return 1
 
     def unroll_length(self, fraction: float, longest: int, rng: np.random.Generator) -> int:
-        """Steps that sequences are unrolled for when that fraction of the budget is spent.
+        """The steps that sequences are unrolled for when that fraction of the budget is spent.
 
         longest: frames after the first in the longest training trajectory.
         """
@@ -117,10 +118,10 @@ class NeuralSimulator(Simulator):
         parts: list[Trajectories] = []
         with torch.inference_mode(), autocast(self.conditions):
             for first in range(0, len(start), ROLLOUT_BATCH):
-                some = start.select(slice(first, first + ROLLOUT_BATCH))
-                x = torch.from_numpy(some.frame(0)).to(device)
-                y = self._standardised(some.params[:, columns_of(some.domain, self.parameters)])
-                parts.append(run(some, x, y, steps, self.conditions.decode, self._stepper(noise), noise))
+                batch = start.select(slice(first, first + ROLLOUT_BATCH))
+                x = torch.from_numpy(batch.frame(0)).to(device)
+                y = self._standardised(batch.params[:, columns_of(batch.domain, self.parameters)])
+                parts.append(run(batch, x, y, steps, self.conditions.decode, self._stepper(noise), noise))
         return type(parts[0]).joined(parts)
 
     def log_likelihood(
@@ -131,7 +132,7 @@ class NeuralSimulator(Simulator):
         samples: int,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """L_K of each transition: see ``nsbench.neural.likelihood``.
+        """The bound L_K of each transition, float64[b]: see ``nsbench.neural.likelihood``.
 
         params: in the order of the domain that the simulator was fitted on.
         """
@@ -144,9 +145,9 @@ class NeuralSimulator(Simulator):
         network.eval()
         with torch.inference_mode(), autocast(self.conditions):
             for first in range(0, len(x), rows):
-                some = slice(first, first + rows)
-                before, after = torch.from_numpy(x[some]).to(device), torch.from_numpy(x_next[some]).to(device)
-                weigh = partial(network.model.log_weights, before, after, y[some], generator=noise)
+                batch = slice(first, first + rows)
+                before, after = torch.from_numpy(x[batch]).to(device), torch.from_numpy(x_next[batch]).to(device)
+                weigh = partial(network.model.log_weights, before, after, y[batch], generator=noise)
                 bounds.append(importance_bound(weigh, samples, at_once=decoded).cpu().numpy())
         network.train(training)
         return np.concatenate(bounds) if bounds else np.empty(0)
@@ -178,7 +179,7 @@ class NeuralSimulator(Simulator):
         return sum(p.numel() for p in self._trained().parameters())
 
     def flops(self, start: Trajectories, steps: int, rng: np.random.Generator) -> float | None:
-        """By torch's counter: convolutions and matrix products, two operations a multiply-add."""
+        """Operations by torch's counter: convolutions and matrix products, two operations a multiply-add."""
         with FlopCounterMode(display=False) as counter:
             self.rollout(start, steps, rng)
         return float(counter.get_total_flops()) / len(start)
@@ -191,23 +192,26 @@ class NeuralSimulator(Simulator):
         return lambda x, y: model.logits(x, y, noise)
 
     def _trained(self) -> Network:
+        """The network. Raises RuntimeError before a fit or a load."""
         if self.network is None:
             raise RuntimeError(f"{type(self).__name__} has learned nothing yet: fit or load it first")
         return self.network
 
     def _device(self) -> torch.device:
+        """The device of the conditions, to which the network is moved."""
         device = device_of(self.conditions)
         self._trained().to(device)
         return device
 
     def _standardised(self, params: NDArray[np.float64]) -> Tensor:
-        """y of float64[n, len(parameters)], float32[n, P] on the device."""
+        """The standardised parameters y, float32[n, P] on the device, of float64[n, P]."""
         network = self._trained()
         y = torch.from_numpy(params).to(network.standardise.mean.device, torch.float32)
         standardised: Tensor = network.standardise(y)
         return standardised
 
     def _check(self, domain: Domain) -> None:
+        """Raise ValueError for a domain that the network cannot work on."""
         multiple, name = self.lattice_multiple(), type(self).__name__
         if any(side % multiple for side in domain.shape):
             height, width = domain.shape
@@ -216,7 +220,7 @@ class NeuralSimulator(Simulator):
             raise ValueError(f"{name} learns irreversible growth of one channel, got {', '.join(domain.channels)}")
 
     def _identity(self, train: Trajectories, ctx: FitContext, seed: int) -> dict[str, Any]:
-        """What two trainings must share for one to continue the other."""
+        """The facts that two trainings must share for one to continue the other."""
         data = hashlib.sha256()
         for array in train.arrays().values():
             data.update(np.ascontiguousarray(array).data)
@@ -230,7 +234,10 @@ class NeuralSimulator(Simulator):
         }
 
     def _validation(self, val: Trajectories, seed: int) -> Callable[[], float] | None:
-        """() -> the ELBO on a fixed subset of the validation transitions, the same draws each time."""
+        """A function () -> the ELBO on a fixed subset of the validation transitions, by the same draws each time.
+
+        None where there are no such transitions, or no likelihood.
+        """
         index, t = val.transitions()
         if not len(index) or self.likelihood is None:
             return None

@@ -32,12 +32,16 @@ from nsbench.neural.rollouts import next_state
 from nsbench.neural.schedules import learning_rate_factor
 
 UnrollLength = Callable[[float, np.random.Generator], int]
-"""(fraction of the budget spent, randomness) -> steps that the next sequences are unrolled for."""
+"""A function (fraction of the budget spent, randomness) -> steps that the next sequences are unrolled for."""
 
 CHECKPOINT_SECONDS = 30.0
-"""Between checkpoints, unless one takes so long that this would cost more than CHECKPOINT_SHARE of a fit."""
+"""Seconds between checkpoints; more if writing one takes so long that CHECKPOINT_SHARE would be exceeded."""
+
 CHECKPOINT_SHARE = 0.02
+"""The part of a fit's time that checkpoints may take."""
+
 VALIDATIONS = 10
+"""The number of validations in a training."""
 
 
 @dataclass
@@ -52,7 +56,7 @@ class Sequences:
         return len(self.index)
 
     def ongoing(self, lengths: NDArray[np.int64], most: int) -> Sequences:
-        """Those that have a next frame, at most that many."""
+        """The sequences that have a next frame, at most `most` of them."""
         keep = np.flatnonzero(self.t + 1 < lengths[self.index])[:most]
         if len(keep) == len(self):
             return self
@@ -63,8 +67,8 @@ class Training:
     """A training as it stands: weights, average, optimizer, and how much of the budget is spent.
 
     seed      of all randomness.
-    identity  what a checkpoint must agree on to be continued.
-    unroll    how long the sequences of an iteration are.
+    identity  the facts that a checkpoint must agree on to be continued.
+    unroll    the length of the sequences of an iteration.
     validate  () -> the ELBO of the weights as they stand, nats a transition.
     """
 
@@ -112,7 +116,7 @@ class Training:
             self.average.swap()
 
     def iterate(self) -> None:
-        """One iteration: sequences unrolled for as many frames as the schedule says, and learned from."""
+        """Run one iteration: unroll sequences for as many frames as the schedule says, and learn from them."""
         fraction = self.done / self.ctx.transitions
         steps = self.unroll(fraction, np.random.default_rng([self.seed, self.iteration]))
         noise = generator(self.frames.device, self.seed, self.iteration)
@@ -125,7 +129,7 @@ class Training:
         self.iteration += 1
 
     def learn(self, fraction: float) -> None:
-        """One optimizer step with the gradients that have added up."""
+        """Take one optimizer step with the gradients that have added up."""
         self.curves.check(self.done)
         if self.recipe.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
@@ -146,11 +150,11 @@ class Training:
     def backpropagate(
         self, sequences: Sequences, steps: int, fraction: float, noise: torch.Generator
     ) -> Iterator[None]:
-        """Gradients of each frame of the sequences in turn; yields after each.
+        """Add up the gradients of each frame of the sequences in turn; yield after each.
 
         After the first, a frame goes on from the state that the model itself made, guided by the posterior
         and detached: the errors that a rollout meets. Sequences that end leave the batch. Gradients that
-        accumulate make the mean over the frames and the sequences begun with.
+        accumulate add up to the mean over the frames and over the sequences at the beginning.
         """
         begun = len(sequences) * (steps if self.recipe.accumulate else 1)
         for step in range(steps):
@@ -169,22 +173,25 @@ class Training:
                 sequences = replace(sequences, t=sequences.t + 1, x=guided)
 
     def learning_rate(self, fraction: float) -> float:
+        """The learning rate when that fraction of the budget is spent."""
         recipe = self.recipe
         if recipe.average_learning_rate is not None and self.averages(fraction):
             return recipe.average_learning_rate
         return recipe.learning_rate * learning_rate_factor(fraction, recipe.warmup, recipe.decay)
 
     def averages(self, fraction: float) -> bool:
+        """Whether weights are averaged when that fraction of the budget is spent."""
         return self.recipe.average_from is not None and fraction >= self.recipe.average_from
 
     def take_average(self) -> None:
+        """Add the present weights to the average, once averaging has begun."""
         if self.averages(self.done / self.ctx.transitions):
             if self.average is None:
                 self.average = Average(self.model, self.recipe.average_decay)
             self.average.update()
 
     def report(self, before: int) -> None:
-        """Progress, and the points of the curves that are due since `before` transitions."""
+        """Report progress and log the points of the curves that are due since `before` transitions."""
         total = self.ctx.transitions
         self.ctx.progress(self.done, total)
         self.curves.write(self.done)
@@ -233,4 +240,5 @@ def make_optimizer(model: GrowthModel, recipe: TrainingParams) -> torch.optim.Op
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, by the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

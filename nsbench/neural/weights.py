@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, and JSON that says what they belong to."""
+"""Weights on disk: safetensors, and JSON with the facts of the simulator that they belong to."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def save_weights(directory: Path, module: nn.Module, facts: dict[str, Any]) -> N
 
 
 def read_facts(directory: Path) -> dict[str, Any]:
-    """What `save_weights` was told."""
+    """The facts that `save_weights` was given."""
     facts: dict[str, Any] = json.loads((directory / "model.json").read_text(encoding="utf-8"))
     return facts
 
 
 def load_weights(directory: Path, module: nn.Module) -> None:
-    """Read weights into a module of the same architecture. Raises ValueError that says what differs."""
-    found = load((directory / "weights.safetensors").read_bytes())  # not mapped: the file may be replaced meanwhile
-    if differences := _differences(module.state_dict(), found):
+    """Read weights into a module of the same architecture. Raises ValueError that names the differences."""
+    tensors = load((directory / "weights.safetensors").read_bytes())  # not mapped: the file may be replaced meanwhile
+    if differences := _differences(module.state_dict(), tensors):
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise ValueError(f"these weights are of another architecture: {shown}")
-    module.load_state_dict(found)
+    module.load_state_dict(tensors)
 
 
-def _differences(expected: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
-    missing = [f"{name} is missing" for name in expected if name not in found]
-    unknown = [f"{name} is not in the model" for name in found if name not in expected]
+def _differences(expected: dict[str, Tensor], tensors: dict[str, Tensor]) -> list[str]:
+    missing = [f"{name} is missing" for name in expected if name not in tensors]
+    unknown = [f"{name} is not in the model" for name in tensors if name not in expected]
     shapes = [
-        f"{name} is {list(found[name].shape)} and should be {list(value.shape)}"
+        f"{name} is {list(tensors[name].shape)} and should be {list(value.shape)}"
         for name, value in expected.items()
-        if name in found and found[name].shape != value.shape
+        if name in tensors and tensors[name].shape != value.shape
     ]
     return shapes + missing + unknown

@@ -1,4 +1,4 @@
-"""Which plugins there are, and whose code they are.
+"""Plugins: which are installed, what they provide, and the digest of their code.
 
 registry       the plugins, and what they provide by kind and name
 loading        specs become components, names become objects

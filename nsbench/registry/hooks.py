@@ -39,12 +39,12 @@ def nsbench_metrics() -> list[MetricSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def nsbench_formats() -> list[FormatSpec]:  # type: ignore[empty-body]
-    """The layouts of files that this plugin reads and writes."""
+    """The file formats that this plugin reads and writes."""
 
 
 @hookspec
 def nsbench_event(event: Event) -> None:
-    """Something happened in a run: see ``nsbench.components.events``. Called in the process of the run, in order.
+    """An event of a run has happened: see ``nsbench.components.events``. Called in the process of the run, in order.
 
     An exception is reported once and harms nothing; return quickly, the run waits.
     """

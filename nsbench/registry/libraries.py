@@ -31,28 +31,31 @@ _HARMLESS_REQUIREMENTS = {
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """{distribution: version}, of these and of all that they require; "absent" where one is not installed."""
+    """The versions of distributions and of all that they require, by name; "absent" for one that is not installed."""
     names = {requirement for name in distributions for requirement in (name, *_requirements(name))}
     return {name: _version(name) for name in sorted(names)}
 
 
 @cache
 def _requirements(name: str) -> frozenset[str]:
-    """The installed distributions that one requires, directly or not, without those that change no numbers."""
-    reached: set[str] = set()
+    """The installed distributions that another requires, directly or not, without those that change no numbers."""
+    requirements: set[str] = set()
     todo = [name]
     while todo:
-        for requirement in _required_by(todo.pop()) - reached - _HARMLESS_REQUIREMENTS:
+        for requirement in _required_by(todo.pop()) - requirements - _HARMLESS_REQUIREMENTS:
             if _installed(requirement) is not None:
-                reached.add(requirement)
+                requirements.add(requirement)
                 todo.append(requirement)
-    return frozenset(reached - {name})
+    return frozenset(requirements - {name})
 
 
 def _required_by(name: str) -> set[str]:
-    """What a distribution requires by itself, extras left out; markers for other systems need no evaluation."""
-    known = _installed(name)
-    required = (known.requires or []) if known else []
+    """The distributions that another requires directly, without extras.
+
+    Markers are not evaluated: a requirement of another system is not installed, and does not count.
+    """
+    package = _installed(name)
+    required = (package.requires or []) if package else []
     names = [re.match(r"[\w.-]+", line) for line in required if not re.search(r"\bextra\s*==", line)]
     return {re.sub(r"[-_.]+", "-", match[0]).lower() for match in names if match}
 
@@ -68,9 +71,9 @@ def _installed(name: str) -> Distribution | None:
 @cache
 def _version(name: str) -> str:
     """A distribution's version, with the commit where it was installed from a repository."""
-    known = _installed(name)
-    if known is None:
+    package = _installed(name)
+    if package is None:
         return "absent"
-    source = json.loads(known.read_text("direct_url.json") or "{}")
+    source = json.loads(package.read_text("direct_url.json") or "{}")
     commit = source.get("vcs_info", {}).get("commit_id", "")
-    return f"{known.version} ({commit})" if commit else known.version
+    return f"{package.version} ({commit})" if commit else package.version

@@ -64,7 +64,7 @@ def load(kind: Kind, name: str, **params: Any) -> Any:
 
 
 def import_object(target: str) -> Any:
-    """What "module:name" names. Raises BrokenComponent, with the import's own error behind it."""
+    """The object that "module:name" names. Raises BrokenComponent, with the import's own error as its cause."""
     module, colon, name = target.partition(":")
     if not colon or not module or not name:
         raise BrokenComponent(f'{target!r} must be "module:name"')

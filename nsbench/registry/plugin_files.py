@@ -18,10 +18,11 @@ from types import ModuleType
 from nsbench.errors import Refusal
 
 VARIABLE = "NSBENCH_PLUGINS"
+"""The environment variable that names plugin files."""
 
 
 class UnusablePluginFile(Refusal):
-    """A file that cannot be a plugin: what is wrong with it, and what would be right."""
+    """A file that cannot be a plugin; the message says what is wrong with it, and what would be right."""
 
 
 def named_files() -> list[Path]:
@@ -39,8 +40,8 @@ def name_files(paths: Iterable[Path]) -> None:
 def load_file(path: Path) -> ModuleType:
     """The file as a module of its own name, which other processes and the source digest find by that name.
 
-    Its folder goes to the end of the module search path, so that it may import what lies beside it and hides
-    nothing that is installed. Raises UnusablePluginFile, or whatever the file itself raises.
+    Its folder goes to the end of the module search path, so that it may import modules beside it and hides
+    no installed module. Raises UnusablePluginFile, or whatever the file itself raises.
     """
     name = path.stem
     if not path.is_file():
@@ -50,20 +51,20 @@ def load_file(path: Path) -> ModuleType:
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
         importlib.invalidate_caches()
-    found = importlib.util.find_spec(name)
-    origin = found.origin if found else None
+    spec = importlib.util.find_spec(name)
+    origin = spec.origin if spec else None
     if origin is None or not Path(origin).exists() or not Path(origin).samefile(path):
         raise UnusablePluginFile(f"the name {name!r} is taken by another module ({origin}): rename the file")
     return importlib.import_module(name)
 
 
 def modules_beside(path: Path) -> set[str]:
-    """Top-level names of the modules and packages in a file's folder, its own among them."""
+    """Top-level names of the modules and packages in a file's folder, its own included."""
     files = {p.stem for p in path.parent.glob("*.py")}
     return files | {p.parent.name for p in path.parent.glob("*/__init__.py")}
 
 
 def place_of(error: BaseException, path: Path) -> str:
-    """ "mine.py:7: " where an error came up in a file's own lines, else ""."""
+    """The place of an error, e.g. "mine.py:7: ", if it came up in a file's own lines, else ""."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f"{path.name}:{lines[-1]}: " if lines else ""

@@ -1,7 +1,7 @@
-"""Which plugins there are and what they provide, without importing what they provide.
+"""The registry of plugins and of the components that they provide, which are not imported for it.
 
-pluggy discovers; it does not dispatch: every hook is asked once, plugin by plugin, so that a broken one is
-listed with its error and harms nothing else until a suite asks for it by name.
+pluggy discovers plugins; it does not dispatch: every hook is called once, plugin by plugin, so that a broken plugin
+is listed with its error and harms nothing else until a suite asks for it by name.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ from nsbench.registry.hooks import API_VERSION
 from nsbench.registry.plugin_files import UnusablePluginFile, load_file, modules_beside, named_files, place_of
 
 Kind = Literal["dataset", "simulator", "metric", "format"]
-
+"""The kinds of component that plugins provide."""
 
 KINDS: tuple[Kind, ...] = ("dataset", "simulator", "metric", "format")
-
 
 HOOKS: dict[Kind, tuple[str, type[ComponentSpec], type[Component]]] = {
     "dataset": ("nsbench_datasets", DatasetSpec, Dataset),
@@ -40,6 +39,7 @@ HOOKS: dict[Kind, tuple[str, type[ComponentSpec], type[Component]]] = {
     "metric": ("nsbench_metrics", MetricSpec, Metric),
     "format": ("nsbench_formats", FormatSpec, Format),
 }
+"""Kind -> the hook that lists such components, the class of their specs, their base class."""
 
 
 class UnknownComponent(Refusal, LookupError):
@@ -52,9 +52,10 @@ class BrokenComponent(Refusal):
 
 @dataclass
 class Plugin:
-    """A plugin as it was found. error: why nothing, or not all, of it can be used; "" if fine.
+    """A plugin that was found. error: why it cannot be used, or not all of it; "" if nothing is wrong.
 
-    file: where it lies, of a plugin that was named by its file and is not installed.
+    origin: its distribution and version, or its file. file: its path, for a plugin that was named by its file and is
+    not installed; None for others.
     """
 
     name: str
@@ -77,8 +78,8 @@ class Registry:
         self._manager.add_hookspecs(hooks)
         self.plugins: list[Plugin] = []
         self._providers: dict[Kind, dict[str, list[tuple[Plugin, ComponentSpec]]]] = {k: {} for k in HOOKS}
-        found = entry_points(group="nsbench") if points is None else points
-        for point in sorted(found, key=lambda p: (p.name, p.value)):
+        points = entry_points(group="nsbench") if points is None else points
+        for point in sorted(points, key=lambda p: (p.name, p.value)):
             self._add(point)
         for file in files:
             self._add_file(file)
@@ -103,7 +104,7 @@ class Registry:
             plugin.error = f"{place_of(error, file)}{in_a_line(error)}"
 
     def register(self, plugin: Plugin, implementation: object) -> None:
-        """Take in a plugin's module or object. What is wrong with its hooks lands in plugin.error."""
+        """Take in a plugin's module or object. Faults of its hooks are put into plugin.error."""
         faults = _other_version(implementation) or self._misnamed(implementation)
         unique = f"{plugin.name} ({plugin.module})"
         if not faults:
@@ -113,7 +114,7 @@ class Registry:
         plugin.error = "; ".join(faults)
 
     def _ask(self, plugin: Plugin, implementation: object, kind: Kind) -> list[str]:
-        """Take in what a plugin's hook returns; returns what is wrong with it."""
+        """Take in the specs that a plugin's hook returns; returns the faults of these."""
         hook, spec_type, _ = HOOKS[kind]
         if not hasattr(implementation, hook):
             return []
@@ -129,18 +130,20 @@ class Registry:
         return []
 
     def _misnamed(self, implementation: object) -> list[str]:
-        known = [name for name, _ in inspect.getmembers(hooks) if name.startswith("nsbench_")]
+        """The faults of a plugin's names: marked hooks that do not exist, and hooks that are not marked."""
+        hook_names = [name for name, _ in inspect.getmembers(hooks) if name.startswith("nsbench_")]
         faults = []
         for name in dir(implementation):
-            marked = self._manager.parse_hookimpl_opts(implementation, name) is not None
-            marked = marked or hasattr(getattr(implementation, name, None), "nsbench_impl")
-            if marked and name not in known:
-                faults.append(f"no hook is called {name}{did_you_mean(name, known)}")
-            elif name in known and not marked and callable(getattr(implementation, name)):
+            is_marked = self._manager.parse_hookimpl_opts(implementation, name) is not None
+            is_marked = is_marked or hasattr(getattr(implementation, name, None), "nsbench_impl")
+            if is_marked and name not in hook_names:
+                faults.append(f"no hook is called {name}{did_you_mean(name, hook_names)}")
+            elif name in hook_names and not is_marked and callable(getattr(implementation, name)):
                 faults.append(f"{name} is not marked with @nsbench.hookimpl")
         return faults
 
     def names(self, kind: Kind) -> list[str]:
+        """The names of the components of a kind, sorted."""
         return sorted(self._providers[kind])
 
     def providers(self, kind: Kind, name: str) -> list[tuple[Plugin, ComponentSpec]]:
@@ -160,6 +163,7 @@ class Registry:
         return claims[0][1]
 
     def plugin_of(self, kind: Kind, name: str) -> Plugin:
+        """The plugin that provides a component. Raises UnknownComponent."""
         self.spec(kind, name)
         return self.providers(kind, name)[0][0]
 
@@ -168,11 +172,11 @@ class Registry:
         specs = [spec for kind in HOOKS for claims in self._providers[kind].values() for _, spec in claims]
         modules = [target for spec in specs for target in spec.code()]
         modules += [plugin.module for plugin in self.plugins]
-        beside = {name for plugin in self.plugins if plugin.file for name in modules_beside(plugin.file)}
-        return {"nsbench"} | beside | {module.partition(":")[0].partition(".")[0] for module in modules}
+        neighbours = {name for plugin in self.plugins if plugin.file for name in modules_beside(plugin.file)}
+        return {"nsbench"} | neighbours | {module.partition(":")[0].partition(".")[0] for module in modules}
 
     def notify(self, event: Event) -> list[str]:
-        """Tell the plugins. Returns what went wrong, one line a plugin."""
+        """Pass an event to the plugins. Returns their errors, one line for each."""
         faults = []
         for implementation in self._manager.hook.nsbench_event.get_hookimpls():
             try:
@@ -184,12 +188,12 @@ class Registry:
 
 @cache
 def installed() -> Registry:
-    """The registry of what is installed, and of the files that the environment names; made once."""
+    """The registry of the installed plugins and of the plugin files that the environment names; made once."""
     return Registry(files=named_files())
 
 
 def _other_version(implementation: object) -> list[str]:
-    """What is wrong where a plugin asks for a plugin API that this nsbench does not speak."""
+    """The fault of a plugin that asks for a version of the plugin API which this nsbench does not speak; [] if none."""
     wanted = getattr(implementation, "nsbench_api", API_VERSION)
     if wanted == API_VERSION and type(wanted) is int:
         return []
@@ -200,7 +204,7 @@ def _other_version(implementation: object) -> list[str]:
 
 
 def _nonsense(hook: str, specs: object, spec_type: type[ComponentSpec]) -> str:
-    """What is wrong with what a hook returned, "" if nothing."""
+    """The faults of what a hook returned, in one text; "" if there are none."""
     if not isinstance(specs, list | tuple) or not all(isinstance(s, spec_type) for s in specs):
         return f"{hook} must return a list of {spec_type.__name__}, got {specs!r:.80}"
     faults = [fault for spec in specs for fault in _faults_of(spec)]
@@ -210,6 +214,7 @@ def _nonsense(hook: str, specs: object, spec_type: type[ComponentSpec]) -> str:
 
 
 def _faults_of(spec: ComponentSpec) -> list[str]:
+    """The faults of a spec's fields."""
     if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
         return [f"a name is letters, digits, '.', '_' and '-', at most 64, got {spec.name!r:.80}"]
     faults = []
@@ -228,4 +233,5 @@ def _faults_of(spec: ComponentSpec) -> list[str]:
 
 
 def in_a_line(error: BaseException) -> str:
+    """An error's type and message, in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

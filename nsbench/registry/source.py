@@ -1,4 +1,4 @@
-"""The digest of a component's code: what of it, when changed, must make its artifacts anew.
+"""The digest of a component's code: when it changes, the component's artifacts must be made anew.
 
 A Merkle digest over syntax trees, read off the source; nothing is imported. The digest of a module is that of its
 syntax tree (syntax.py beside this file), in which an import stands as the digest of the module that it leads to, and
@@ -6,9 +6,10 @@ of the `__init__` of every package that Python runs on the way. Names of modules
 move, a package may be cut in two, and no key changes. Compiled extensions count by their bytes, literal
 `import_module("…")` calls as imports; of installed libraries the versions count, and those of what they require.
 
-Followed is what leads to nsbench, to a plugin, or to code that was never installed. Left out: hook implementations
-and what only they use, which name components and compute nothing; blocks under TYPE_CHECKING; libraries that change
-no numbers. What it cannot see: modules imported by a computed name, and files that a component opens.
+Imports are followed that lead to nsbench, to a plugin, or to code that was never installed. Left out are hook
+implementations and the code that only they use, which name components and compute nothing; blocks under TYPE_CHECKING;
+libraries that change no numbers. The digest cannot see modules imported by a computed name, nor files that a component
+opens.
 """
 
 from __future__ import annotations
@@ -32,16 +33,19 @@ from nsbench.registry.libraries import HARMLESS_LIBRARIES, NUMERIC_LIBRARIES, ve
 from nsbench.registry.syntax import MARK, Import, Statement, UnreadableSource, read_statements, without_hooks
 
 SCHEME = "merkle1:"
-"""How these digests begin. Older ones held the names of modules, and a move changed them."""
+"""The prefix of these digests. Digests without it are of an older scheme, in which names of modules counted."""
+
+_EMPTY = "nothing"
+"""The digest of a module without code."""
 
 _NEVER_FOLLOWED = {*sys.stdlib_module_names, *HARMLESS_LIBRARIES, *NUMERIC_LIBRARIES}
 
 _TOOLS = frozenset({"API_VERSION", "Session", "conformance", "hookimpl", "load", "open_session", "results", "run"})
-"""Names of nsbench that find, announce or run code and compute nothing: what they find is in the key by itself."""
+"""Names of nsbench that find, announce or run code and compute nothing: the code itself is in the key."""
 
 
 class SourceNotFound(Refusal):
-    """A component without readable source: its results could not be told from stale ones."""
+    """A component without readable source, whose results could not be told from stale ones."""
 
 
 def source_digest(targets: Sequence[str], packages: Iterable[str]) -> tuple[str, dict[str, str]]:
@@ -55,9 +59,9 @@ def source_digest(targets: Sequence[str], packages: Iterable[str]) -> tuple[str,
 
 @dataclass(frozen=True)
 class Node:
-    """A module in a digest. wanted: the names for which it is looked into, its hooks left out; None for all of it.
+    """A module in a digest. wanted: the names that are used of it; its hooks are then left out. None for all of it.
 
-    passed: it is a package that is run on the way to a module within.
+    passed: whether it is a package that Python only runs on the way to a module inside.
     """
 
     module: str
@@ -66,15 +70,15 @@ class Node:
 
 
 Lead = tuple[str, Node | str]
-"""What an imported name leads to: (attribute, its module), or (attribute, name of a library)."""
+"""The target of an imported name: (attribute, its module), or (attribute, name of a library)."""
 
 
 @dataclass(frozen=True)
 class Module:
     """A module's part of a digest.
 
-    path: its file. text: its syntax, modules by number. names: (a number or a name, what it leads to). packages: those
-    on the way. libraries: distributions.
+    path: its file. text: its syntax, with numbers in place of imported modules. names: (a number or a name, its
+    targets). packages: those that Python runs on the way to it. libraries: distributions that it imports.
     """
 
     path: Path
@@ -84,41 +88,42 @@ class Module:
     libraries: frozenset[str]
 
     def nodes(self) -> list[Node]:
+        """The modules on whose digests its own depends."""
         leads = [target for _, targets in self.names for _, target in targets if isinstance(target, Node)]
         return [*leads, *self.packages]
 
-    def digest(self, known: Mapping[Node, str]) -> str:
-        """The digest, given those of its nodes. It does not depend on the order of imports."""
-        lines = sorted(f"{name}={_rendered(targets, known)}" for name, targets in self.names)
-        around = sorted({known[node] for node in self.packages} - {_EMPTY, ""})
+    def digest(self, digests: Mapping[Node, str]) -> str:
+        """The module's digest, given those of its nodes. It does not depend on the order of imports."""
+        lines = sorted(f"{name}={_rendered(targets, digests)}" for name, targets in self.names)
+        around = sorted({digests[node] for node in self.packages} - {_EMPTY, ""})
         return _hash(self.text, *lines, *around) if self.text or lines or around else _EMPTY
 
 
-def _rendered(targets: Iterable[Lead], known: Mapping[Node, str]) -> str:
-    return ",".join(f"{name}@{known[to] if isinstance(to, Node) else to}" for name, to in targets)
+def _rendered(targets: Iterable[Lead], digests: Mapping[Node, str]) -> str:
+    return ",".join(f"{name}@{digests[to] if isinstance(to, Node) else to}" for name, to in targets)
 
 
 def _merkle(modules: Mapping[Node, Module]) -> dict[Node, str]:
-    """The digest of each module. Those that import each other in a circle are told apart by as many steps as there
-    are modules; without circles nothing changes any more after the longest chain of imports."""
-    known = dict.fromkeys(modules, "")
+    """The digest of each module, found in steps: each step computes all digests from those of the step before.
+
+    Without circles of imports nothing changes any more after the longest chain. Modules that import each other in a
+    circle are told apart by as many steps as there are modules.
+    """
+    digests = dict.fromkeys(modules, "")
     for _ in range(len(modules) + 1):
-        latest = {node: module.digest(known) for node, module in modules.items()}
-        if latest == known:
+        latest = {node: module.digest(digests) for node, module in modules.items()}
+        if latest == digests:
             break
-        known = latest
-    return known
+        digests = latest
+    return digests
 
 
 def _hash(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-_EMPTY = "nothing"
-
-
 class Sources:
-    """Code as it lies on disk now. Every module is looked at once: keep it for one plan or one check, no longer."""
+    """The code that lies on disk now. Every module is read once: keep an instance for one plan or check, no longer."""
 
     def __init__(self, packages: Iterable[str]) -> None:
         importlib.invalidate_caches()
@@ -129,16 +134,16 @@ class Sources:
         self._modules: dict[Node, Module] = {}
 
     def digest(self, targets: Iterable[str]) -> tuple[str, dict[str, str]]:
-        """See ``source_digest``; the targets' packages must be among the reader's own."""
+        """(digest, versions) of the code behind targets, as of ``source_digest``; their packages must be followed."""
         roots = [self._root(target) for target in targets]
-        modules = self._reached(roots)
+        modules = self._reachable(roots)
         digests = _merkle(modules)
         libraries = {name for module in modules.values() for name in module.libraries}
         return SCHEME + _hash(*sorted({digests[root] for root in roots})), versions(libraries)
 
     def files(self, targets: Iterable[str]) -> dict[str, Path]:
         """The file of each module in the digest of these targets, by the module's name."""
-        modules = self._reached([self._root(target) for target in targets])
+        modules = self._reachable([self._root(target) for target in targets])
         return {node.module: module.path for node, module in modules.items()}
 
     def _root(self, target: str) -> Node:
@@ -147,15 +152,16 @@ class Sources:
             raise SourceNotFound(f"no source found for module {module!r}")
         return Node(module, frozenset({name}))
 
-    def _reached(self, roots: Iterable[Node]) -> dict[Node, Module]:
-        reached: dict[Node, Module] = {}
+    def _reachable(self, roots: Iterable[Node]) -> dict[Node, Module]:
+        """Every module that the roots lead to, themselves included."""
+        modules: dict[Node, Module] = {}
         todo = list(roots)
         while todo:
             node = todo.pop()
-            if node not in reached:
-                reached[node] = self._module(node)
-                todo += reached[node].nodes()
-        return reached
+            if node not in modules:
+                modules[node] = self._module(node)
+                todo += modules[node].nodes()
+        return modules
 
     def _module(self, node: Node) -> Module:
         if node not in self._modules:
@@ -177,26 +183,26 @@ class Sources:
         return _Reading(self, node.module, path).module(path, statements, packages)
 
     def _packages_around(self, module: str) -> tuple[Node, ...]:
-        """The packages that are run before a module; not nsbench itself, which only passes names on."""
+        """The packages that Python runs before a module, without nsbench itself, which only passes names on."""
         parts = module.split(".")
         names = [".".join(parts[:k]) for k in range(1, len(parts))]
         return tuple(Node(name, frozenset(), passed=True) for name in names if name != "nsbench" and self.file(name))
 
     def file(self, module: str) -> Path | None:
-        """The file that Python would run for a module: none for a namespace, and for what does not exist."""
+        """The file that Python would run for a module; None for a namespace, and for a module that does not exist."""
         spec = self._spec(module)
         path = Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
         return path if path is not None and path.is_file() else None
 
     def _spec(self, module: str) -> ModuleSpec | None:
-        """Where a module would be imported from, by Python's own finder; its packages are not run for that."""
+        """The spec of a module, by Python's own finder; None if it does not exist. Its packages are not run."""
         if module not in self._specs:
             package, _, _ = module.rpartition(".")
             if not package:
                 self._specs[module] = _top_spec(module)
             else:
-                around = self._spec(package)
-                places = around.submodule_search_locations if around else None
+                parent = self._spec(package)
+                places = parent.submodule_search_locations if parent else None
                 self._specs[module] = PathFinder.find_spec(module, list(places)) if places else None
         return self._specs[module]
 
@@ -210,13 +216,14 @@ class Sources:
         return next(iter(_distributions().get(top, [])), top)
 
     def is_followed(self, module: str) -> bool:
-        """Whether an import leads to nsbench, to a plugin or what came with one, or to code that nobody installed."""
+        """Whether an import leads to nsbench, to a plugin's distribution, or to code that was never installed."""
         top = module.partition(".")[0]
         if top not in self._followed:
-            self._followed[top] = top in self._packages or (top not in _NEVER_FOLLOWED and self._is_own(top))
+            self._followed[top] = top in self._packages or (top not in _NEVER_FOLLOWED and self._is_plugin_code(top))
         return self._followed[top]
 
-    def _is_own(self, top: str) -> bool:
+    def _is_plugin_code(self, top: str) -> bool:
+        """Whether a top-level module lies loose on the path, or came with the distribution of a followed package."""
         return _is_loose(self._spec(top)) or bool(set(_distributions().get(top, [])) & self._homes)
 
 
@@ -233,7 +240,7 @@ class _Reading:
         self._used: set[str] = set()
 
     def module(self, path: Path, statements: Iterable[Statement], packages: tuple[Node, ...]) -> Module:
-        """What the digest needs of the statements."""
+        """The module's part of the digest, from its statements."""
         statements = list(statements)
         for statement in statements:
             for imported in statement.imports:
@@ -254,7 +261,7 @@ class _Reading:
             self._modules.add(imported.local)
 
     def _lead(self, module: str, attribute: str | None) -> Lead:
-        """What `import module`, or `from module import attribute`, leads to."""
+        """The target of `import module`, or of `from module import attribute`."""
         whole = module if attribute is None else f"{module}.{attribute}"
         if not self._sources.is_followed(module):
             libraries = {self._sources.library(name) for name in (module, whole)}
@@ -269,11 +276,12 @@ class _Reading:
         return (attribute, Node(module)) if self._sources.file(module) else (attribute, "missing")
 
     def _offered(self, name: str) -> Lead:
-        """What nsbench itself passes on: the module that defines the name."""
+        """The target of a name that nsbench itself passes on: in the module that defines it."""
         home = None if name in _TOOLS else nsbench.HOMES.get(name)
         return (name, "nsbench") if home is None else (name, Node(home))
 
     def _absolute(self, module: str) -> str:
+        """The full name of a module that an import may name relatively, with leading dots."""
         level = len(module) - len(module.lstrip("."))
         if not level:
             return module
@@ -281,18 +289,18 @@ class _Reading:
         return ".".join([*parents[: len(parents) - level + 1], module[level:]]).rstrip(".")
 
     def _resolve(self, mark: re.Match[str]) -> str:
-        """A use of an imported name: of a module its number, of anything else the name."""
-        used = mark[1]
-        if used in self._modules and used.startswith("@"):
-            return self._number(used, ())
-        parts = used.split(".")
+        """The text for a use of an imported name: of a module its number, of anything else the name."""
+        dotted = mark[1]
+        if dotted in self._modules and dotted.startswith("@"):
+            return self._number(dotted, ())
+        parts = dotted.split(".")
         for k in range(len(parts), 0, -1):  # `import a.b` binds a: a.b.c is c of a.b, a.x is x of a
             local = ".".join(parts[:k])
             if local in self._modules:
                 return self._number(local, parts[k:])
             if any(name.startswith(f"{local}.") for name in self._modules) and self._sources.is_followed(local):
                 return self._number_of((self._lead(local, None),), parts[k:])
-        return used
+        return dotted
 
     def _number(self, local: str, rest: Sequence[str]) -> str:
         self._used.add(local)
@@ -306,7 +314,7 @@ class _Reading:
 
 
 def _top_spec(top: str) -> ModuleSpec | None:
-    """Where a top-level module would be imported from; finding that runs nothing of it."""
+    """The spec of a top-level module; finding it runs none of its code. None if it does not exist."""
     try:
         return importlib.util.find_spec(top)
     except (ImportError, ValueError):
@@ -318,15 +326,15 @@ def _is_loose(spec: ModuleSpec | None) -> bool:
     if spec is None:
         return False
     places = spec.submodule_search_locations
-    found = [Path(place) for place in places] if places is not None else []
+    paths = [Path(place) for place in places] if places is not None else []
     if places is None and spec.has_location and spec.origin:
-        found = [Path(spec.origin)]
-    return any(not _is_installed(path) for path in found)
+        paths = [Path(spec.origin)]
+    return any(not _is_installed(path) for path in paths)
 
 
 def _is_installed(path: Path) -> bool:
-    named = {"site-packages", "dist-packages"} & set(path.parts)
-    return bool(named) or any(path.is_relative_to(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
+    in_packages = bool({"site-packages", "dist-packages"} & set(path.parts))
+    return in_packages or any(path.is_relative_to(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
 
 
 @cache

@@ -1,8 +1,8 @@
-"""Source files as digests read them: statements as text in which nothing is left but what runs.
+"""Source files as digests read them: statements as text that holds only the code that runs.
 
-Comments, docstrings, layout and blocks under TYPE_CHECKING are gone. Imports stand apart from the text; wherever
-it uses a name that an import binds, the text has a mark, because what the name is called says nothing: a module may
-be called otherwise tomorrow.
+Comments, docstrings, layout and blocks under TYPE_CHECKING are gone. Imports stand apart from the text; where a
+statement uses a name that an import binds, its text has a mark: the name itself must not count, since a module may be
+renamed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _Body = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class UnreadableSource(Exception):
-    """A file that is not Python, or not Python that can be told apart."""
+    """A file that cannot be parsed as Python."""
 
 
 @dataclass(frozen=True)
 class Import:
     """A name that an import binds.
 
-    local      the name; of `import a.b`, which binds a, the whole "a.b"; of `import_module("a.b")` "@a.b".
-    module     as it is written, leading dots included.
-    attribute  what is taken from the module, which may be a module too; None where it is the module itself.
+    local      the name; for `import a.b`, which binds a, the whole "a.b"; for `import_module("a.b")`, "@a.b".
+    module     the module's name as it is written, leading dots included.
+    attribute  the name that is taken from the module, possibly another module's; None for the module itself.
     """
 
     local: str
@@ -40,9 +40,9 @@ class Import:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement of a module. text: its syntax, "" of an import; uses, binds: names; hook: it implements one.
+    """A statement of a module. text: its syntax, "" for an import. uses, binds: names that it uses, and defines.
 
-    plain: it defines a name and does nothing else.
+    hook: whether it implements a hook. plain: whether it defines a name and does nothing else.
     """
 
     text: str
@@ -70,23 +70,24 @@ def _parsed(path: Path, modified: int, size: int) -> tuple[Statement, ...]:
 
 
 def without_hooks(statements: Iterable[Statement], wanted: frozenset[str]) -> tuple[Statement, ...]:
-    """The statements without hook implementations and without what only these use. wanted: names that stay."""
+    """The statements without hook implementations and without those that only hooks use. wanted: names that stay."""
     kept = [s for s in statements if not s.hook]
-    asked = {name for s in statements if s.hook for name in s.uses}
+    used_by_hooks = {name for s in statements if s.hook for name in s.uses}
     while True:
-        idle = [s for s in kept if s.plain and s.binds & asked and not s.binds & (wanted | _used(kept, s))]
+        idle = [s for s in kept if s.plain and s.binds & used_by_hooks and not s.binds & (wanted | _used(kept, s))]
         if not idle:
             return tuple(kept)
         kept = [s for s in kept if s not in idle]
-        asked |= {name for s in idle for name in s.uses}
+        used_by_hooks |= {name for s in idle for name in s.uses}
 
 
-def _used(statements: Iterable[Statement], but: Statement) -> set[str]:
-    return {name for statement in statements if statement is not but for name in statement.uses}
+def _used(statements: Iterable[Statement], excluded: Statement) -> set[str]:
+    """The names that all statements but one use."""
+    return {name for statement in statements if statement is not excluded for name in statement.uses}
 
 
 def _statements(node: ast.stmt, bound: frozenset[str]) -> Iterator[Statement]:
-    """A statement; of an import one for each name."""
+    """The statement of a node; for an import, one statement for each name that it binds."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         for name in _imports(node):
             binds = frozenset({name.local.partition(".")[0]})
@@ -99,6 +100,7 @@ def _statements(node: ast.stmt, bound: frozenset[str]) -> Iterator[Statement]:
 
 
 def _defined(node: ast.stmt) -> Iterator[str]:
+    """The names that a statement defines."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name
     elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -107,6 +109,7 @@ def _defined(node: ast.stmt) -> Iterator[str]:
 
 
 def _is_plain(node: ast.stmt) -> bool:
+    """Whether a definition runs nothing: a class or function without decorators, an assignment without calls."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return not node.decorator_list
     return not any(isinstance(inner, ast.Call) for inner in ast.walk(node))
@@ -138,7 +141,7 @@ def _imported_by_call(node: ast.Call) -> str | None:
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all below it, without what only type checkers read."""
+    """A node and all nodes below it, without blocks that only type checkers read."""
     yield node
     for child in _children(node):
         yield from _running(child)
@@ -154,7 +157,7 @@ def _is_for_type_checkers(node: ast.If) -> bool:
 
 
 def _chain(node: ast.AST) -> list[str] | None:
-    """["a", "b", "c"] of the expression a.b.c; None for any other."""
+    """The names in a dotted expression: ["a", "b", "c"] for a.b.c; None for any other expression."""
     names: list[str] = []
     while isinstance(node, ast.Attribute):
         names.append(node.attr)
@@ -163,7 +166,7 @@ def _chain(node: ast.AST) -> list[str] | None:
 
 
 def _text(node: object, bound: frozenset[str]) -> str:
-    """A syntax tree as text, without docstrings, positions and whatever is empty; uses of imported names are marked."""
+    """A syntax tree as text, without docstrings, positions and empty fields; uses of imported names are marked."""
     if isinstance(node, list):
         return "[" + ",".join(text for child in node if (text := _text(child, bound))) + "]"
     if not isinstance(node, ast.AST):

@@ -1,4 +1,4 @@
-"""How results are shown: as tables of text and as pictures.
+"""Reports of results: tables of text, and pictures.
 
 tables            the tables at the end of a run
 comparison        a comparison of two simulators as table, sentences, CSV, JSON

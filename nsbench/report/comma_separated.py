@@ -1,4 +1,4 @@
-"""The report as CSV: a row for each number, for programs."""
+"""The report as CSV, for programs: a row for each number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = (
 
 
 def to_csv(summary: Summary) -> str:
-    """A row for each simulator and metric; then a row for each number that stands beside a metric."""
+    """The CSV text: a row for each score of a simulator, followed by a row for each of the metric's own columns."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
@@ -23,21 +23,21 @@ def to_csv(summary: Summary) -> str:
             if metric.name in line.cells:
                 writer.writerows(_rows(line, metric))
         if not line.cells:
-            writer.writerow(_about(line))
+            writer.writerow(_line_cells(line))
     return text.getvalue()
 
 
-def _about(line: Line) -> dict[str, object]:
+def _line_cells(line: Line) -> dict[str, object]:
     ok, total = line.statuses.get("ok", 0), sum(line.statuses.values())
     counts = {"ok": ok, "not_ok": total - ok} if line.statuses else {}
     return {"dataset": line.dataset, "simulator": line.name, "row": line.kind, **counts}
 
 
 def _rows(line: Line, metric: MetricColumn) -> list[dict[str, object]]:
-    cell, about = line.cells[metric.name], _about(line)
+    cell, line_cells = line.cells[metric.name], _line_cells(line)
     low, high = cell.interval or ("", "")
     interval = "" if cell.interval is None else "replicates" if cell.replicates > 1 else "test cases"
-    main = about | {
+    main = line_cells | {
         "metric": metric.name,
         "unit": metric.unit,
         "direction": metric.direction,
@@ -51,8 +51,8 @@ def _rows(line: Line, metric: MetricColumn) -> list[dict[str, object]]:
         "skill": "" if cell.skill is None else cell.skill,
         "absent": cell.absent,
     }
-    beside = [
-        about | {"metric": f"{metric.name}: {heading}", "value": value, "replicates": cell.replicates}
+    extras = [
+        line_cells | {"metric": f"{metric.name}: {heading}", "value": value, "replicates": cell.replicates}
         for heading, value in cell.extras.items()
     ]
-    return [main, *beside]
+    return [main, *extras]

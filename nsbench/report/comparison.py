@@ -1,4 +1,4 @@
-"""A comparison as people and programs read it: a table, a sentence for each metric, CSV, JSON."""
+"""A comparison in the forms that people and programs read: a table, a sentence for each metric, CSV, JSON."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from nsbench.results.comparison import Comparison, Comparisons
 from nsbench.results.statistics import FLIPS, Interval
 
 
-def comparison_table(found: Comparisons) -> Table:
-    """A row for each metric and dataset."""
-    several = len({row.dataset for row in found.rows}) > 1
-    naming = ["metric", *(["dataset"] if several else [])]
-    sizes = [found.a, found.b, f"{found.a} − {found.b}", "95 %\ninterval", "ratio", "95 %\ninterval"]
+def comparison_table(comparisons: Comparisons) -> Table:
+    """The table of a comparison: a row for each metric and dataset."""
+    many_datasets = len({row.dataset for row in comparisons.rows}) > 1
+    naming = ["metric", *(["dataset"] if many_datasets else [])]
+    a, b = comparisons.a, comparisons.b
+    sizes = [a, b, f"{a} − {b}", "95 %\ninterval", "ratio", "95 %\ninterval"]
     tests = ["in\nfloors", "p", "p\nHolm", "better"]
     rows = [
         [
             f"{row.metric} {quantities.arrow(row.direction)}{_unit(row)}",
-            *([row.dataset] if several else []),
-            *_cells(found, row),
+            *([row.dataset] if many_datasets else []),
+            *_cells(comparisons, row),
         ]
-        for row in found.rows
+        for row in comparisons.rows
     ]
     first, last = len(naming), len(naming) + len(sizes)
     return Table([*naming, *sizes, *tests], rows, [range(first), range(first, last), range(last, last + len(tests))])
 
 
-def _cells(found: Comparisons, row: Comparison) -> list[str]:
+def _cells(comparisons: Comparisons, row: Comparison) -> list[str]:
     paired = row.paired
     if paired is None:
-        return [_number(row.a), _number(row.b), *[ABSENT] * 7, _better(found, row)]
+        return [_number(row.a), _number(row.b), *[ABSENT] * 7, _verdict(comparisons, row)]
     return [
         _number(row.a),
         _number(row.b),
@@ -46,32 +47,32 @@ def _cells(found: Comparisons, row: Comparison) -> list[str]:
         _number(row.effect, signed=True),
         _p(paired.p),
         _p(row.p_holm),
-        _better(found, row),
+        _verdict(comparisons, row),
     ]
 
 
-def sentences(found: Comparisons) -> Iterator[str]:
-    """What can be said of each metric, in a sentence."""
-    many_data = len({row.dataset for row in found.rows}) > 1
-    for row in found.rows:
-        where = f" on {row.dataset}" if many_data else ""
-        yield f"{row.metric}{where}: {_said(found, row)}"
-    yield from found.notes
-    if any(row.p_holm is not None for row in found.rows):
-        exact = {row.paired.exact for row in found.rows if row.paired and row.paired.p is not None}
-        how = {True: "every assignment", False: f"{FLIPS:,} random ones"}
+def sentences(comparisons: Comparisons) -> Iterator[str]:
+    """A sentence about each metric, followed by the notes and the explanation of p and floors."""
+    many_datasets = len({row.dataset for row in comparisons.rows}) > 1
+    for row in comparisons.rows:
+        where = f" on {row.dataset}" if many_datasets else ""
+        yield f"{row.metric}{where}: {_sentence(comparisons, row)}"
+    yield from comparisons.notes
+    if any(row.p_holm is not None for row in comparisons.rows):
+        exact = {row.paired.exact for row in comparisons.rows if row.paired and row.paired.p is not None}
+        flips = {True: "every assignment", False: f"{FLIPS:,} random ones"}
         yield (
-            f"p: sign flips over test cases ({' or '.join(how[e] for e in sorted(exact, reverse=True))}), "
+            f"p: sign flips over test cases ({' or '.join(flips[e] for e in sorted(exact, reverse=True))}), "
             "corrected for all tests above (Holm)."
         )
-    if any(row.effect is not None for row in found.rows):
+    if any(row.effect is not None for row in comparisons.rows):
         yield "in floors: the difference divided by the size of the ground truth's score against itself."
 
 
-def _said(found: Comparisons, row: Comparison) -> str:
+def _sentence(comparisons: Comparisons, row: Comparison) -> str:
     if row.paired is None:
         return f"not compared: {row.reason}."
-    names, size = (found.a, found.b), _size(row)
+    names, size = (comparisons.a, comparisons.b), _size(row)
     if row.verdict == "untested":
         return f"{names[0]} has {_number(row.a)}, {names[1]} {_number(row.b)}; {size}; {row.reason}."
     tested = f"{size}, p {_equals(row.p_holm)} over {row.over}"
@@ -91,8 +92,10 @@ def _size(row: Comparison) -> str:
     return text if row.verdict != "untested" else f"difference {text}, {row.over}"
 
 
-def _better(found: Comparisons, row: Comparison) -> str:
-    return {"a": found.a, "b": found.b, "open": "open", "untested": "no test", "not compared": ABSENT}[row.verdict]
+def _verdict(comparisons: Comparisons, row: Comparison) -> str:
+    """The name of the better simulator, or a word for a comparison without a winner."""
+    words = {"open": "open", "untested": "no test", "not compared": ABSENT}
+    return ({"a": comparisons.a, "b": comparisons.b} | words)[row.verdict]
 
 
 def _unit(row: Comparison) -> str:
@@ -120,12 +123,12 @@ def _equals(p: float | None) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def records(found: Comparisons) -> list[dict[str, Any]]:
-    """One flat record for each metric and dataset, None where there is nothing."""
-    return [_record(found, row) for row in found.rows]
+def records(comparisons: Comparisons) -> list[dict[str, Any]]:
+    """Flat records, one for each metric and dataset; None stands for a missing value."""
+    return [_record(comparisons, row) for row in comparisons.rows]
 
 
-def _record(found: Comparisons, row: Comparison) -> dict[str, Any]:
+def _record(comparisons: Comparisons, row: Comparison) -> dict[str, Any]:
     paired = row.paired
     low, high = (paired.interval if paired else None) or (None, None)
     ratio_low, ratio_high = (paired.ratio_interval if paired else None) or (None, None)
@@ -135,8 +138,8 @@ def _record(found: Comparisons, row: Comparison) -> dict[str, Any]:
         "unit": row.unit,
         "direction": row.direction,
         "kind": row.label,
-        "a": found.a,
-        "b": found.b,
+        "a": comparisons.a,
+        "b": comparisons.b,
         "value_a": row.a,
         "value_b": row.b,
         "difference": paired.difference if paired else None,
@@ -151,23 +154,28 @@ def _record(found: Comparisons, row: Comparison) -> dict[str, Any]:
         "p_holm": row.p_holm,
         "exact": paired.exact if paired and paired.p is not None else None,
         "over": row.over,
-        "better": {"a": found.a, "b": found.b}.get(row.verdict),
+        "better": {"a": comparisons.a, "b": comparisons.b}.get(row.verdict),
         "verdict": row.verdict if row.verdict not in ("a", "b") else "better",
         "reason": row.reason,
     }
 
 
-def to_csv(found: Comparisons) -> str:
-    """The records as CSV, empty cells where there is nothing."""
+def to_csv(comparisons: Comparisons) -> str:
+    """The records as CSV; an empty cell stands for a missing value."""
     text = io.StringIO()
-    rows = records(found)
+    rows = records(comparisons)
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
 
 
-def to_json(found: Comparisons) -> str:
+def to_json(comparisons: Comparisons) -> str:
     """The records and notes as JSON."""
-    content = {"a": found.a, "b": found.b, "metrics": records(found), "notes": list(found.notes)}
+    content = {
+        "a": comparisons.a,
+        "b": comparisons.b,
+        "metrics": records(comparisons),
+        "notes": list(comparisons.notes),
+    }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

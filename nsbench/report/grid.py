@@ -1,4 +1,4 @@
-"""The summary of a dataset as a grid of text: simulators and what is known of them, either way round."""
+"""The summary of a dataset as a grid of text: simulators by quantities, either way round."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nsbench.results.summary import Cell, Line, MetricColumn, Summary
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands in a cell. around: its interval, "± 1.2" or "14.9 … 17.3"; note: why there is no value."""
+    """The text of a cell. around: the interval, "± 1.2" or "14.9 … 17.3". note: why there is no value."""
 
     text: str
     around: str = ""
@@ -21,7 +21,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A metric, one of its own columns, or how the trials ended. of: the metric, "" for trials."""
+    """A metric, one of its own columns, or the trials' outcomes. of: the metric's name, "" for trials' outcomes."""
 
     heading: str
     unit: str
@@ -31,7 +31,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Grid:
-    """cells: by line and quantity. across: whether the lines are the columns: the longer side runs down."""
+    """A dataset's cells, by line and quantity."""
 
     dataset: str
     lines: tuple[Line, ...]
@@ -40,11 +40,12 @@ class Grid:
 
     @property
     def across(self) -> bool:
+        """Whether the lines are shown as columns: the longer side runs down."""
         return len(self.quantities) > len(self.lines)
 
 
 def grid(summary: Summary, dataset: str) -> Grid:
-    """The grid of a dataset."""
+    """The grid of a dataset, without quantities that are absent everywhere."""
     lines = tuple(line for line in summary.lines if line.dataset == dataset)
     columns: list[tuple[Quantity, list[Entry]]] = []
     if not all(line.complete for line in lines):
@@ -65,16 +66,16 @@ def grid(summary: Summary, dataset: str) -> Grid:
 
 
 def _own_columns(metric: MetricColumn, cells: list[Cell], *, with_skill: bool) -> list[tuple[Quantity, list[Entry]]]:
-    own: list[tuple[Quantity, list[Entry]]] = []
+    columns: list[tuple[Quantity, list[Entry]]] = []
     if with_skill:
         skills = [Entry(ABSENT if c.skill is None else f"{c.skill:.2f}") for c in cells]
-        own.append((Quantity("skill", "", metric.name, False), skills))
+        columns.append((Quantity("skill", "", metric.name, False), skills))
     for heading in metric.extras:
         entries = [Entry(number(c.extras[heading]) if heading in c.extras else ABSENT) for c in cells]
-        own.append((Quantity(heading, "", metric.name, False), entries))
+        columns.append((Quantity(heading, "", metric.name, False), entries))
     if len(_labels(cells)) > 1:
-        own.append((Quantity("kind", "", metric.name, False), [Entry(c.label or ABSENT) for c in cells]))
-    return own
+        columns.append((Quantity("kind", "", metric.name, False), [Entry(c.label or ABSENT) for c in cells]))
+    return columns
 
 
 def _labels(cells: list[Cell]) -> set[str]:
@@ -89,7 +90,7 @@ def _values(cells: list[Cell]) -> list[Entry]:
 
 
 def around(cell: Cell) -> str:
-    """A cell's interval: half its width where it is over replicates, its ends where it is the score's own."""
+    """A cell's interval as text: half its width if it is over replicates, its ends if it is the score's own."""
     if cell.interval is None or cell.value is None:
         return ""
     low, high = cell.interval
@@ -102,20 +103,20 @@ def _statuses(line: Line) -> Entry:
 
 
 def _unit(metric: MetricColumn, cells: list[Cell]) -> str:
-    """The unit, and the kind of the scores where it is the same for all."""
+    """The unit, and the kind of the scores if all are of one kind."""
     labels = _labels(cells)
     parts = ["" if metric.unit == "1" else metric.unit, *(labels if len(labels) == 1 else ())]
     return ", ".join(filter(None, parts))
 
 
 def legend(summary: Summary) -> list[str]:
-    """What must be said of the grid: where intervals come from, what is marked."""
-    several = any(cell.replicates > 1 for line in summary.lines for cell in line.cells.values())
-    single = any(cell.replicates == 1 for line in summary.lines for cell in line.cells.values())
+    """The notes below a grid: the meaning of its intervals and of bold text."""
+    many_fits = any(cell.replicates > 1 for line in summary.lines for cell in line.cells.values())
+    one_fit = any(cell.replicates == 1 for line in summary.lines for cell in line.cells.values())
     lines = []
-    if several:
+    if many_fits:
         lines.append("mean ± half of the 95 % t-interval over replicates (other fits, the same test cases).")
-    if single:
+    if one_fit:
         lines.append(
             "low … high: of a single replicate, the score's own 95 % interval over test cases; "
             "what another fit would score is not in it."

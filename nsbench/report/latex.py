@@ -25,43 +25,43 @@ _ESCAPES = {
 
 
 def to_latex(summary: Summary, notes: Sequence[str]) -> str:
-    """Tables with captions; what must be said stands in comments above and captions below."""
+    """The LaTeX text: comments with notes and failed trials, then a table and its caption for each dataset."""
     head = [f"% {line}" for line in ("needs \\usepackage{booktabs}", *notes)]
     head += [f"% {trial}: {status}: {' '.join(error.split())}" for trial, status, error in summary.failed]
     return "\n".join([*head, *(_environment(summary, dataset) for dataset in summary.datasets)]) + "\n"
 
 
 def _environment(summary: Summary, dataset: str) -> str:
-    found = grid(summary, dataset)
+    layout = grid(summary, dataset)
     caption = escape(f"{summary.suite}, {dataset}. {' '.join(legend(summary))}")
-    body = _across(found) if found.across else _down(found)
+    body = _across(layout) if layout.across else _down(layout)
     return "\n".join([r"\begin{table}", r"\centering", *body, rf"\caption{{{caption}}}", r"\end{table}"])
 
 
-def _down(found: Grid) -> list[str]:
-    """Simulators below each other; anchors and null models below a rule."""
-    lines = [r"\begin{tabular}{l" + "r" * len(found.quantities) + "}", r"\toprule"]
-    lines += [_row(["simulator", *(_heading(found, k) for k in range(len(found.quantities)))]), r"\midrule"]
-    for k, line in enumerate(found.lines):
-        if k and line.kind != "simulator" and found.lines[k - 1].kind == "simulator":
+def _down(layout: Grid) -> list[str]:
+    """The lines of a table with a row for each simulator; anchors and null models are below a rule."""
+    lines = [r"\begin{tabular}{l" + "r" * len(layout.quantities) + "}", r"\toprule"]
+    lines += [_row(["simulator", *(_heading(layout, k) for k in range(len(layout.quantities)))]), r"\midrule"]
+    for k, line in enumerate(layout.lines):
+        if k and line.kind != "simulator" and layout.lines[k - 1].kind == "simulator":
             lines.append(r"\midrule")
-        lines.append(_row([escape(line.name), *(_entry(entry) for entry in found.cells[k])]))
+        lines.append(_row([escape(line.name), *(_entry(entry) for entry in layout.cells[k])]))
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
-def _across(found: Grid) -> list[str]:
-    """Simulators beside each other; anchors and null models with a gap before them."""
-    first = next((k for k, line in enumerate(found.lines) if line.kind != "simulator"), len(found.lines))
-    gap = r"@{\hskip 2em}" if 0 < first < len(found.lines) else ""
-    lines = [r"\begin{tabular}{l" + "r" * first + gap + "r" * (len(found.lines) - first) + "}", r"\toprule"]
-    lines += [_row(["", *(escape(line.name) for line in found.lines)]), r"\midrule"]
-    for k in range(len(found.quantities)):
-        lines.append(_row([_heading(found, k), *(_entry(row[k]) for row in found.cells)]))
+def _across(layout: Grid) -> list[str]:
+    """The lines of a table with a column for each simulator; anchors and null models follow a gap."""
+    first = next((k for k, line in enumerate(layout.lines) if line.kind != "simulator"), len(layout.lines))
+    gap = r"@{\hskip 2em}" if 0 < first < len(layout.lines) else ""
+    lines = [r"\begin{tabular}{l" + "r" * first + gap + "r" * (len(layout.lines) - first) + "}", r"\toprule"]
+    lines += [_row(["", *(escape(line.name) for line in layout.lines)]), r"\midrule"]
+    for k in range(len(layout.quantities)):
+        lines.append(_row([_heading(layout, k), *(_entry(row[k]) for row in layout.cells)]))
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
-def _heading(found: Grid, k: int) -> str:
-    quantity = found.quantities[k]
+def _heading(layout: Grid, k: int) -> str:
+    quantity = layout.quantities[k]
     text = escape(" ".join(filter(None, (quantity.heading, quantity.unit))))
     return text if quantity.main else rf"\quad {text}"
 
@@ -76,5 +76,5 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it stands."""
+    """The text with LaTeX's special characters escaped."""
     return "".join(_ESCAPES.get(c, c) for c in text)

@@ -10,7 +10,7 @@ from nsbench.results.summary import Line, Summary
 
 
 def to_markdown(summary: Summary, notes: Sequence[str]) -> str:
-    """Title, a table for each dataset, failed trials, and notes."""
+    """The Markdown text: a title, a table for each dataset, failed trials, and notes."""
     parts = [f"# {summary.suite}"]
     for dataset in summary.datasets:
         parts += [f"## {dataset}", plain(_table(grid(summary, dataset)))]
@@ -24,11 +24,11 @@ def to_markdown(summary: Summary, notes: Sequence[str]) -> str:
     return "\n\n".join([*parts, "\n".join(f"- {line}" for line in lines)]) + "\n"
 
 
-def _table(found: Grid) -> Table:
-    names = [_name(line) for line in found.lines]
-    headings = [" ".join(filter(None, (q.heading, q.unit))) if q.main else q.heading for q in found.quantities]
-    cells = [[_entry(entry) for entry in row] for row in found.cells]
-    if found.across:
+def _table(layout: Grid) -> Table:
+    names = [_name(line) for line in layout.lines]
+    headings = [" ".join(filter(None, (q.heading, q.unit))) if q.main else q.heading for q in layout.quantities]
+    cells = [[_entry(entry) for entry in row] for row in layout.cells]
+    if layout.across:
         return Table(
             ["", *names], [[h, *column] for h, column in zip(headings, zip(*cells, strict=True), strict=True)], []
         )
@@ -36,7 +36,7 @@ def _table(found: Grid) -> Table:
 
 
 def _name(line: Line) -> str:
-    """Anchors and null models are set apart by italics."""
+    """The name of a line, in italics for anchors and null models."""
     return line.name if line.kind == "simulator" else f"*{line.name}*"
 
 

@@ -1,7 +1,7 @@
 """Pictures of rollouts beside the truth: an animation (GIF) and a still of the final states (PNG).
 
-A picture is a grid of panels, the truth above, the simulator below, one case a column. Panels are drawn
-on the domain's lattice: square sites, hexagonal sites, or the whole six-fold crystal of a quadrant.
+A picture is a grid of panels, the truth above, the simulator below, one column for each case. Panels are drawn
+on the domain's lattice: square sites, hexagonal sites, or the whole six-fold shape of a quadrant.
 """
 
 from __future__ import annotations
@@ -23,22 +23,14 @@ from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.plane import draw_sites, site_map
 
 Labels = tuple[str, str]
-
-
 Pixels = NDArray[np.uint8]
 
-
 _BACKGROUND, _EMPTY, _TEXT, _SITES = 0, 1, 2, 18  # first entry of each part of the palette
-
-
 _GREYS, _LEVELS = _SITES - _TEXT, 32
-
 
 _ICE = np.array([(24, 58, 122), (38, 120, 190), (102, 200, 232), (255, 255, 255)])
 
-
 _FONT_SIZE, _GAP = 14, 8
-
 
 _THUMBNAIL = 512
 
@@ -62,12 +54,12 @@ def animate(
     seconds: float = 4.0,
     limit: int = 80,
 ) -> bytes:
-    """Rollouts of `cases` growing beside their truth, an endless GIF.
+    """An endless GIF of the rollouts of `cases` beside their truth.
 
-    truth: one trajectory a case; rollouts: `members` a case, side by side, of which the first is shown.
-    panel: width of a panel in pixels. seconds: how long the whole takes, the last frame held longer.
-    limit: at most so many frames; longer trajectories are shown with even gaps. Growth maps are
-    coloured by arrival, the newest sites bright; fields by their first channel, on the truth's range.
+    truth: one trajectory for each case. rollouts: `members` in a row for each case, of which the first is shown.
+    panel: the width of a panel in pixels. seconds: the duration of the whole; the last frame is held longer.
+    limit: the largest number of frames, evenly spaced in longer trajectories. Growth maps are coloured by arrival,
+    the newest sites bright; fields by their first channel, on the truth's range.
     """
     from PIL import Image
 
@@ -98,7 +90,7 @@ def still(
     members: int = 1,
     panel: int = 180,
 ) -> bytes:
-    """The final states of `cases` beside their truth, a PNG; see ``animate``."""
+    """A PNG of the final states of `cases` beside their truth; see ``animate``."""
     from PIL import Image
 
     sheet = _sheet(truth, rollouts, cases, labels, members, panel)
@@ -118,7 +110,7 @@ def by_frame(
     panel: int = 180,
     count: int = 8,
 ) -> dict[int, Picture]:
-    """`count` frames of what ``animate`` shows, evenly over the length of the truth, each by its number.
+    """Pictures by frame's number: `count` frames of ``animate``, evenly spaced over the length of the truth.
 
     The numbers depend on the truth alone: pictures of several simulators can be compared frame by frame.
     """
@@ -142,13 +134,13 @@ def spread(trajectories: Trajectories, count: int = 4) -> tuple[int, ...]:
     """Up to `count` cases whose conditioning parameter is spread over its range, in rising order."""
     domain = trajectories.domain
     values = trajectories.params[:, domain.column(domain.condition)]
-    wanted = np.linspace(values.min(), values.max(), count)
-    return tuple(dict.fromkeys(int(np.abs(values - value).argmin()) for value in wanted))
+    targets = np.linspace(values.min(), values.max(), count)
+    return tuple(dict.fromkeys(int(np.abs(values - value).argmin()) for value in targets))
 
 
 @dataclass(frozen=True, eq=False)
 class _Sheet:
-    """The cases to show, with the part of the picture that does not move."""
+    """The trajectories of the cases to show, and the part of the picture that does not change."""
 
     truth: Trajectories
     rollouts: Trajectories
@@ -196,7 +188,7 @@ def _sheet(
 
 
 def colour_span(truth: Trajectories) -> tuple[float, float]:
-    """What the colours span: arrival times of growth, values of a field's first channel."""
+    """(low, high) that the colours span: arrival times of growth, or values of a field's first channel."""
     if not isinstance(truth, FieldTrajectories):
         return 0.0, float(truth.lengths.max())
     valid = np.arange(truth.values.shape[1]) < truth.lengths[:, None]
@@ -220,12 +212,12 @@ def _levels(trajectories: Trajectories, case: int, t: int, scale: tuple[float, f
 
 
 def case_title(domain: Domain, params: NDArray[np.float64]) -> str:
-    """What conditions a case, e.g. "ρ = 0.41"."""
+    """The title of a case: the value of its condition, e.g. "ρ = 0.41"."""
     return f"{symbol(domain.condition)} = {params[domain.column(domain.condition)]:.4g}"
 
 
 def symbol(parameter: str) -> str:
-    """A parameter as formulas write it: rho is ρ."""
+    """The symbol of a parameter in formulas: ρ for rho."""
     try:
         return unicodedata.lookup(f"GREEK SMALL LETTER {parameter}")
     except KeyError:
@@ -233,7 +225,7 @@ def symbol(parameter: str) -> str:
 
 
 def _write(canvas: Pixels, text: str, left: int, top: int) -> None:
-    """Text onto a canvas, cut where it ends."""
+    """Write text onto a canvas, cut at the canvas's edge."""
     ink = _text(text)[: canvas.shape[0] - top, : canvas.shape[1] - left]
     canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
 
@@ -273,7 +265,7 @@ def _image(indices: Pixels, library: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _palette() -> Pixels:
-    """uint8[n, 3]: background, empty sites, greys of text, sites from old to new."""
+    """The palette, uint8[n, 3]: background, empty sites, greys of text, sites from old to new."""
     grey = np.linspace(0, 1, _GREYS)[:, None]
     background, ink = np.array([11, 17, 30]), np.array([226, 232, 240])
     palette: Pixels = np.concatenate(
@@ -283,6 +275,6 @@ def _palette() -> Pixels:
 
 
 def site_colours() -> Pixels:
-    """uint8[levels, 3]: the colours of sites, from old (or low) to new (or high)."""
+    """The colours of sites, uint8[levels, 3], from old (or low) to new (or high)."""
     at = np.linspace(0, len(_ICE) - 1, _LEVELS)
     return np.stack([np.interp(at, range(len(_ICE)), _ICE[:, c]) for c in range(3)], axis=1).astype(np.uint8)

@@ -1,5 +1,8 @@
-"""The tables at the end of a run: one row a trial, the suite's first metrics abreast, each with its anchors and
-its own columns; and where there are more metrics one row a score, metric by metric, with all anchors."""
+"""The tables at the end of a run.
+
+The first has a row for each trial, with the suite's first metrics side by side, each with floor, skill and its own
+columns. If there are more metrics, a second has a row for each of their scores, metric by metric, with all anchors.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,25 @@ from nsbench.quantities import arrow, number
 ABSENT = "–"
 
 ABREAST = 3
-"""Metrics that still fit beside each other."""
+"""The number of metrics that fit side by side in one table."""
+
+MARK = "‡"
+"""The mark behind the name of a trial whose costs were measured on other hardware than most."""
+
+_ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
+
+_ZEROS = {
+    "noise_free": "the ground truth without its noise",
+    "climatology": "a truth of any other parameters (climatology)",
+    "persistence": "the start state, unchanged (persistence)",
+}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Headings and rows of text.
+    """A table of text.
 
-    groups: the columns that belong together, first those that name the trial, then a group a metric.
+    groups: the columns that belong together, first those that name the trial, then a group for each metric.
     """
 
     headings: list[str]
@@ -29,7 +43,7 @@ class Table:
     groups: list[range]
 
     def part(self, group: range) -> Table:
-        """The columns that name the trial and those of one metric."""
+        """A table with the columns that name the trial and those of one metric."""
         columns = [*self.groups[0], *group]
         return Table(
             [self.headings[c] for c in columns],
@@ -39,15 +53,15 @@ class Table:
 
 
 def results_tables(results: Sequence[TrialResult]) -> list[Table]:
-    """The results as one table or two. Only columns that say something for at least one trial are shown."""
+    """The results in one table or two, without columns that are absent for all trials."""
     metrics = list(dict.fromkeys(score.metric for r in results for score in r.scores))
-    first, others = metrics[:ABREAST], metrics[ABREAST:]
-    return [_wide_table(results, first), *([_long_table(results, others)] if others else [])]
+    abreast, remaining = metrics[:ABREAST], metrics[ABREAST:]
+    return [_wide_table(results, abreast), *([_long_table(results, remaining)] if remaining else [])]
 
 
 def _wide_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
-    """A row for each trial."""
-    columns = _naming(results)
+    """A table with a row for each trial."""
+    columns = _trial_columns(results)
     groups = [range(len(columns))]
     for metric in metrics:
         columns += _metric_columns(metric, [_find(r, metric) for r in results])
@@ -56,35 +70,32 @@ def _wide_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
 
 
 def _long_table(results: Sequence[TrialResult], metrics: list[str]) -> Table:
-    """A row for each score, those of a metric below each other; trials without scores come last."""
+    """A table with a row for each score, metric by metric."""
     pairs = [(r, s) for metric in metrics for r in results if (s := _find(r, metric))]
     scores: list[ScoreRow | None] = [score for _, score in pairs]
-    naming = [("metric", [_titled(score) for _, score in pairs]), *_naming([r for r, _ in pairs])]
+    naming = [("metric", [_metric_title(score) for _, score in pairs]), *_trial_columns([r for r, _ in pairs])]
     columns = [
         *naming,
         ("value", [_value(score) for score in scores]),
         ("95 %\ninterval", [_interval(score) for score in scores]),
-        *((heading, [_maybe(getattr(score, anchor)) for _, score in pairs]) for anchor, heading in _ANCHORS.items()),
-        ("skill", [_maybe(score.skill if score else None, digits=2) for score in scores]),
+        *((heading, [_optional(getattr(score, anchor)) for _, score in pairs]) for anchor, heading in _ANCHORS.items()),
+        ("skill", [_optional(score.skill if score else None, digits=2) for score in scores]),
         ("kind", [score.label if score and score.label else ABSENT for score in scores]),
-        ("beside it", [_beside(score) for _, score in pairs]),
+        ("beside it", [_own_columns(score) for _, score in pairs]),
     ]
     shown = [column for column in columns if column in naming or any(c != ABSENT for c in column[1])]
     return _table(shown, [range(len(naming)), range(len(naming), len(shown))])
 
 
-_ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
-
-
-def _titled(score: ScoreRow) -> str:
+def _metric_title(score: ScoreRow) -> str:
     unit = "" if score.unit == "1" else f" {score.unit}"
     return f"{score.metric} {arrow(score.direction)}{unit}"
 
 
-def _beside(score: ScoreRow) -> str:
+def _own_columns(score: ScoreRow) -> str:
     """The metric's own columns, in words."""
-    known = [(heading, score.extras[name]) for name, heading in score.columns if name in score.extras]
-    return ", ".join(f"{heading} {number(value)}" for heading, value in known) or ABSENT
+    columns = [(heading, score.extras[name]) for name, heading in score.columns if name in score.extras]
+    return ", ".join(f"{heading} {number(value)}" for heading, value in columns) or ABSENT
 
 
 def _table(columns: list[tuple[str, list[str]]], groups: list[range]) -> Table:
@@ -92,7 +103,7 @@ def _table(columns: list[tuple[str, list[str]]], groups: list[range]) -> Table:
     return Table([heading for heading, _ in columns], rows, groups)
 
 
-def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
+def _trial_columns(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
     """The columns that name the trials."""
     many_data = len({r.dataset for r in results}) > 1
     many_replicates = len({r.replicate for r in results}) > 1
@@ -107,12 +118,8 @@ def _naming(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]]:
     return columns
 
 
-MARK = "‡"
-"""Stands behind the name of a trial whose costs are of other hardware than most."""
-
-
 def odd_hardware(results: Sequence[TrialResult]) -> dict[str, str]:
-    """{trial: hardware} of those whose costs were measured elsewhere than most: on nothing known, "" ."""
+    """{trial: hardware} of trials whose costs were measured on other hardware than most, "" if it is unknown."""
     timed = [r for r in results if not r.outside and any(s.costs and s.value is not None for s in r.scores)]
     kinds = Counter(r.hardware for r in timed if r.hardware)
     if not kinds or len({r.hardware for r in timed}) == 1:
@@ -138,16 +145,16 @@ def _find(result: TrialResult, metric: str) -> ScoreRow | None:
 
 
 def _metric_columns(metric: str, scores: list[ScoreRow | None]) -> list[tuple[str, list[str]]]:
-    known = next(score for score in scores if score is not None)
-    unit = f",\n{known.unit}" if known.unit else ""
-    columns = [(f"{metric} {arrow(known.direction)}{unit}", [_value(score) for score in scores])]
+    example = next(score for score in scores if score is not None)
+    unit = f",\n{example.unit}" if example.unit else ""
+    columns = [(f"{metric} {arrow(example.direction)}{unit}", [_value(score) for score in scores])]
     columns.append(("95 %\ninterval", [_interval(score) for score in scores]))
-    columns.append(("floor", [_maybe(score.floor if score else None) for score in scores]))
-    columns.append(("skill", [_maybe(score.skill if score else None, digits=2) for score in scores]))
+    columns.append(("floor", [_optional(score.floor if score else None) for score in scores]))
+    columns.append(("skill", [_optional(score.skill if score else None, digits=2) for score in scores]))
     columns.append(("kind", [score.label if score and score.label else ABSENT for score in scores]))
     columns += [
-        (heading, [_maybe(score.extras.get(name) if score else None) for score in scores])
-        for name, heading in known.columns
+        (heading, [_optional(score.extras.get(name) if score else None) for score in scores])
+        for name, heading in example.columns
     ]
     return [column for column in columns if column[0].startswith(metric) or any(c != ABSENT for c in column[1])]
 
@@ -162,21 +169,14 @@ def _interval(score: ScoreRow | None) -> str:
     return " … ".join(number(end) for end in score.interval)
 
 
-def _maybe(value: float | None, digits: int | None = None) -> str:
+def _optional(value: float | None, digits: int | None = None) -> str:
     if value is None:
         return ABSENT
     return number(value) if digits is None else f"{value:.{digits}f}"
 
 
-_ZEROS = {
-    "noise_free": "the ground truth without its noise",
-    "climatology": "a truth of any other parameters (climatology)",
-    "persistence": "the start state, unchanged (persistence)",
-}
-
-
 def notes(results: Sequence[TrialResult]) -> list[str]:
-    """What must be said below the tables."""
+    """The notes below the tables: errors, missing scores, the meaning of floor and skill, doubts about costs."""
     lines = [f"{r.trial}: {r.status}: {r.error}" for r in results if r.error]
     lines += sorted({f"{s.metric}: {s.absent}" for r in results for s in r.scores if s.absent})
     if any(r.outside for r in results):
@@ -194,13 +194,13 @@ def notes(results: Sequence[TrialResult]) -> list[str]:
 
 
 def _contended(results: Sequence[TrialResult]) -> list[str]:
-    """Whose costs were measured while other trials ran, or on another number of threads than others'."""
+    """Notes on costs that were measured while other trials ran, or on different numbers of threads."""
     costs = [(r, s.extras) for r in results for s in r.scores if "jobs" in s.extras]
-    beside = [r.trial for r, extras in costs if extras["jobs"] > 1]
+    contended = [r.trial for r, extras in costs if extras["jobs"] > 1]
     threads = {extras.get("threads") for _, extras in costs}
     lines = []
-    if beside:
-        lines.append(f"measured while other trials ran, so slower than alone: the costs of {', '.join(beside)}.")
+    if contended:
+        lines.append(f"measured while other trials ran, so slower than alone: the costs of {', '.join(contended)}.")
     if len(threads) > 1:
         counts = "; ".join(f"{r.trial} {extras['threads']:g}" for r, extras in costs)
         lines.append(f"costs were measured on different numbers of threads: {counts}.")

@@ -32,7 +32,7 @@ class NoPairs(Exception):
 
 @dataclass(frozen=True, eq=False)
 class UnitScores:
-    """A score by unit: its value is the mean of `values`, float64[U], with `weights`, float64[U]. unit: in the plural."""
+    """A score by unit: its value is the mean of `values`, float64[U], with `weights`, float64[U]. unit: in words."""
 
     values: Array
     weights: Array

@@ -186,14 +186,14 @@ def cause(status: int, kills_before: int) -> tuple[Status, str]:
     return "killed", f"its process was ended by {name}, which nsbench did not send"
 
 
-def surroundings(index: int, jobs: int) -> Mapping[str, str]:
+def surroundings(index: int, parallel: int) -> Mapping[str, str]:
     """The environment variables of a worker: its share of the threads, and its GPU.
 
-    index: of the worker's slot. jobs: how many run at once.
+    index: of the worker's slot. parallel: how many jobs run at once.
     """
     environment = dict(os.environ)
-    if jobs > 1:
-        share = str(max(1, cores() // jobs))
+    if parallel > 1:
+        share = str(max(1, cores() // parallel))
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment.setdefault(name, share)
         if gpus := visible_gpus():

@@ -15,7 +15,7 @@ from nsbench.components.dataset import Split
 from nsbench.components.events import Notice
 from nsbench.components.rows import ScoreRow, Status, TrialResult
 from nsbench.running.workers.job import DataWork, Job, JobEnd, ScoreWork
-from nsbench.stages.anchors import WantedAnchor, beside_anchors, wanted_anchors
+from nsbench.stages.anchors import WantedAnchor, anchored_rows, wanted_anchors
 from nsbench.stages.score import read_score
 from nsbench.stages.simulate import cost_hardware
 from nsbench.stages.workshop import Workshop
@@ -180,7 +180,7 @@ class Schedule:
             self._add_anchor_job(candidate, anchor)
         if pending:
             return None
-        return replace(row, scores=beside_anchors(scores, anchors, self._score), hardware=self._hardware(candidate))
+        return replace(row, scores=anchored_rows(scores, anchors, self._score), hardware=self._hardware(candidate))
 
     def _hardware(self, candidate: Candidate) -> str:
         if isinstance(candidate, Submission):

@@ -1,12 +1,12 @@
-"""How a number is made: four stages, each a function from what came before to an artifact in the store.
+"""The four stages of a trial; each is a function from earlier artifacts to an artifact in the store.
 
-workshop    what every stage works with, and the one way to an artifact
+workshop    the tools that every stage works with, and the one way to obtain an artifact
 prepare     data: the trajectories of a split
-fit         model: what a simulator learns from train and val data
-simulate    evidence: what it does on the test cases
-score       score: a metric holds the evidence against the truth
-measuring   the fair protocol: rollouts, likelihoods, latents and costs, measured
-probing     what a simulator's latents do
+fit         model: a simulator fitted on train and val data
+simulate    evidence: the simulator run on the test cases
+score       score: a metric's comparison of the evidence with the truth
+measuring   the fair protocol by which rollouts, likelihoods, latents and costs are measured
+probing     a simulator's use of its latents
 nulls       null models: climatology, persistence
-anchors     what stands beside a score, and gives it its scale
+anchors     the scores of ground truth and null models, which give a score its scale
 """

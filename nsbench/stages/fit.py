@@ -1,4 +1,4 @@
-"""The second stage: a simulator learns from train and val data, within the budget.
+"""The second stage: a simulator is fitted on train and val data, within the budget.
 
 The artifact holds what the simulator saves, in weights/, and its training curves, in curves.json.
 """
@@ -28,14 +28,14 @@ Point = tuple[str, float, int]
 """A point of a training curve: (name, value, step)."""
 
 JOURNAL_SECONDS = 5
-"""How often curves and seconds are put on disk."""
+"""Seconds between two writes of the journal to disk."""
 
 _CURVES = "curves.json"
 _WEIGHTS = "weights"
 
 
 def fit(workshop: Workshop, trial: Trial) -> tuple[Simulator, float | None]:
-    """The fitted simulator, and the seconds that its fit took (None for one that learns nothing)."""
+    """The fitted simulator, and the seconds that its fit took; None for a simulator that learns nothing."""
 
     def make() -> Write:
         train = prepare(workshop, trial.id, trial.fit_data, "train")
@@ -57,7 +57,7 @@ def read_curves(artifact: Artifact) -> list[Point]:
 
 
 def _load(simulator: Simulator, weights: Path) -> None:
-    """Have a simulator read what it saved; where it cannot, say what there was to read."""
+    """Load a simulator's weights. Raises BrokenContract, with the files that it saved, if it cannot read them."""
     try:
         simulator.load(weights)
     except Exception as error:
@@ -67,14 +67,15 @@ def _load(simulator: Simulator, weights: Path) -> None:
 
 
 def _fit(workshop: Workshop, trial: Trial, train: Trajectories, val: Trajectories, draft: Draft) -> None:
+    """Write a model's artifact: fit the simulator, unless it learns nothing, and save it with its curves."""
     simulator: Simulator = workshop.component(trial.part)
     simulator.conditions = workshop.conditions
     curves: list[Point] = []
     draft.facts["fit_seconds"] = None
     if type(simulator).fit is not Simulator.fit:  # ground truths have nothing to learn
-        before = dict(vars(simulator))
+        attributes = dict(vars(simulator))
         journal = _learn(workshop, trial, simulator, train, val)
-        require_saved(simulator, vars(simulator), before)
+        require_saved(simulator, vars(simulator), attributes)
         curves, draft.facts["fit_seconds"] = journal.curves(), journal.seconds
     weights = draft.folder / _WEIGHTS
     weights.mkdir()
@@ -83,7 +84,7 @@ def _fit(workshop: Workshop, trial: Trial, train: Trajectories, val: Trajectorie
 
 
 def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajectories, val: Trajectories) -> Journal:
-    """Fit, in a work directory that outlasts an interruption; returns the journal of all sittings."""
+    """Fit in a work directory that outlasts an interruption. Returns the journal of all sittings."""
     workdir = workshop.work / trial.model.digest
     workdir.mkdir(parents=True, exist_ok=True)
     journal = Journal(workdir, lambda point: workshop.emit(CurvePoint(trial.id, *point)))
@@ -103,22 +104,22 @@ def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajec
 
 
 class Journal:
-    """The diary of a fit, kept in its work directory: curves and seconds, over all sittings.
+    """The journal of a fit, a file in its work directory: training curves and seconds, over all sittings.
 
-    tell: told each point as it is logged.
+    tell: called with each point when it is logged.
     """
 
     def __init__(self, workdir: Path, tell: Callable[[Point], None]) -> None:
         self._path = workdir / "journal.json"
         self._tell = tell
-        kept = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
-        self._points = {(name, step): value for name, value, step in kept.get("curves", [])}
-        self._before = float(kept.get("seconds", 0.0))
-        self._since = self._written = time.perf_counter()
-        self._until: float | None = None
+        stored = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        self._points = {(name, step): value for name, value, step in stored.get("curves", [])}
+        self._earlier_seconds = float(stored.get("seconds", 0.0))
+        self._start = self._written = time.perf_counter()
+        self._end: float | None = None
 
     def log(self, name: str, value: float, step: int) -> None:
-        """A point; one logged again, by a fit that went on from a checkpoint, replaces the old."""
+        """Log a point. A point that is logged again, by a fit that went on from a checkpoint, replaces the old one."""
         if not math.isfinite(value):
             return  # a curve has gaps where there is no number; the fit itself decides what that means
         self._points[name, step] = value
@@ -127,20 +128,20 @@ class Journal:
             self._write()
 
     def curves(self) -> list[Point]:
-        """All points, by name and step."""
+        """All points, sorted by name and step."""
         return [(name, value, step) for (name, step), value in sorted(self._points.items())]
 
     @property
     def seconds(self) -> float:
         """Time spent in the fit, earlier sittings included."""
-        return self._before + (self._until or time.perf_counter()) - self._since
+        return self._earlier_seconds + (self._end or time.perf_counter()) - self._start
 
     def __enter__(self) -> Journal:
-        self._since = self._written = time.perf_counter()
+        self._start = self._written = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._until = time.perf_counter()
+        self._end = time.perf_counter()
         self._write()
 
     def _write(self) -> None:

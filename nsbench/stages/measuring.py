@@ -1,7 +1,7 @@
-"""What a simulator does on the test cases: rollouts, likelihoods, latents, costs. The fair protocol lives here.
+"""The measurement of a simulator on the test cases, by the fair protocol: rollouts, likelihoods, latents, costs.
 
-Every simulator meets the same cases in the same batches; what it takes is measured in turn with the
-ground truth, batch by batch, on the same device and threads; rollouts end by the same rule and horizon.
+Every simulator gets the same cases in the same batches. Its time and the ground truth's are measured in turn, batch by
+batch, on the same device and threads. All rollouts end by the same rule and horizon.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FLOP_CASES = 2
 """Rollouts whose operations are counted."""
 
 LIKELIHOOD_BATCH = 256
-"""Transitions a call of log_likelihood, over all samples together at most 64 times as many decodes."""
+"""Transitions in a call of log_likelihood; with K samples each, the simulator decodes K times as many states."""
 
 
 def collect(
@@ -42,13 +42,14 @@ def collect(
     truth: Simulator | None,
     fit_seconds: float | None,
     threads: int,
-    jobs: int = 1,
+    parallel: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evidence:
-    """Simulate and judge the test cases (framed trajectories).
+    """The evidence of a simulator on the test cases, framed trajectories.
 
-    truth: the ground truth's simulator, timed in turn; None where there is none. jobs: how many trials the
-    run has going at once. progress: trajectories simulated, of all. Raises BrokenContract.
+    truth: the ground truth's simulator, timed in turn; None where there is none. parallel: how many trials the
+    run has going at once. progress: called with the numbers of trajectories simulated, and in all.
+    Raises BrokenContract.
     """
     start = test.start().select(np.repeat(np.arange(len(test)), protocol.members))
     rollout_rng, truth_rng, alone_rng, flop_rng, likelihood_rng, latent_rng = rng.spawn(6)
@@ -56,12 +57,12 @@ def collect(
         rollouts, seconds, truth_seconds = _rollouts(
             simulator, truth, start, protocol, rollout_rng, truth_rng, progress
         )
-        alone = _alone(simulator, start, protocol.horizon, alone_rng)
+        seconds_alone = _seconds_alone(simulator, start, protocol.horizon, alone_rng)
         likelihood = _likelihood(simulator, test, protocol.bounds, likelihood_rng)
     cost = Cost(
         ms_per_trajectory=1e3 * seconds / len(start),
         batch=min(protocol.batch, len(start)),
-        ms_per_trajectory_alone=1e3 * alone,
+        ms_per_trajectory_alone=1e3 * seconds_alone,
         fit_seconds=fit_seconds,
         threads=threads,
         device=conditions.device,
@@ -71,7 +72,7 @@ def collect(
             simulator, simulator.flops(start.select(slice(FLOP_CASES)), protocol.horizon, flop_rng)
         ),
         peak_bytes=memory.peak,
-        jobs=jobs,
+        parallel=parallel,
     )
     return Evidence(rollouts, protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng))
 
@@ -91,18 +92,19 @@ def _rollouts(
     simulator.rollout(batches[0], min(2, protocol.horizon), warm)
     if truth is not None:
         truth.rollout(batches[0], min(2, protocol.horizon), truth_warm)
-    rollouts, seconds, truth_seconds, done = [], 0.0, 0.0, 0
-    for batch, own, others in zip(batches, rng.spawn(len(batches)), truth_rng.spawn(len(batches)), strict=True):
+    rollouts, seconds, truth_seconds, simulated = [], 0.0, 0.0, 0
+    batch_rngs, truth_rngs = rng.spawn(len(batches)), truth_rng.spawn(len(batches))
+    for batch, batch_rng, truth_batch_rng in zip(batches, batch_rngs, truth_rngs, strict=True):
         before = time.perf_counter()
-        rollout = simulator.rollout(batch, protocol.horizon, own)
+        rollout = simulator.rollout(batch, protocol.horizon, batch_rng)
         seconds += time.perf_counter() - before
         rollouts.append(require_rollout(simulator, rollout, batch, protocol.horizon).stopped())
         if truth is not None:
             before = time.perf_counter()
-            truth.rollout(batch, protocol.horizon, others)
+            truth.rollout(batch, protocol.horizon, truth_batch_rng)
             truth_seconds += time.perf_counter() - before
-        done += len(batch)
-        progress(done, len(start))
+        simulated += len(batch)
+        progress(simulated, len(start))
     if len(kinds := {type(rollout).__name__ for rollout in rollouts}) > 1:
         raise BrokenContract(
             simulator, "rollout", f"returned {' and '.join(sorted(kinds))}", "all batches must be of one kind"
@@ -110,13 +112,13 @@ def _rollouts(
     return type(rollouts[0]).joined(rollouts), seconds, truth_seconds
 
 
-def _alone(simulator: Simulator, start: Trajectories, horizon: int, rng: np.random.Generator) -> float:
-    """Seconds a rollout at batch 1: the median of a few cases spread over the test set, after one to warm up."""
+def _seconds_alone(simulator: Simulator, start: Trajectories, horizon: int, rng: np.random.Generator) -> float:
+    """Seconds of a rollout at batch 1: the median of a few cases spread over the test set, after one to warm up."""
     cases = np.linspace(0, len(start) - 1, ALONE_CASES).astype(int)
     seconds = []
-    for case, own in zip([cases[0], *cases], rng.spawn(ALONE_CASES + 1), strict=True):
+    for case, case_rng in zip([cases[0], *cases], rng.spawn(ALONE_CASES + 1), strict=True):
         before = time.perf_counter()
-        simulator.rollout(start.select(slice(case, case + 1)), horizon, own)
+        simulator.rollout(start.select(slice(case, case + 1)), horizon, case_rng)
         seconds.append(time.perf_counter() - before)
     return median(seconds[1:])
 
@@ -124,6 +126,7 @@ def _alone(simulator: Simulator, start: Trajectories, horizon: int, rng: np.rand
 def _likelihood(
     simulator: Simulator, test: Trajectories, bounds: Bounds | None, rng: np.random.Generator
 ) -> Likelihood | None:
+    """The likelihood of all test transitions, with bounds on a random subset of them; None for a simulator without."""
     if simulator.likelihood is None:
         return None
     index, t = test.transitions()
@@ -131,14 +134,14 @@ def _likelihood(
     nats = _nats(simulator, test, index, t, 1, rng)
     if simulator.likelihood == "exact" or bounds is None:
         return Likelihood(simulator.likelihood, nats)
-    chosen = np.sort(subset_rng.choice(len(index), min(bounds.transitions, len(index)), replace=False))
+    subset = np.sort(subset_rng.choice(len(index), min(bounds.transitions, len(index)), replace=False))
     by_samples = {
-        samples: _nats(simulator, test, index[chosen], t[chosen], samples, own)
-        for samples, own in zip(bounds.samples, rng.spawn(len(bounds.samples)), strict=True)
+        samples: _nats(simulator, test, index[subset], t[subset], samples, samples_rng)
+        for samples, samples_rng in zip(bounds.samples, rng.spawn(len(bounds.samples)), strict=True)
     }
-    x, x_next = test.at(index[chosen], t[chosen]), test.at(index[chosen], t[chosen] + 1)
+    x, x_next = test.at(index[subset], t[subset]), test.at(index[subset], t[subset] + 1)
     return Likelihood(
-        simulator.likelihood, nats, by_samples, simulator.latent_kl(x, x_next, test.params[index[chosen]])
+        simulator.likelihood, nats, by_samples, simulator.latent_kl(x, x_next, test.params[index[subset]])
     )
 
 
@@ -150,13 +153,18 @@ def _nats(
     samples: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
+    """The log-likelihood of each transition, float64[n], in nats. index, t: int[n], its trajectory and frame."""
     parts = []
     for k in range(0, len(index), LIKELIHOOD_BATCH):
-        which, when = index[k : k + LIKELIHOOD_BATCH], t[k : k + LIKELIHOOD_BATCH]
+        trajectories, frames = index[k : k + LIKELIHOOD_BATCH], t[k : k + LIKELIHOOD_BATCH]
         nats = simulator.log_likelihood(
-            test.at(which, when), test.at(which, when + 1), test.params[which], samples, rng
+            test.at(trajectories, frames),
+            test.at(trajectories, frames + 1),
+            test.params[trajectories],
+            samples,
+            rng,
         )
-        parts.append(require_nats(simulator, nats, len(which)))
+        parts.append(require_nats(simulator, nats, len(trajectories)))
     return np.concatenate(parts) if parts else np.empty(0)
 
 
@@ -166,15 +174,15 @@ class PeakMemory:
     def __enter__(self) -> PeakMemory:
         self._process = psutil.Process()
         self.peak = self._process.memory_info().rss
-        self._done = threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
     def _watch(self) -> None:
-        while not self._done.wait(0.02):
+        while not self._ended.wait(0.02):
             self.peak = max(self.peak, self._process.memory_info().rss)
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
+        self._ended.set()
         self._thread.join()

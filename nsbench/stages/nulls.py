@@ -1,8 +1,9 @@
-"""Null models: what a score is for knowing nothing. They need no simulator, only the truth.
+"""Null models: forecasts without knowledge of the case, made from the truth alone. Their scores are what a score is
+for knowing nothing.
 
 persistence   nothing happens: every rollout stays in its start state.
-climatology   any case's truth, whatever the parameters: each rollout is the truth of another ensemble, drawn
-              at random. Its distribution over all cases is right, and it ignores what it is asked for.
+climatology   any case's truth, whatever the parameters: each rollout is a truth of another ensemble, drawn at random.
+              The distribution over all cases is right, and the parameters of the case are ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from nsbench.trajectories.ensembles import alike
 
 
 def null_evidence(null: Null, reference: Trajectories, members: int, rng: np.random.Generator) -> Evidence | None:
-    """The evidence that a null model would leave, without likelihood and cost; None where it has no meaning."""
+    """The evidence of a null model, without likelihood and cost; None where it is undefined, see climatology."""
     rollouts = persistence(reference, members) if null == "persistence" else climatology(reference, members, rng)
     return None if rollouts is None else Evidence(rollouts, members)
 
@@ -29,7 +30,7 @@ def persistence(reference: Trajectories, members: int) -> Trajectories:
 
 
 def climatology(reference: Trajectories, members: int, rng: np.random.Generator) -> Trajectories | None:
-    """Rollouts that are other ensembles' truths, under the parameters of their case.
+    """Rollouts drawn from the truths of other ensembles, with the parameters of the case that they stand for.
 
     Within an ensemble no truth is drawn twice while there are enough of them. None for a reference of one
     ensemble: there is no other to draw from.
@@ -37,10 +38,10 @@ def climatology(reference: Trajectories, members: int, rng: np.random.Generator)
     groups = alike(reference)
     if len(groups) == 1:
         return None
-    drawn = np.empty((len(reference), members), dtype=np.int64)
-    for own in groups:
-        others = np.setdiff1d(np.arange(len(reference)), own)
-        count = len(own) * members
-        drawn[own] = rng.choice(others, count, replace=count > len(others)).reshape(-1, members)
-    rollouts = reference.select(drawn.ravel())
+    sources = np.empty((len(reference), members), dtype=np.int64)
+    for group in groups:
+        outside = np.setdiff1d(np.arange(len(reference)), group)
+        count = len(group) * members
+        sources[group] = rng.choice(outside, count, replace=count > len(outside)).reshape(-1, members)
+    rollouts = reference.select(sources.ravel())
     return replace(rollouts, params=np.repeat(reference.params, members, axis=0))

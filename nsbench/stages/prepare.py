@@ -46,7 +46,7 @@ def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Traj
 
 
 def read_data(artifact: Artifact, domain: Domain) -> Trajectories:
-    """The trajectories in an artifact, of a dataset's own domain, as recorded."""
+    """The recorded trajectories in an artifact. domain: that of the dataset."""
     from nsbench.trajectories.hdf5 import read_trajectories
 
     return read_trajectories(artifact.folder / _FILE, domain)
@@ -60,7 +60,7 @@ def _write(draft: Draft, trajectories: Trajectories) -> None:
 
 
 def _joined_parts(workshop: Workshop, job: str, data: DataPlan, split: Split, dataset: Dataset) -> Trajectories:
-    """A split, part by part; parts that an earlier sitting finished are read, not made again."""
+    """The trajectories of a split, joined from its parts; parts that an earlier sitting finished are read."""
     key, count = data.keys[split], require_parts(dataset, dataset.parts(split))
     folder, progress = workshop.work / key.digest, workshop.progress(job, key, "parts")
     parts: list[Trajectories] = []
@@ -72,7 +72,7 @@ def _joined_parts(workshop: Workshop, job: str, data: DataPlan, split: Split, da
 
 
 def _part(dataset: Dataset, data: DataPlan, split: Split, k: int, path: Path | None) -> Trajectories:
-    """A part of a split, kept in a file; path: None where the split is made in one."""
+    """A part of a split, read from its file, or made and written to it. path: None for a split of one part."""
     from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
 
     if path is not None and path.exists():

@@ -1,11 +1,11 @@
-"""Asking a simulator what its latents do, on a random part of the test transitions.
+"""A simulator's use of its latents, on a random part of the test transitions.
 
-A simulator answers through a method of its own,
+A simulator reports it through a method of its own,
 
     def latent_use(self, x, x_next, params, trajectory, rng) -> LatentUse | None
 
 with x, x_next float32[m, C, H, W], params float64[m, P], trajectory int64[m]; or it is a ``NeuralSimulator`` whose
-model is a ``LatentGrowth``, which is asked from outside, through its prior, posterior and decoder.
+model is a ``LatentGrowth``, whose prior, posterior and decoder are then evaluated.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from nsbench.components.simulator import Simulator
 from nsbench.trajectories.base import Trajectories
 
 TRANSITIONS = 256
-"""Test transitions that are asked about, at most."""
+"""The largest number of test transitions that are evaluated."""
 
 
 def latent_use(simulator: Simulator, test: Trajectories, rng: np.random.Generator) -> LatentUse | None:
-    """What the latents do in up to TRANSITIONS transitions; None for a simulator without latents."""
+    """The use of the latents in up to TRANSITIONS test transitions; None for a simulator without latents."""
     index, t = test.transitions()
     if not len(index):
         return None
-    chosen = rng.permutation(len(index))[:TRANSITIONS]
-    index, t = index[chosen], t[chosen]
+    subset = rng.permutation(len(index))[:TRANSITIONS]
+    index, t = index[subset], t[subset]
     x, x_next, params = test.at(index, t), test.at(index, t + 1), test.params[index]
-    own = getattr(simulator, "latent_use", None)
-    if own is not None:
-        answer: LatentUse | None = own(x, x_next, params, index, rng)
+    method = getattr(simulator, "latent_use", None)
+    if method is not None:
+        answer: LatentUse | None = method(x, x_next, params, index, rng)
         return answer
-    # Where no model of growth has been imported this is none of them: a run without one does not pay for torch.
+    # A LatentGrowth can exist only once its module is imported; a run without one must not pay for torch.
     if "nsbench.neural.model" not in sys.modules:
         return None
     from nsbench.neural.probing import neural_latent_use

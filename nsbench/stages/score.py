@@ -1,7 +1,7 @@
-"""The fourth stage: a metric holds evidence against the truth of the same cases.
+"""The fourth stage: a metric compares evidence with the truth of the same cases.
 
-The artifact holds score.json, the row without its anchors; items.npy and figure.png where there are such. There is one
-scorer: what differs between a trial, a null model and a submission is where the evidence comes from.
+The artifact holds score.json, the row without its anchors; items.npy and figure.png where the metric gives them. There
+is one scorer: trials, null models and submissions differ only in where the evidence comes from.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ITEMS = "items.npy"
 _FIGURE = "figure.png"
 
 DRAWN_FILES = frozenset({_FIGURE})
-"""Pictures, which name the program that drew them: they are never the same twice."""
+"""Names of picture files. A picture names the program that drew it, so its bytes are not compared."""
 
 _ABSENT: dict[tuple[Need, bool], str] = {
     ("likelihood", False): "the simulator has no likelihood",
@@ -41,7 +41,7 @@ _ABSENT: dict[tuple[Need, bool], str] = {
     ("cost", False): "no costs were measured",
     ("cost", True): "no costs were declared with the rollouts",
 }
-"""Why a metric gets no score: what it needs, and whether the rollouts were made elsewhere."""
+"""(what a metric needs, whether the rollouts were made elsewhere) -> the reason for having no score."""
 
 
 class NoRollouts(Refusal):
@@ -56,7 +56,7 @@ def score(workshop: Workshop, trial: Trial, metric: ScorePlan) -> ScoreRow:
 
 
 def score_null(workshop: Workshop, job: str, null: NullPlan, metric: ScorePlan) -> ScoreRow:
-    """A null model's score: made from the test data alone, no simulator is asked."""
+    """A metric's score of a null model, made from the test data alone: no simulator is run."""
 
     def evidence(test: Trajectories) -> Evidence | None:
         return null_evidence(null.null, test, workshop.suite.protocol.members, generator(null.seed))
@@ -82,33 +82,33 @@ def _scored(
     name: str,
     data: DataPlan,
     metric: ScorePlan,
-    evidence: Callable[[Trajectories], Evidence | None],
+    get_evidence: Callable[[Trajectories], Evidence | None],
 ) -> ScoreRow:
     """A metric's score of evidence on the test cases of a dataset, from the store or made now.
 
-    name: whose evidence it is. evidence: asked for, with the truth, only where the score is missing.
+    name: the simulator or null model. get_evidence: called with the truth, only if the score is missing.
     """
 
     def make() -> Write:
         truth = prepare(workshop, job, data, "test")
-        known = evidence(truth)
-        return lambda draft: _write(draft, _judged(workshop, metric, known, truth))
+        evidence = get_evidence(truth)
+        return lambda draft: _write(draft, *_judge(workshop, metric, evidence, truth))
 
     artifact = workshop.obtain(job, metric.key, f"{metric.name} of {name}", make, {_SCORE})
     return read_score(artifact.folder, metric.name)
 
 
-def _judged(
+def _judge(
     workshop: Workshop, plan: ScorePlan, evidence: Evidence | None, truth: Trajectories
 ) -> tuple[ScoreRow, Score | None]:
-    """The metric's row, and the score behind it; None where the metric declines."""
+    """The metric's row, and its score; the score is None where the metric declines."""
     metric: Metric = workshop.component(plan.part)
     try:
-        score = _asked(metric, evidence, truth, plan)
+        score = _ask(metric, evidence, truth, plan)
     except NotApplicable as reason:
-        return replace(_about(plan.name, metric), absent=str(reason)), None
+        return replace(_row_without_value(plan.name, metric), absent=str(reason)), None
     row = replace(
-        _about(plan.name, metric),
+        _row_without_value(plan.name, metric),
         unit=score.unit or metric.unit,
         value=score.value,
         interval=score.interval,
@@ -118,8 +118,8 @@ def _judged(
     return row, score
 
 
-def _about(name: str, metric: Metric) -> ScoreRow:
-    """What a row says of its metric, whatever the value."""
+def _row_without_value(name: str, metric: Metric) -> ScoreRow:
+    """The row of a metric, with everything that does not depend on the score."""
     return ScoreRow(
         metric=name,
         unit=metric.unit,
@@ -134,20 +134,19 @@ def _about(name: str, metric: Metric) -> ScoreRow:
     )
 
 
-def _asked(metric: Metric, evidence: Evidence | None, truth: Trajectories, plan: ScorePlan) -> Score:
-    """The metric's answer. Raises NotApplicable where the evidence lacks what it needs."""
+def _ask(metric: Metric, evidence: Evidence | None, truth: Trajectories, plan: ScorePlan) -> Score:
+    """The metric's score of the evidence. Raises NotApplicable where the evidence lacks what the metric needs."""
     if evidence is None:
         raise NotApplicable("this null model needs more than one ensemble")
-    for need, there in (("likelihood", evidence.likelihood), ("cost", evidence.cost)):
-        if need in metric.needs and there is None:
+    for need, part in (("likelihood", evidence.likelihood), ("cost", evidence.cost)):
+        if need in metric.needs and part is None:
             raise NotApplicable(_ABSENT[need, evidence.declared])
     score = require_score(metric, metric.score(evidence, truth, generator(plan.seed)))
-    # What rests on declared costs says so, and ranks with nothing that was measured here.
+    # A score that rests on declared costs is labelled so, and is not ranked with costs measured here.
     return replace(score, label=DECLARED) if evidence.declared and "cost" in metric.needs else score
 
 
-def _write(draft: Draft, judged: tuple[ScoreRow, Score | None]) -> None:
-    row, score = judged
+def _write(draft: Draft, row: ScoreRow, score: Score | None) -> None:
     (draft.folder / _SCORE).write_text(json.dumps(asdict(row), allow_nan=False), encoding="utf-8")
     if score is None:
         return
@@ -157,17 +156,17 @@ def _write(draft: Draft, judged: tuple[ScoreRow, Score | None]) -> None:
 
 
 def read_score(folder: Path, name: str) -> ScoreRow:
-    """The score in an artifact's folder, under its name in the suite."""
+    """The row in an artifact's folder. name: the metric's name in the suite."""
     row = ScoreRow.from_data(json.loads((folder / _SCORE).read_text(encoding="utf-8")))
     return replace(row, metric=name)
 
 
 def read_items(artifact: Artifact) -> NDArray[np.float64]:
-    """A score's value by item, float64[k, ...]; see ScoreRow.items_by."""
+    """The values of a score's items, float64[k, ...]; see ScoreRow.items_by."""
     return np.asarray(np.load(artifact.folder / _ITEMS, allow_pickle=False))
 
 
 def read_figure(artifact: Artifact) -> bytes | None:
-    """A score's picture, a PNG."""
+    """A score's picture, a PNG; None where the metric drew none."""
     path = artifact.folder / _FIGURE
     return path.read_bytes() if path.exists() else None

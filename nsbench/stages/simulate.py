@@ -1,7 +1,7 @@
-"""The third stage: the fitted simulator meets the test cases; what it leaves for metrics is the evidence.
+"""The third stage: the fitted simulator is run on the test cases; the result, on which metrics work, is the evidence.
 
-The artifact holds rollouts.h5; cost.json, likelihood.npz and latents.npz where there are such. Rollouts that were made
-elsewhere become evidence of the same kind, with the fact "outside".
+The artifact holds rollouts.h5, and cost.json, likelihood.npz and latents.npz where they were measured. Rollouts that
+were made elsewhere become evidence of the same kind, with the fact "outside".
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _LIKELIHOOD = "likelihood.npz"
 _LATENTS = "latents.npz"
 
 MEASURED_FILES = frozenset({_COST})
-"""Files that hold times: they are never the same twice."""
+"""Names of files with measured times, which are never the same twice."""
 
 
 def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
-    """The trial's evidence on its test cases, framed trajectories."""
+    """The evidence of a trial on its test cases. test: framed trajectories."""
 
     def make() -> Write:
         simulator, fit_seconds = fit(workshop, trial)
@@ -49,7 +49,7 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
 
 
 def take_in(workshop: Workshop, submission: Submission, evidence: Evidence, facts: Mapping[str, Any]) -> Artifact:
-    """Evidence that was made elsewhere, in the store; what is there already is not written again."""
+    """Put evidence that was made elsewhere into the store, unless it is there already; returns its artifact."""
 
     def write(draft: Draft) -> None:
         _write(draft, evidence)
@@ -73,14 +73,14 @@ def _simulate(
         truth=ground_truth(workshop, trial),
         fit_seconds=fit_seconds,
         threads=workshop.threads,
-        jobs=workshop.parallel,
+        parallel=workshop.parallel,
         progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
     )
     _write(draft, evidence)
 
 
 def ground_truth(workshop: Workshop, trial: Trial) -> Simulator | None:
-    """The simulator that the dataset names as its truth, as it is timed beside every other."""
+    """The simulator that the dataset names as its ground truth, to be timed beside every other; None without one."""
     spec = cast(DatasetSpec, workshop.registry.spec("dataset", trial.data.part.name))
     if spec.floor is None:
         return None
@@ -109,7 +109,7 @@ def _write(draft: Draft, evidence: Evidence) -> None:
 
 
 def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
-    """The evidence in an artifact, on frames of that domain."""
+    """The evidence in an artifact. domain: that of the framed rollouts."""
     from nsbench.trajectories.hdf5 import read_trajectories
 
     return Evidence(
@@ -123,7 +123,7 @@ def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
 
 
 def read_cost(artifact: Artifact) -> Cost | None:
-    """What an artifact says of costs; None where nothing was measured or declared."""
+    """The costs in an artifact; None where none were measured or declared."""
     path = artifact.folder / _COST
     return Cost(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
@@ -147,22 +147,24 @@ def _latent_use(artifact: Artifact) -> LatentUse | None:
 
 
 def cost_hardware(store: Store, trial: Trial) -> str:
-    """The hardware that a trial's rollouts were timed on, and its fit where that was another.
+    """The hardware that a trial's rollouts were timed on, and that of its fit where it was another.
 
-    "" where the evidence is not in the store: scores outlive it. Costs mean little beside those of another machine.
+    "" where the evidence is not in the store: scores outlive it. Costs of different hardware are hardly comparable.
     """
     folder = store.path(trial.evidence)
     try:
         device = json.loads((folder / _COST).read_text(encoding="utf-8"))["device"]
-        timed = hardware(read_manifest(folder)["environment"], device)
+        hardware_timed = hardware(read_manifest(folder)["environment"], device)
     except (OSError, ValueError, KeyError, TypeError, Damaged):
         return ""
-    fitted = _fit_hardware(store, trial, device)
-    return timed if fitted in ("", timed) else f"{timed}, fitted on {fitted}"
+    hardware_fitted = _fit_hardware(store, trial, device)
+    if hardware_fitted in ("", hardware_timed):
+        return hardware_timed
+    return f"{hardware_timed}, fitted on {hardware_fitted}"
 
 
 def _fit_hardware(store: Store, trial: Trial, device: str) -> str:
-    """What a simulator was fitted on; "" for one that learns nothing, or where the model is gone."""
+    """The hardware that a simulator was fitted on; "" if it learns nothing, or the model is no longer in the store."""
     try:
         manifest = read_manifest(store.path(trial.model))
     except Damaged:

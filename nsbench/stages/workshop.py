@@ -1,4 +1,4 @@
-"""What every stage works with, and the one way to an artifact: it is read, or made once, under its lock."""
+"""The workshop: the tools of every stage, and the one way to an artifact, read or made once under its lock."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from nsbench.suite.suite import Suite
 from nsbench.suite.trials import Part
 
 Write = Callable[[Draft], None]
-"""Writes the files of an artifact into its draft."""
+"""A function that writes the files of an artifact into its draft."""
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """What every stage works with.
+    """The tools that every stage works with.
 
-    work      where unfinished fits keep their checkpoints; beside it, the locks of what is in the making.
+    work      the folder where unfinished fits keep their checkpoints; the locks of artifacts lie in a folder beside it.
     stopping  stopping(): whether the run is to end.
-    waiting   waiting(True), waiting(False): another process is making what is wanted here, and is done.
-    built     built(part, code): a component was imported; its code, as its spec names it.
+    waiting   waiting(True): another process is making an artifact that is wanted here; waiting(False): it is done.
+    built     built(part, code): a component was imported. code: its "module:name" targets, as its spec names them.
     parallel  how many trials the run has going at once.
     """
 
@@ -51,10 +51,11 @@ class Workshop:
 
     @property
     def threads(self) -> int:
+        """Threads that the suite names, or else this machine's."""
         return self.suite.compute.threads or default_threads()
 
     def component(self, part: Part) -> Any:
-        """An instance of a part, its libraries held to the suite's threads."""
+        """An instance of a part, with its libraries limited to the suite's threads."""
         spec = self.registry.spec(part.kind, part.name)
         component = build(part.kind, spec, part.params)
         self.built(part, spec.code())
@@ -62,29 +63,29 @@ class Workshop:
         return component
 
     def obtain(self, job: str, key: Key, what: str, make: Callable[[], Write], holds: Set[str]) -> Artifact:
-        """The artifact of a key: read from the store or, where it is not there, made, which is announced.
+        """The artifact of a key, read from the store or, if it is missing, made; events announce both.
 
-        job: whose it is in events; what: the artifact in words. make: asked for only where the artifact is missing and
-        before its lock is taken, it gathers what the artifact is made from and returns what writes it. holds: the
-        files that such an artifact has at least; one that lacks any is damaged.
+        job: the trial, or other job, that events name. what: the artifact in words. make: called only if the artifact
+        is missing, before its lock is taken; it gathers what the artifact is made from and returns the function that
+        writes it. holds: files that such an artifact must have; an artifact that lacks one is damaged.
         """
         artifact = self._stored(job, key, what, holds)
         if artifact is not None:
             return artifact
         write = make()
         self.stop_if_asked()
-        with self._lock(key) as alone:
-            if alone:
+        with self._lock(key) as is_locked:
+            if is_locked:
                 self.store.clear_drafts(key)
             return self._stored(job, key, what, holds) or self._make(job, key, what, write)
 
     def _stored(self, job: str, key: Key, what: str, holds: Set[str]) -> Artifact | None:
-        """The artifact, if it is in the store, announced as a hit; one that lacks a file is moved aside."""
+        """The artifact, announced as a hit, if it is in the store. An artifact that lacks a file is moved aside."""
         artifact = self.store.find(key)
         if artifact is None:
             return None
-        if lacking := holds - set(artifact.manifest["files"]):
-            self.store.set_aside(key, f"{artifact.folder} lacks {', '.join(sorted(lacking))}")
+        if missing := holds - set(artifact.manifest["files"]):
+            self.store.set_aside(key, f"{artifact.folder} lacks {', '.join(sorted(missing))}")
             return None
         self.emit(StageFinished(job, key.kind, key.digest, what, True, 0.0))
         return artifact
@@ -105,6 +106,7 @@ class Workshop:
 
     @contextmanager
     def _lock(self, key: Key) -> Iterator[bool]:
+        """Hold the artifact's lock, waiting for it. Yields False where the file system has no locks."""
         waits = False
 
         def wait() -> None:
@@ -114,10 +116,10 @@ class Workshop:
                 waits = True
                 self.waiting(True)
 
-        with held(self._lock_path(key), waiting=wait) as alone:
+        with held(self._lock_path(key), waiting=wait) as is_locked:
             if waits:
                 self.waiting(False)
-            yield alone
+            yield is_locked
 
     def _lock_path(self, key: Key) -> Path:
         return self.work.with_name("locks") / f"{key.kind}-{key.digest}"
@@ -127,29 +129,29 @@ class Workshop:
         return is_held(self._lock_path(key))
 
     def claim(self, key: Key) -> AbstractContextManager[bool]:
-        """Say that the artifact is about to be made, so that others begin elsewhere; raises Busy if another said it.
+        """Claim the artifact before making it, so that other processes begin elsewhere. Raises Busy if it is claimed.
 
-        A claim keeps nobody from making the artifact: only the lock under which that is done does.
+        A claim prevents nobody from making the artifact: only the lock does.
         """
         path = self._lock_path(key)
         return held_at_once(path.with_name(f"{path.name}-claim"))
 
     def stop_if_asked(self) -> None:
-        """Raises KeyboardInterrupt when the run is to end: nothing here is half done."""
+        """Raise KeyboardInterrupt if the run is to end. Called only where no work is half done."""
         if self.stopping():
             raise KeyboardInterrupt
 
     def progress(self, job: str, key: Key, unit: str) -> Callable[[int, int], None]:
-        """A function that tells how far a stage is, and ends it when the run is to end.
+        """A function that announces how far a stage is, and interrupts it when the run is to end.
 
         The first call after a stop request lets a fit write its own checkpoint; the second interrupts it.
         """
         grace = 1 if key.kind == "model" else 0
 
-        def tell(done: int, total: int) -> None:
+        def tell(count: int, total: int) -> None:
             nonlocal grace
-            self.emit(StageProgress(job, key.kind, done, total, unit))
-            if not self.stopping() or done >= total:
+            self.emit(StageProgress(job, key.kind, count, total, unit))
+            if not self.stopping() or count >= total:
                 return
             if grace == 0:
                 raise KeyboardInterrupt
@@ -166,7 +168,7 @@ def open_workshop(
     emit: Emit,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Workshop:
-    """The workshop of a suite in a workspace; what the store has to say becomes an event."""
+    """The workshop of a suite in a workspace. Messages of the store become events."""
     store = Store(workspace.store, notify=lambda message: emit(Notice(message)))
     return Workshop(suite, conditions, registry, store, workspace.work, emit, stopping)
 
@@ -177,7 +179,7 @@ def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:
 
 
 def hold_threads(threads: int) -> None:
-    """Hold the libraries that are loaded to so many threads."""
+    """Limit the libraries that are loaded to a number of threads."""
     if "torch" in sys.modules:
         import torch
 

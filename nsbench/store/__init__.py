@@ -1,12 +1,12 @@
-"""What has been made, by the digest of what it was made from.
+"""The store of artifacts, each by the digest of what it was made from.
 
-key           what an artifact is made from, and its digest
-manifest      what an artifact says of itself
+key           keys: what an artifact is made from, and the digest of that
+manifest      manifests: the description of an artifact, and its verification
 store         artifacts by key: found, written whole, moved aside
-inventory     what lies in a store, and what may go
-transfer      artifacts that travel to a store elsewhere
+inventory     the contents of a store, and which of them may be removed
+transfer      artifacts sent from one store to another
 files         files written whole or not at all
 locks         locks between processes
-workspace     where things lie
-environment   where numbers were made: machine, versions, commit
+workspace     the folders and files of a workspace
+environment   machine, versions and commit with which numbers are made
 """

@@ -1,4 +1,4 @@
-"""Where numbers were made: machine, versions, devices, and the commit of the code. Recorded beside every artifact."""
+"""The environment of a number: machine, versions, devices, and the commit of the code. Recorded with every artifact."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ _PACKAGES = (
     *("nsbench", "numpy", "torch", "numba", "scipy", "pot", "scikit-image", "scoringrules"),
     *("h5py", "safetensors"),
 )
+"""Distributions whose versions are recorded."""
+
+_PATIENCE = 10.0
+"""Seconds that git may take: a checkout may lie on a slow disk."""
 
 
 @cache
@@ -31,7 +35,7 @@ def environment() -> dict[str, Any]:
         "cuda_devices": cuda_devices(),
         "gpus": cuda_names(),
         "cuda_driver": _cuda("cuDriverGetVersion") if cuda_devices() else 0,
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "packages": {name: release for name in _PACKAGES if (release := _version(name))},
     }
 
 
@@ -41,13 +45,13 @@ def cores() -> int:
 
 
 def default_threads() -> int:
-    """Threads where a suite names none: OMP_NUM_THREADS, else all cores."""
+    """The number of threads where a suite names none: OMP_NUM_THREADS, else all cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return int(wanted) if wanted.isdigit() and int(wanted) > 0 else cores()
 
 
 def processor() -> str:
-    """The processor's own name for itself."""
+    """The name of the processor."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
@@ -57,12 +61,13 @@ def cpu_flags() -> set[str]:
 
 
 def _cpuinfo(field: str) -> str:
+    """The first value of a field in /proc/cpuinfo; "" where it cannot be read."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            found = [line.partition(":")[2].strip() for line in file if line.startswith(field)]
+            values = [line.partition(":")[2].strip() for line in file if line.startswith(field)]
     except OSError:
         return ""
-    return found[0] if found else ""
+    return values[0] if values else ""
 
 
 @cache
@@ -82,31 +87,31 @@ def cuda_capability() -> int:
 
 @cache
 def cuda_names() -> list[str]:
-    """What the GPUs call themselves."""
+    """The names of the GPUs, as CUDA's driver reports them."""
     names = []
     for i in range(cuda_devices()):
         name = ctypes.create_string_buffer(256)
-        found = ctypes.CDLL("libcuda.so.1").cuDeviceGetName(name, len(name), _cuda("cuDeviceGet", i)) == 0
-        names.append(name.value.decode(errors="replace") if found else "unknown")
+        succeeded = ctypes.CDLL("libcuda.so.1").cuDeviceGetName(name, len(name), _cuda("cuDeviceGet", i)) == 0
+        names.append(name.value.decode(errors="replace") if succeeded else "unknown")
     return names
 
 
 def hardware(recorded: Mapping[str, Any], device: str) -> str:
-    """What a cost was measured on, from a recorded environment: the processor's name, or the GPU's."""
+    """The hardware that a cost was measured on, from a recorded environment: the name of the processor, or GPU."""
     if device == "cpu":
         return str(recorded.get("processor", "unknown processor"))
     return str((recorded.get("gpus") or ["unknown GPU"])[0])
 
 
 def _cuda(function: str, *arguments: int) -> int:
-    """What a function of CUDA's driver writes to its first argument; 0 where there is no driver."""
+    """The integer that a function of CUDA's driver writes to its first argument; 0 without a driver, or on failure."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
         value = ctypes.c_int(0)
-        done = driver.cuInit(0) == 0 and getattr(driver, function)(ctypes.byref(value), *arguments) == 0
+        succeeded = driver.cuInit(0) == 0 and getattr(driver, function)(ctypes.byref(value), *arguments) == 0
     except OSError:
         return 0
-    return value.value if done else 0
+    return value.value if succeeded else 0
 
 
 def _version(distribution: str) -> str | None:
@@ -116,18 +121,17 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-_PATIENCE = 10.0
-"""Seconds that git may take: a checkout may lie on a slow disk."""
-
-
 @cache
 def provenance() -> dict[str, str]:
-    """{"nsbench": "nsbench 0.1.0, 6c2ce9b…, edited", plugin: …}: distribution, and commit where it is a checkout."""
-    found = {"nsbench": _origin("nsbench", f"nsbench {version('nsbench')}")}
+    """The distribution of nsbench and of each plugin, with the commit where it is a checkout.
+
+    {"nsbench": "nsbench 0.1.0, 6c2ce9b…, edited", plugin: …}
+    """
+    origins = {"nsbench": _origin("nsbench", f"nsbench {version('nsbench')}")}
     for point in sorted(entry_points(group="nsbench"), key=lambda p: p.name):
         distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
-        found[point.name] = _origin(point.module, distribution)
-    return found
+        origins[point.name] = _origin(point.module, distribution)
+    return origins
 
 
 def _origin(module: str, distribution: str) -> str:
@@ -138,7 +142,7 @@ def _origin(module: str, distribution: str) -> str:
 
 
 def _checkout(path: Path) -> Path | None:
-    """The checkout that a file belongs to; none for what is installed, be it in an environment inside of one."""
+    """The checkout that a file belongs to; None for installed code, even in an environment inside a checkout."""
     if {"site-packages", "dist-packages"} & set(path.parts):
         return None
     return next((folder for folder in path.parents if (folder / ".git").exists()), None)
@@ -146,24 +150,24 @@ def _checkout(path: Path) -> Path | None:
 
 @cache
 def git_state(checkout: Path) -> str:
-    """The commit, and ", edited" where files differ from it; "" without git or commits."""
+    """The commit of a checkout, and ", edited" where files differ from it; "" without git or commits."""
     commit = _git(checkout, "rev-parse", "HEAD")
     edited = bool(commit) and _git(checkout, "status", "--porcelain", "--untracked-files=no") != ""
     return f"{commit}, edited" if edited else commit
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What git says; "" where it says no. It is kept from running programs that the checkout names."""
+    """The output of a git command; "" where it fails. git is kept from running programs that the checkout names."""
     quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
     command = ["git", "-C", str(folder), *quiet, *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""
 
 
 def recorded_environment() -> dict[str, Any]:
-    """The environment as a manifest made here and now records it."""
+    """The environment and the code's provenance, as a manifest records them."""
     plain: dict[str, Any] = json.loads(json.dumps(environment() | {"code": provenance()}))
     return plain

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and on disk when that is said."""
+"""Files that are written whole or not at all, and forced to disk."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
-"""What the system says of a place that may only be read."""
-
+"""Error numbers of a place that may only be read."""
 
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Error numbers of a file system that cannot force folders to disk."""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Replace a file: written beside it, on disk, then renamed."""
+    """Replace a file: write the content beside it, force it to disk, then rename it."""
     with whole(path) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path to write a new file to, which takes the place of `path` when the block ends well."""
+    """A path to write a new file to; the file replaces `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -35,9 +35,9 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def sync_tree(folder: Path) -> None:
-    """Have every file and folder below `folder`, itself included, on disk.
+    """Force every file and folder below `folder`, itself included, to disk.
 
-    All at once: a file system that keeps a journal then writes it once for all of them.
+    All at once: a file system with a journal then writes it once for all of them.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -47,7 +47,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file's content, or a folder's list of names, on disk."""
+    """Force a file's content, or a folder's list of names, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""What lies in a workspace's store: how much, how old, in whose use, whether unharmed; and what may go.
+"""The inventory of a workspace's store: size, age, use and damage of each artifact; and which of them may be removed.
 
-Nothing is removed while somebody uses the store: they share a lock which removal must have alone. Where a file
-system has no locks, what was touched within a day is taken to be in use.
+Nothing is removed while a process uses the store: users share a lock, which removal must hold alone. On a file system
+without locks, a folder that was touched within a day counts as in use.
 """
 
 from __future__ import annotations
@@ -28,13 +28,20 @@ Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit"]
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DAY = 86_400.0
 
+_REASONS: dict[str, str] = {
+    "draft": "nobody finished it",
+    "damaged": "was moved aside",
+    "finished fit": "its artifact is in the store",
+}
+"""Kind of a leftover -> the reason for removing it."""
+
 
 @dataclass(frozen=True)
 class Entry:
     """A folder of the workspace that can be kept or removed as one.
 
-    what: in words. made, used: seconds since 1970. suites: whose results name it. fault: why its manifest
-    cannot be read, "" if it can.
+    what: the entry in words. made, used: seconds since 1970. suites: those whose results name it. fault: why its
+    manifest cannot be read, "" if it can.
     """
 
     kind: ArtifactKind | Leftover
@@ -50,17 +57,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What would go, and why each of them."""
+    """Entries to remove, each with the reason."""
 
     removed: tuple[tuple[Entry, str], ...]
 
     @property
     def size(self) -> int:
+        """Bytes of all entries."""
         return sum(entry.size for entry, _ in self.removed)
 
 
 def artifacts(workspace: Workspace, suites: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> list[Entry]:
-    """Every artifact of the store, kind by kind; of one whose manifest is damaged, as much as can be said.
+    """Every artifact of the store, kind by kind. An artifact with a damaged manifest has a fault and no words.
 
     suites: {key: the suites whose results name it}.
     """
@@ -86,11 +94,11 @@ def _artifact(folder: Path, kind: ArtifactKind, names: _Names, suites: tuple[str
 
 
 class _Names:
-    """Artifacts in words: evidence and scores name their simulator through the keys of what they came from."""
+    """Artifacts in words. Evidence and scores name their simulator, looked up through their keys."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._known: dict[tuple[ArtifactKind, str], str] = {}
+        self._simulators: dict[tuple[ArtifactKind, str], str] = {}
 
     def of(self, kind: ArtifactKind, fields: dict[str, Any]) -> str:
         match kind:
@@ -105,32 +113,32 @@ class _Names:
 
     def _simulator(self, kind: ArtifactKind, key: object) -> str:
         if isinstance(key, dict):
-            return str(key.get("null"))  # of null models the key holds how they are made
+            return str(key.get("null"))  # a null model: the key holds its recipe
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             return "?"
-        if (kind, key) not in self._known:
-            self._known[kind, key] = self._looked_up(kind, key)
-        return self._known[kind, key]
+        if (kind, key) not in self._simulators:
+            self._simulators[kind, key] = self._look_up(kind, key)
+        return self._simulators[kind, key]
 
-    def _looked_up(self, kind: ArtifactKind, key: str) -> str:
+    def _look_up(self, kind: ArtifactKind, key: str) -> str:
         try:
             fields = read_manifest(self._root / kind / key)["fields"]
         except Damaged:
-            return "?"  # removed, or not to be trusted
+            return "?"  # the artifact was removed, or is damaged
         return str(fields.get("name")) if kind == "model" else self._simulator("model", fields.get("model"))
 
 
 def leftovers(workspace: Workspace) -> list[Entry]:
-    """What is no artifact: drafts that nobody finished, what was moved aside, and the work of fits."""
-    found: list[Entry] = []
+    """Entries that are not artifacts: unfinished drafts, damaged artifacts moved aside, and work folders of fits."""
+    entries: list[Entry] = []
     for folder in _folders(workspace.store / "drafts"):
-        found.append(_leftover("draft", folder))
+        entries.append(_leftover("draft", folder))
     for folder in _folders(workspace.store / "damaged"):
-        found.append(_leftover("damaged", folder))
+        entries.append(_leftover("damaged", folder))
     for folder in _folders(workspace.work):
         finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in ("model", "data"))
-        found.append(_leftover("finished fit" if finished else "unfinished fit", folder))
-    return found
+        entries.append(_leftover("finished fit" if finished else "unfinished fit", folder))
+    return entries
 
 
 def _leftover(kind: Leftover, folder: Path) -> Entry:
@@ -139,26 +147,20 @@ def _leftover(kind: Leftover, folder: Path) -> Entry:
 
 
 def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Collection[str] | None = None) -> Pruning:
-    """What may go: drafts, damaged artifacts and the work of finished fits always; artifacts and unfinished fits
-    if told which: those that were not used for so long and are not kept.
+    """The entries that may be removed, with reasons.
 
-    older_than: seconds, 0 if only `keep` is given. keep: keys, none if only `older_than` is given.
+    Drafts, damaged artifacts and the work of finished fits always; if `older_than` or `keep` is given, also artifacts
+    and unfinished fits that were not used for so long and are not kept. older_than: seconds, 0 if only `keep` is
+    given. keep: keys, none if only `older_than` is given.
     """
-    left = leftovers(workspace)
-    removed = [(entry, _REASONS[entry.kind]) for entry in left if entry.kind in _REASONS]
+    leftover = leftovers(workspace)
+    removed = [(entry, _REASONS[entry.kind]) for entry in leftover if entry.kind in _REASONS]
     if older_than is not None or keep is not None:
-        rest = [*artifacts(workspace), *(entry for entry in left if entry.kind == "unfinished fit")]
+        removable = [*artifacts(workspace), *(entry for entry in leftover if entry.kind == "unfinished fit")]
         since = time.time() - (older_than or 0.0)
-        why = "no kept suite needs it, last used " if keep is not None else "last used "
-        removed += [(e, why + _days_ago(e.used)) for e in rest if e.used <= since and e.key not in (keep or ())]
+        reason = "no kept suite needs it, last used " if keep is not None else "last used "
+        removed += [(e, reason + _days_ago(e.used)) for e in removable if e.used <= since and e.key not in (keep or ())]
     return Pruning(tuple(removed))
-
-
-_REASONS: dict[str, str] = {
-    "draft": "nobody finished it",
-    "damaged": "was moved aside",
-    "finished fit": "its artifact is in the store",
-}
 
 
 def _days_ago(then: float) -> str:
@@ -168,7 +170,7 @@ def _days_ago(then: float) -> str:
 
 @contextmanager
 def alone(workspace: Workspace) -> Iterator[bool]:
-    """Have the store for oneself; False where the file system has no locks to tell. Raises Busy."""
+    """Hold the store's lock alone. Yields False where the file system has no locks. Raises Busy if it is in use."""
     try:
         with locked(workspace.store / ".lock", wait=False):
             yield True
@@ -177,7 +179,10 @@ def alone(workspace: Workspace) -> Iterator[bool]:
 
 
 def remove(workspace: Workspace, pruning: Pruning, *, locks: bool) -> list[Entry]:
-    """Remove it, alone; returns what was. Without locks what was touched within a day stays."""
+    """Remove the entries of a pruning; returns those that were removed. Call only while holding the store alone.
+
+    locks: whether the file system has locks; without, entries that were touched within a day stay.
+    """
     removed = []
     for entry, _ in pruning.removed:
         if locks or time.time() - max(_times(entry.folder), default=0.0) > _DAY:
@@ -187,7 +192,7 @@ def remove(workspace: Workspace, pruning: Pruning, *, locks: bool) -> list[Entry
 
 
 def _remove(folder: Path, trash: Path) -> None:
-    """An artifact goes whole or not at all: first out of its place, then file by file. Links are not followed."""
+    """Remove a folder whole or not at all: move it to the trash, then delete its files. Links are not followed."""
     trash.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.rename(trash)
@@ -200,7 +205,7 @@ def _remove(folder: Path, trash: Path) -> None:
 
 
 def damage(entry: Entry) -> str:
-    """What is wrong with an artifact, all of its files read; "" if nothing."""
+    """The fault of an artifact, found by reading all of its files; "" if there is none."""
     try:
         fields = read_manifest(entry.folder)["fields"]
         kind = next(kind for kind in ARTIFACT_KINDS if kind == entry.kind)
@@ -214,7 +219,7 @@ def damage(entry: Entry) -> str:
 
 
 def move_aside(workspace: Workspace, entry: Entry) -> Path:
-    """Take a damaged artifact out of the store's way; returns where it lies."""
+    """Move a damaged artifact out of its place; returns its new folder."""
     return move_folder_aside(entry.folder, workspace.store)
 
 
@@ -227,5 +232,5 @@ def _size(folder: Path) -> int:
 
 
 def _times(folder: Path) -> list[float]:
-    """When its files, and the folder itself, were last written."""
+    """The times when the folder and its files were last written, in seconds since 1970."""
     return [path.lstat().st_mtime for path in (folder, *folder.rglob("*"))]

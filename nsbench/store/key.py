@@ -1,4 +1,4 @@
-"""Keys: what an artifact is made from, and the digest of it."""
+"""Keys of artifacts: what an artifact is made from, and the digest of that."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 ArtifactKind = Literal["data", "model", "evidence", "score"]
-"""What the four stages leave, in their order."""
+"""The kinds of artifact that the four stages make, in their order."""
 
 ARTIFACT_KINDS: tuple[ArtifactKind, ...] = get_args(ArtifactKind)
 
 
 @dataclass(frozen=True)
 class Key:
-    """What an artifact is made from: plain data, the same wherever and whenever it is made."""
+    """The key of an artifact: what it is made from, as plain data, the same wherever and whenever it is made."""
 
     kind: ArtifactKind
     fields: dict[str, Any]
@@ -35,19 +35,19 @@ def digest_of(data: dict[str, Any]) -> str:
 
 
 def differences(wanted: Mapping[str, Any], stored: Mapping[str, Any], at: str = "") -> list[str]:
-    """Where two keys' fields differ, e.g. "params.width: 16 here, 32 in the store"."""
-    faults = []
+    """The differences between two keys' fields, e.g. "params.width: 16 here, 32 in the store"."""
+    lines = []
     for name in sorted(wanted.keys() | stored.keys()):
         a, b = wanted.get(name), stored.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
-            faults += differences(a, b, f"{at}{name}.")
+            lines += differences(a, b, f"{at}{name}.")
         elif a != b:
-            faults.append(f"{at}{name}: {_short(a)} here, {_short(b)} in the store")
-    return faults
+            lines.append(f"{at}{name}: {_short(a)} here, {_short(b)} in the store")
+    return lines
 
 
 def _short(value: Any) -> str:
-    """A value as text, a digest by its first digits."""
+    """A value as text; a digest is cut to its first digits."""
     text = str(value)
     digest = text.rpartition(":")[2] if isinstance(value, str) else ""
     is_digest = len(digest) == 32 and set(digest) <= set("0123456789abcdef")

@@ -1,8 +1,8 @@
-"""Locks keep processes apart, on one machine or on several.
+"""Locks that keep processes apart, on one machine or on several.
 
 They are the file system's own (flock): a lock ends with the process that holds it, however that dies. Over NFS Linux
-turns them into byte-range locks of the server, so that they hold between machines too. `locked` holds a file that
-stays; `held` one for each artifact that is being made, which goes when it is given up.
+turns them into byte-range locks of the server, so that they hold between machines too. `locked` locks a file that
+stays; `held` locks a file for an artifact that is being made, and removes the file when the lock is released.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from typing import IO
 
 _POLL_SECONDS = 0.1
 
-
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
-"""What the system says of a file system without locks."""
+"""Error numbers of a file system without locks."""
 
 
 class NoLocks(OSError):
@@ -35,8 +34,8 @@ class Busy(OSError):
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
     """Hold a file's lock; released when the block, or the process, ends.
 
-    shared: others may hold it too, if they share it. wait: for as long as somebody else holds it; if not, that
-    raises Busy. Raises NoLocks where the file system has none.
+    shared: other processes may hold it too, if they share it. wait: wait while another process holds it; if False,
+    raise Busy instead. Raises NoLocks where the file system has none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:  # NFS wants a file that is open for reading to share it, for writing to have it alone
@@ -45,9 +44,9 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[N
 
 
 def _lock(file: IO[str], path: Path, shared: bool, wait: bool) -> None:
-    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     try:
-        fcntl.flock(file, how)
+        fcntl.flock(file, operation)
     except BlockingIOError as error:
         raise Busy(error.errno, "another process holds the lock", str(path)) from error
     except OSError as error:
@@ -61,21 +60,21 @@ def _lock(file: IO[str], path: Path, shared: bool, wait: bool) -> None:
 def held(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[bool]:
     """Hold a lock, waiting for it. waiting: called again and again meanwhile; may raise.
 
-    Yields False where the file system has no locks; another process may then do the same work. The file goes when
-    the lock is given up, so that a workspace does not fill with them.
+    Yields False where the file system has no locks; another process may then do the same work. The file is
+    removed when the lock is released, so that a workspace does not fill with them.
     """
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             try:
-                locked = _acquire(descriptor, waiting)
+                acquired = _acquire(descriptor, waiting)
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
                 yield False
                 return
-            if locked and _is_still(path, descriptor):
+            if acquired and _is_still(path, descriptor):
                 try:
                     yield True
                 finally:
@@ -86,7 +85,7 @@ def held(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[
 
 
 def held_at_once(path: Path) -> AbstractContextManager[bool]:
-    """Hold a lock that nobody else holds; raises Busy where somebody does."""
+    """Hold a lock without waiting for it. Raises Busy if another process holds it."""
 
     def refuse() -> None:
         raise Busy(errno.EAGAIN, "another holds the lock", str(path))
@@ -95,7 +94,7 @@ def held_at_once(path: Path) -> AbstractContextManager[bool]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether another process holds the lock now. Those who only ask are not taken for holders."""
+    """Whether another process holds the lock now. Processes that only ask are not taken for holders."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -122,10 +121,10 @@ def _acquire(descriptor: int, waiting: Callable[[], None]) -> bool:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether the file that was locked is the one that others will find: its last holder may have removed it."""
+    """Whether the file that was locked is still the one at its path: its last holder may have removed it."""
     try:
-        there = path.stat()
+        at_path = path.stat()
     except FileNotFoundError:
         return False
-    ours = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+    opened = os.fstat(descriptor)
+    return (at_path.st_dev, at_path.st_ino) == (opened.st_dev, opened.st_ino)

@@ -1,4 +1,4 @@
-"""Manifests: what an artifact says of itself, and whether it is still so."""
+"""Manifests: the description of an artifact that lies beside its files, and its verification."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Damaged(Exception):
 
 
 def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
-    """The manifest of an artifact whose files are all there, unchanged, and nothing else. Raises Damaged."""
+    """The manifest of an artifact, verified: its files are all there, unchanged, and no others. Raises Damaged."""
     manifest = read_manifest(folder)
     if (manifest["stage"], manifest["key"]) != (key.kind, key.digest) or fields_digest(manifest) != key.digest:
         raise Damaged(f"{folder / MANIFEST} does not belong to its key")
-    for name, written in manifest["files"].items():
+    for name, expected in manifest["files"].items():
         path = folder / name
         if path.is_symlink() or not path.is_file():
             raise Damaged(f"{path} is missing")
         try:
-            read = checksum(path)
+            actual = checksum(path)
         except OSError as error:
             raise Damaged(f"{path} cannot be read ({error})") from error
-        if read != written:
+        if actual != expected:
             raise Damaged(f"{path} has changed since it was written")
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
@@ -39,7 +39,7 @@ def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an artifact, as it was written; whether it belongs here is not asked. Raises Damaged."""
+    """The manifest of an artifact, as it was written. Raises Damaged. Its key is not compared with the folder's."""
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -58,7 +58,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def fields_digest(manifest: dict[str, Any]) -> str:
-    """The key that belongs to a manifest's fields."""
+    """The digest of the key that a manifest's fields make."""
     return Key(manifest["stage"], manifest["fields"]).digest
 
 
@@ -68,5 +68,6 @@ def _is_inside(name: str) -> bool:
 
 
 def checksum(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

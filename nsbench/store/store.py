@@ -3,12 +3,12 @@
     <root>/<kind>/<key>/manifest.json   key fields, checksums, environment, facts
                         /…               the artifact's files
 
-An artifact is there whole or not at all: it is written to a folder of its own, forced to disk, and
-renamed. What is read is checked against its checksums; a damaged artifact is moved aside and made again.
+An artifact is there whole or not at all: it is written to a folder of its own, forced to disk, and renamed. Files are
+checked against their checksums when an artifact is read; a damaged artifact is moved aside and made again.
 
-Several processes, on several machines, may use a store at once: what two of them make is the same, and the first
-to be done has made it. Who uses the store shares a lock, which whoever removes something must have alone
-(nsbench/store/inventory.py). A store that may only be read serves what it holds.
+Several processes, on several machines, may use a store at once: what two of them make under a key is the same, and the
+first to finish puts it there. Users of the store share a lock, which a process that removes something must hold alone
+(nsbench/store/inventory.py). A store that may only be read serves the artifacts that it holds.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ class Artifact:
 
 @dataclass
 class Draft:
-    """An artifact in the making: put files into `folder`, and what is worth knowing into `facts`."""
+    """An artifact in the making. folder: for its files. facts: values worth knowing, for its manifest."""
 
     folder: Path
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Unwritable(OSError):
-    """A store that may only be read, and lacks something."""
+    """A store that may only be read, and lacks an artifact."""
 
 
 class Store:
-    """Artifacts by key. notify: told, in words, what a person should know."""
+    """Artifacts by key. notify: called with messages that a person should read."""
 
     def __init__(self, root: Path, notify: Callable[[str], None] = lambda message: None) -> None:
         self.root = root
@@ -67,6 +67,7 @@ class Store:
         self._unlocked = False
 
     def path(self, key: Key) -> Path:
+        """The folder of the artifact, whether it is there or not."""
         return self.root / key.kind / key.digest
 
     def has(self, key: Key) -> bool:
@@ -79,15 +80,15 @@ class Store:
         if not folder.is_dir():
             return None
         try:
-            found = Artifact(folder, verified_manifest(folder, key))
+            artifact = Artifact(folder, verified_manifest(folder, key))
         except Damaged as damage:
             self.set_aside(key, str(damage))
             return None
         _mark_as_used(folder)
-        return found
+        return artifact
 
     def set_aside(self, key: Key, damage: str) -> None:
-        """Move an artifact out of the way, and say so. damage: what is wrong with it, in words."""
+        """Move a damaged artifact out of its place, and notify. damage: what is wrong with it, in words."""
         try:
             aside = move_folder_aside(self.path(key), self.root)
         except FileNotFoundError:
@@ -101,17 +102,17 @@ class Store:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """While this lasts nothing is removed from the store."""
-        with ExitStack() as held:
+        """Hold the store's shared lock, so that nothing is removed from the store while the block runs."""
+        with ExitStack() as stack:
             try:
-                held.enter_context(locked(self.root / ".lock", shared=True))
+                stack.enter_context(locked(self.root / ".lock", shared=True))
             except NoLocks as error:
                 if not self._unlocked:
                     self._unlocked = True
                     self._notify(f"{error}: prune nothing here while anybody uses it")
             except OSError as error:
-                if error.errno not in NOT_WRITABLE:
-                    raise  # where nothing can be written nothing can be removed
+                if error.errno not in NOT_WRITABLE:  # where nothing can be written nothing can be removed
+                    raise
             yield
 
     @contextmanager
@@ -145,7 +146,7 @@ class Store:
             ) from error
 
     def clear_drafts(self, key: Key) -> None:
-        """Remove what is left of processes that died while they wrote this artifact.
+        """Remove the drafts of processes that died while they wrote this artifact.
 
         Call only while holding the artifact's lock.
         """
@@ -153,6 +154,7 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _seal(self, key: Key, draft: Draft) -> None:
+        """Write the manifest of a draft, and move the draft to the artifact's place."""
         files = sorted(p for p in draft.folder.rglob("*") if p.is_file())
         manifest = {
             "stage": key.kind,
@@ -186,15 +188,15 @@ class Store:
 
 
 def move_folder_aside(folder: Path, root: Path) -> Path:
-    """Move an artifact's folder to those of a store that are damaged; returns where it lies."""
+    """Move an artifact's folder to the damaged ones of a store; returns its new place."""
     aside = root / "damaged" / f"{folder.parent.name}-{folder.name}-{uuid.uuid4().hex[:8]}"
     aside.parent.mkdir(parents=True, exist_ok=True)
     return folder.rename(aside)
 
 
 def _mark_as_used(folder: Path) -> None:
-    """Let the manifest's time be that of its last use, to the day: `nsbench cache prune` goes by it."""
-    with suppress(OSError):  # where that is not allowed nobody removes anything either
+    """Set the time of the manifest to now, at most once a day: `nsbench cache prune` reads it as the last use."""
+    with suppress(OSError):  # a folder whose times cannot be set cannot be pruned either
         manifest = folder / MANIFEST
         if time.time() - manifest.stat().st_mtime > _DAY:
             os.utime(manifest)

@@ -1,4 +1,4 @@
-"""Artifacts that travel: the files of one, from a store to another that does not see the first."""
+"""The transfer of artifacts: the files of one, sent from a store to another that cannot read the first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pack(store: Path, stage: str, key: str) -> Parcel | None:
 
 
 def unpack(store: Path, stage: str, key: str, parcel: Parcel) -> None:
-    """Put an artifact into a store, whole or not at all; one that is there stays. It is verified when it is read.
+    """Put an artifact into a store, whole or not at all, unless it is there already. It is verified when it is read.
 
     Raises ValueError for a parcel whose files would leave their folder.
     """

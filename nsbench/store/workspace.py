@@ -1,4 +1,4 @@
-"""Where things lie: one folder for the store, the runs and the tracking database."""
+"""The workspace: one folder for the store, the runs and the tracking database."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ class Workspace:
 
     @property
     def work(self) -> Path:
-        """Unfinished fits, by the key of the model that they will become."""
+        """The folder of unfinished fits, each by the key of the model that it will become."""
         return self.root / "work"
 
     @property
     def locks(self) -> Path:
-        """One for each artifact that is being made, by its key."""
+        """The folder of locks, one for each artifact that is being made, by its key."""
         return self.root / "locks"
 
     def run(self, suite: str) -> Path:
+        """The folder of a suite's results and logs."""
         return self.root / "runs" / suite
 
     def results(self, suite: str) -> Path:
         return self.run(suite) / "results.jsonl"
 
     def log(self, suite: str, trial: str) -> Path:
-        """What a trial wrote to its standard output and error, its traceback, and how it ended."""
+        """The file with a trial's standard output and error, its traceback, and how it ended."""
         return self.run(suite) / "logs" / f"{trial.replace('/', '.')}.txt"
 
 
 def refusal(workspace: Workspace, suite: str) -> str:
-    """Why the results of a suite cannot be written, in the system's words; "" if they can."""
+    """The reason, in the system's words, why the results of a suite cannot be written; "" if they can."""
     folder = workspace.run(suite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,7 @@ def refusal(workspace: Workspace, suite: str) -> str:
 
 @contextmanager
 def borrowed(workspace: Workspace) -> Iterator[Workspace]:
-    """A workspace for the moment, on the store of one that may only be read."""
+    """A temporary workspace on the store of a workspace that may only be read."""
     with tempfile.TemporaryDirectory(prefix="nsbench-") as scratch:
         (Path(scratch) / "store").symlink_to(workspace.store.resolve(), target_is_directory=True)
         yield Workspace(Path(scratch))

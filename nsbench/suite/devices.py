@@ -1,4 +1,4 @@
-"""Where networks run and with which arithmetic: what "auto" means on this machine."""
+"""Device and precision of networks: the meaning of "auto" on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nsbench.store.environment import cpu_flags, cuda_capability, cuda_devices
 
 
 def resolve_precision(wanted: Literal["auto", "float32", "bfloat16"], device: Device) -> Precision:
-    """ "auto" is bfloat16 where the device multiplies it natively, else float32.
+    """The precision of networks: "auto" is bfloat16 where the device multiplies it natively, else float32.
 
     Elsewhere bfloat16 is emulated, and several times slower.
     """
@@ -20,7 +20,7 @@ def resolve_precision(wanted: Literal["auto", "float32", "bfloat16"], device: De
 
 
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
-    """ "auto" is the GPU where there is one, else the CPU."""
+    """The device of networks: "auto" is the GPU where there is one, else the CPU."""
     if wanted != "auto":
         return wanted
     return "cuda" if cuda_devices() else "cpu"

@@ -1,4 +1,4 @@
-"""What is wrong with a suite, in people's words."""
+"""The faults of a suite that pydantic finds, in plain words."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from nsbench.suite.yaml import At, Document, Fault
 
 
 def explained(error: ValidationError, model: type[BaseModel], document: Document, at: At) -> list[Fault]:
-    """What is wrong with the part of the document at `at`, which should be such a model."""
+    """The faults of the part of the document at `at`. error: pydantic's. model: what this part should be."""
     return [document.fault((*at, *_written(e["loc"])), _message(e, model)) for e in error.errors(include_url=False)]
 
 
 def _written(loc: tuple[int | str, ...]) -> At:
-    """pydantic's location without the names of union branches, which nobody wrote."""
+    """pydantic's location as a path in the file, without the names of union branches."""
     return tuple(part for part in loc if isinstance(part, int) or re.match(r"^[A-Za-z_][\w-]*$", part))
 
 
 def _message(error: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """One of pydantic's errors in plain words."""
     kind, loc, given = error["type"], error["loc"], error.get("input")
     context = error.get("ctx", {})
     if kind == "extra_forbidden":
@@ -59,11 +60,13 @@ def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The pydantic models in a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [m for inner in getattr(annotation, "__args__", ()) for m in _models_in(inner)]
 
 
 def by_place(fault: Fault) -> tuple[str, int, str]:
+    """The order of faults, as a sorting key: by file, line and path."""
     file, _, line = fault.origin.rpartition(":")
     return (file, int(line) if line.isdigit() else 0, fault.path)

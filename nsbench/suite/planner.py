@@ -29,7 +29,7 @@ def make_plan(suite: Suite, registry: Registry) -> Plan:
 
 
 class _Planner:
-    """A suite, with what has been planned of it already."""
+    """The planning of one suite; digests of code, metrics and datasets are kept for all of its trials."""
 
     def __init__(self, suite: Suite, registry: Registry) -> None:
         self.suite = suite
@@ -93,7 +93,7 @@ class _Planner:
         return Part(kind, name, dict(params), source, libraries)
 
     def _source(self, *targets: str) -> tuple[str, dict[str, str]]:
-        """The digest of some code, read once a plan: all of its trials mean the same code."""
+        """(digest, versions) of the code behind targets, read once, so that all trials of a plan mean the same code."""
         if targets not in self._digests:
             self._digests[targets] = self._sources.digest(targets)
         return self._digests[targets]
@@ -111,7 +111,7 @@ class _Planner:
         return spec
 
     def _reading(self, use: DatasetUse) -> dict[str, Any]:
-        """Of a dataset that reads files, the fields of its key which stand for them."""
+        """The fields of a data key that stand for the files that the dataset reads; none if it reads no files."""
         spec = self._dataset_spec(use)
         if spec.reading is None:
             return {}

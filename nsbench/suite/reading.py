@@ -1,4 +1,4 @@
-"""From a suite's file to a Suite: extends, overrides, grids, and every fault with its file and line."""
+"""The reader of suite files: extends, overrides, grids, and every fault with its file and line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from nsbench.suite.suite import SECTIONS, Suite, Use
 from nsbench.suite.yaml import At, Document, Fault, SuiteError, parse_value, read_document
 
 MAX_TRIALS = 10_000
-
-
 MAX_EXTENDS = 16
 
 
@@ -39,7 +37,8 @@ def read_suite(path: Path, registry: Registry, overrides: Sequence[str] = ()) ->
 def resolve(document: Document, registry: Registry) -> Suite:
     """A checked suite from a document; see read_suite."""
     faults = list(document.faults)
-    given, unread = len(faults), {fault.path for fault in faults}  # what else is wrong there comes of that
+    # A part that could not be read has a fault already; further faults at its path follow from that one.
+    unread_count, unread = len(faults), {fault.path for fault in faults}
     if not isinstance(document.data, dict):
         raise SuiteError([*faults, document.fault((), "a suite is a mapping with datasets, simulators, metrics")])
     document = _expand_grids(document, faults)
@@ -52,12 +51,13 @@ def resolve(document: Document, registry: Registry) -> Suite:
     if suite is not None:
         faults += _check_names(suite, document)
     if faults or suite is None:
-        said = [f for k, f in enumerate(faults) if k < given or f.path not in unread]
-        raise SuiteError(sorted(set(said), key=by_place))
+        reported = [f for k, f in enumerate(faults) if k < unread_count or f.path not in unread]
+        raise SuiteError(sorted(set(reported), key=by_place))
     return suite.model_copy(update={section: _filled(section, getattr(suite, section), full) for section in SECTIONS})
 
 
 def _with_extends(path: Path, seen: tuple[Path, ...]) -> Document:
+    """The document of a file, laid over those that it extends. seen: the files that led here."""
     if path.resolve() in seen:
         raise SuiteError([Fault(str(path), "extends", "a suite may not extend itself")])
     document = read_document(path)
@@ -82,7 +82,7 @@ def _is_file(path: Path) -> bool:
 
 
 def override(text: str, document: Document) -> Document:
-    """The document with `a.b[0].c=value` set in it."""
+    """The document with a value set in it. text: "a.b[0].c=value". Raises SuiteError."""
     where, equals, value = text.partition("=")
     origin = f"--set {text}"
     at: At = tuple(int(part) if _is_index(part) else part for part in re.findall(r"[^.\[\]]+", where))
@@ -117,7 +117,7 @@ def _set(data: Any, at: At, value: Any) -> Any:
 
 
 def _expand_grids(document: Document, faults: list[Fault]) -> Document:
-    """One simulator for each combination of its grid, named after the values."""
+    """The document with one simulator for each combination of a grid, named after the values."""
     entries = document.data.get("simulators")
     if not isinstance(entries, list):
         return document
@@ -125,14 +125,15 @@ def _expand_grids(document: Document, faults: list[Fault]) -> Document:
     places = {at: place for at, place in document.places.items() if at[:1] != ("simulators",)}
     places |= {at: place for at, place in document.places.items() if at == ("simulators",)}
     for i, entry in enumerate(entries):
-        own = {at[2:]: place for at, place in document.places.items() if at[:2] == ("simulators", i)}
+        entry_places = {at[2:]: place for at, place in document.places.items() if at[:2] == ("simulators", i)}
         for combination in _combinations(entry, document, i, faults):
-            places |= {("simulators", len(expanded), *rest): place for rest, place in own.items()}
+            places |= {("simulators", len(expanded), *rest): place for rest, place in entry_places.items()}
             expanded.append(combination)
     return Document({**document.data, "simulators": expanded}, places)
 
 
 def _combinations(entry: Any, document: Document, i: int, faults: list[Fault]) -> list[Any]:
+    """The simulators that an entry stands for: itself, or one for each combination of its grid."""
     grid = entry.get("grid") if isinstance(entry, dict) else None
     if not grid:
         return [entry]
@@ -190,7 +191,7 @@ def _check_components(
 
 
 def _check_names(suite: Suite, document: Document) -> list[Fault]:
-    """Names are unique, safe as folder names, and those referred to exist."""
+    """The faults of names: each must be unique and safe as a folder name, and those referred to must exist."""
     faults = []
     if not NAME.fullmatch(suite.name):
         faults.append(document.fault(("name",), bad_name(suite.name)))
@@ -228,7 +229,7 @@ def _check_names(suite: Suite, document: Document) -> list[Fault]:
 
 
 def _filled(section: str, uses: list[Use], full: dict[tuple[str, int], dict[str, Any]]) -> list[Use]:
-    """The uses with their names and all of their parameters written out."""
+    """The uses with their names and all of their parameters written out, and without grids."""
     multiplied: dict[str, Any] = {"grid": {}} if section == "simulators" else {}
     return [
         use.model_copy(update={"as_": use.name, "params": full[section, i]} | multiplied) for i, use in enumerate(uses)

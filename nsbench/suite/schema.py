@@ -43,6 +43,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 
 
 def _renamed(body: Any, definition: str) -> Any:
+    """A schema whose references lead to definitions that are named after its component."""
     if isinstance(body, dict):
         return {
             key: f"#/$defs/{definition}.{value.removeprefix('#/$defs/')}"

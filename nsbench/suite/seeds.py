@@ -1,8 +1,8 @@
-"""Where random numbers come from: one generator for each named purpose, from the suite's seed.
+"""Seeds and generators of random numbers: one generator for each named purpose, from the suite's seed.
 
-A seed is written as what it is for, e.g. [0, "simulate", "lca", 3]: suite seed, stream, dataset,
-replicate. Simulators share the data, simulate and metric streams, so that they meet the same cases and
-their differences are paired.
+A seed is a list of words that say what it is for, e.g. [0, "simulate", "lca", 3]: suite seed, stream, dataset,
+replicate. Simulators share the data, simulate and metric streams, so that they meet the same cases and their
+differences are paired.
 """
 
 from __future__ import annotations
@@ -24,5 +24,5 @@ def generator(seed: Seed) -> np.random.Generator:
 
 
 def data_seed(seed: int, split: Split, dataset: str) -> Seed:
-    """What a split is drawn from. dataset: the component's name, so that its use in a suite changes nothing."""
+    """The seed of a split. dataset: the component's name, so that its name in a suite changes nothing."""
     return [seed, f"data/{split}", dataset]

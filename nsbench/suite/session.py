@@ -1,4 +1,4 @@
-"""What a command works with: a planned suite, what is installed, and the workspace."""
+"""The session that a command works with: a planned suite, the registry and the workspace."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def open_session(
     """The session of a suite's file.
 
     workspace: NSBENCH_WORKSPACE or ./nsbench-out if None. overrides: "protocol.horizon=32", as `--set` takes them.
-    registry: what is installed if None. Raises SuiteError, and Refusal, naming the file, for what cannot be planned.
+    registry: that of the installed plugins if None. Raises SuiteError for a faulty suite, and Refusal, naming the file,
+    for a suite that cannot be planned.
     """
     registry = installed() if registry is None else registry
     root = Path(workspace or os.environ.get("NSBENCH_WORKSPACE") or DEFAULT_WORKSPACE)

@@ -25,8 +25,9 @@ from nsbench.registry.registry import Kind
 
 
 def _schema(kind: str, units: str) -> dict[str, Any]:
-    written = {"type": "string", "pattern": rf"^\s*\d+(\.\d+)?\s*({units})\s*$"}
-    return {"anyOf": [{"type": kind, "exclusiveMinimum": 0}, written]}
+    """The JSON schema of a quantity: a positive number, or text with a unit."""
+    text = {"type": "string", "pattern": rf"^\s*\d+(\.\d+)?\s*({units})\s*$"}
+    return {"anyOf": [{"type": kind, "exclusiveMinimum": 0}, text]}
 
 
 Seconds = Annotated[
@@ -50,7 +51,7 @@ class Section(BaseModel):
 
 
 class Use(Section):
-    """A component by name. `as` names this use of it; its own name if not given."""
+    """A component by name. `as`: the name of this use of it; the component's own if not given."""
 
     use: str = Field(description="name of the component")
     as_: str = Field("", alias="as", description="name of this use in results")
@@ -84,13 +85,13 @@ class MetricUse(Use):
 
 
 class Budget(Section):
-    """What a fit may use."""
+    """The budget of a fit."""
 
     transitions: int = Field(ge=0, description="training pairs (frame t, frame t + 1), repeats counted")
 
 
 class Compute(Section):
-    """Where and how networks run."""
+    """Device and precision of networks, and the number of threads."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -100,7 +101,7 @@ class Compute(Section):
 
 
 class Limits(Section):
-    """What each trial may take. They change no key: what a trial finished within them is what it is."""
+    """Limits of each trial. They change no key: a result that was finished within them does not depend on them."""
 
     timeout: Seconds | None = Field(None, description="of a trial, e.g. 2h; none if not given")
     memory: Bytes | None = Field(None, description="of a trial's processes together, e.g. 8GB; none if not given")
@@ -108,9 +109,9 @@ class Limits(Section):
 
 
 class Tracking(Section):
-    """uri: an MLflow server; the SQLite store in the workspace if not given. enabled: false for none.
+    """Tracking with MLflow. uri: a server; the SQLite store in the workspace if not given. enabled: false for none.
 
-    A suite can name a server only: files elsewhere are named by who runs it, with MLFLOW_TRACKING_URI.
+    A suite can name a server only: other places are named with MLFLOW_TRACKING_URI by the person who runs it.
     """
 
     uri: str | None = None
@@ -151,4 +152,4 @@ SECTIONS: dict[str, tuple[Kind, type[Use]]] = {
     "simulators": ("simulator", SimulatorUse),
     "metrics": ("metric", MetricUse),
 }
-"""The lists of components in a suite: what kind each holds, and as what."""
+"""Section of a suite -> the kind of component that it lists, and the class of its entries."""

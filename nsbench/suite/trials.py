@@ -1,4 +1,4 @@
-"""What a suite comes to: trials, the anchors beside them, and every artifact by the key that it will have."""
+"""The plan of a suite: trials, the anchors beside them, and every artifact by the key that it will have."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Part:
     libraries: dict[str, str]
 
     def fields(self) -> dict[str, Any]:
-        """Its part of a key."""
+        """The fields of a key that stand for the component."""
         return {"name": self.name, "params": self.params, "source": self.source, "libraries": self.libraries}
 
 
@@ -55,6 +55,7 @@ class DataPlan:
     seeds: dict[Split, Seed]
 
     def artifact(self, split: Split) -> PlannedArtifact:
+        """The data of a split."""
         return PlannedArtifact(f"data/{split}", self.keys[split], self.seeds[split])
 
 
@@ -68,6 +69,7 @@ class ScorePlan:
     seed: Seed
 
     def artifact(self) -> PlannedArtifact:
+        """The score's artifact."""
         return PlannedArtifact(f"score/{self.name}", self.key, self.seed)
 
 
@@ -79,9 +81,9 @@ class MetricPlan:
     part: Part
 
     def applied(self, suite_seed: int, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> ScorePlan:
-        """The score of evidence on the test cases of a dataset: every simulator's with the same seed.
+        """The metric's score of evidence on the test cases of a dataset, with the same seed for every simulator.
 
-        evidence: the digest of its key; where it is no artifact, the recipe in full.
+        evidence: the digest of its key; the recipe in full for evidence that is no artifact.
         """
         seed: Seed = [suite_seed, f"metric/{self.part.name}", data.part.name, replicate]
         fields = self.part.fields() | {"evidence": evidence, "reference": data.keys["test"].digest, "seed": seed}
@@ -128,7 +130,7 @@ class Trial:
 class Submission:
     """Rollouts made elsewhere, on the test cases of a dataset: scored as a trial is, and never fitted or simulated.
 
-    simulator: what their maker calls it. rollouts: the digest of their content.
+    simulator: the name that their maker gives it. rollouts: the digest of their content.
     """
 
     data: DataPlan
@@ -154,7 +156,7 @@ class Submission:
 
 
 Candidate = Trial | Submission
-"""What has a row in the results."""
+"""A trial or a submission: each has a row in the results."""
 
 
 @dataclass(frozen=True)
@@ -167,33 +169,35 @@ class NullPlan:
     scores: tuple[ScorePlan, ...]
 
     def artifacts(self) -> list[PlannedArtifact]:
-        """Its scores, and the test data that they are made from: it has no evidence."""
+        """The test data, and the scores made from it; a null model has no evidence artifact."""
         return [self.data.artifact("test"), *(metric.artifact() for metric in self.scores)]
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """What gives scores their scale: the ground truth as trials of its own, redrawn and without noise, and
-    the null models."""
+    """The anchors, which give scores their scale: the ground truth and the null models.
+
+    floor: the ground truth as a trial of its own, redrawn. noise_free: the same without noise.
+    """
 
     floor: Trial | None
     noise_free: Trial | None
     nulls: dict[Null, NullPlan]
 
     def truths(self) -> dict[Anchor, Trial]:
-        """The ground truths that there are, by name."""
+        """The anchors that are ground truths, by name."""
         trials: dict[Anchor, Trial | None] = {"floor": self.floor, "noise_free": self.noise_free}
         return {name: trial for name, trial in trials.items() if trial is not None}
 
     def all(self) -> dict[Anchor, Trial | NullPlan]:
-        """All that there are, by name."""
+        """All anchors, by name."""
         pairs: list[tuple[Anchor, Trial | NullPlan]] = [*self.truths().items(), *self.nulls.items()]
         return dict(pairs)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a run will do. anchors: by dataset and replicate."""
+    """The plan of a run. anchors: by dataset and replicate. data: by the dataset's name in the suite."""
 
     suite: Suite
     conditions: Conditions
@@ -204,22 +208,22 @@ class Plan:
 
     def only(self, trials: Sequence[str]) -> Plan:
         """The plan with some of its trials. Raises UnknownTrial."""
-        known = [trial.id for trial in self.trials]
+        identities = [trial.id for trial in self.trials]
         for trial in trials:
-            if trial not in known:
-                raise UnknownTrial(f"suite {self.suite.name} has no trial {trial!r}{did_you_mean(trial, known)}")
+            if trial not in identities:
+                raise UnknownTrial(f"suite {self.suite.name} has no trial {trial!r}{did_you_mean(trial, identities)}")
         return replace(self, trials=tuple(trial for trial in self.trials if trial.id in trials))
 
     def submission(self, data: DataPlan, simulator: str, replicate: int, rollouts: str) -> Submission:
-        """Rollouts of that digest, planned: metrics have the seeds that they have for every simulator."""
-        asked = {name: getattr(self.suite.protocol, name) for name in ("stride", "horizon", "members")}
-        fields = {"rollouts": rollouts, "test": data.keys["test"].digest, "protocol": asked}
+        """The plan of rollouts with that digest. Metrics have the same seeds as for every simulator."""
+        protocol = {name: getattr(self.suite.protocol, name) for name in ("stride", "horizon", "members")}
+        fields = {"rollouts": rollouts, "test": data.keys["test"].digest, "protocol": protocol}
         evidence = Key("evidence", fields)
         scores = (metric.applied(self.suite.seed, data, evidence.digest, replicate) for metric in self.metrics)
         return Submission(data, simulator, replicate, rollouts, evidence, tuple(scores))
 
     def artifacts(self) -> Iterable[PlannedArtifact]:
-        """Everything that the suite would ask for, its anchors' included."""
+        """Every artifact that the suite needs, its anchors' included."""
         for trial in self.trials:
             yield from trial.artifacts()
         for anchors in self.anchors.values():
@@ -229,6 +233,6 @@ class Plan:
             yield from (data.artifact(split) for split in SPLITS)
 
     def missing(self, store: Store) -> dict[str, ArtifactKind]:
-        """Key -> kind of each artifact of a trial that is not in the store."""
+        """The artifacts of trials that are not in the store, key -> kind."""
         keys = [artifact.key for trial in self.trials for artifact in trial.artifacts()]
         return {key.digest: key.kind for key in keys if not store.has(key)}

@@ -1,6 +1,6 @@
-"""YAML with a memory: plain data, and the place in the file that each piece of it came from.
+"""YAML files as plain data, with the place in the file that each piece of it came from.
 
-A file may come from anybody: nothing in it is run, and none of it takes long, whatever its anchors repeat.
+A file may come from anybody: nothing in it is run, and reading it is never slow, whatever its anchors repeat.
 """
 
 from __future__ import annotations
@@ -17,42 +17,34 @@ from nsbench.errors import Refusal
 from nsbench.names import hidden_character, printable
 
 At = tuple[str | int, ...]
-"""Where in the data: ("simulators", 1, "params", "width")."""
-
+"""The path of a value in the data, e.g. ("simulators", 1, "params", "width")."""
 
 MAX_BYTES = 1 << 20
-
-
 MAX_VALUES = 50_000
-
-
 MAX_DEPTH = 32
-
-
 MAX_INTEGER = 2**63 - 1
 
-
 _TOO_DEEP = f"nested too deeply: {MAX_DEPTH} levels are enough"
-
-
 _TOO_MANY = f"more than {MAX_VALUES:,} values, what anchors repeat included"
+
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "map", "seq")}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: where in which file, and what."""
+    """A fault of a suite. origin: file and line. path: of the value in the data. message: what is wrong."""
 
     origin: str
     path: str
     message: str
 
     def __str__(self) -> str:
-        """One line, in which nothing can command a terminal."""
+        """The fault in one line, without characters that could control a terminal."""
         return printable(": ".join(part for part in (self.origin, self.path, self.message) if part))
 
 
 class SuiteError(Refusal):
-    """A suite that cannot be used, with everything that is wrong with it."""
+    """A suite that cannot be used, with all of its faults."""
 
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(map(str, faults)))
@@ -61,7 +53,10 @@ class SuiteError(Refusal):
 
 @dataclass
 class Document:
-    """data: mappings, lists, strings, numbers. places: where in a file each path stands, "file:line"."""
+    """A YAML document. data: mappings, lists, strings, numbers. places: path -> its place in a file, "file:line".
+
+    faults: found while reading it. values: how many it holds, repeats by anchors included.
+    """
 
     data: Any
     places: dict[At, str] = field(default_factory=dict)
@@ -69,12 +64,13 @@ class Document:
     values: int = 0
 
     def place(self, at: At) -> str:
-        """The place of `at`, or of the nearest thing around it that was written down."""
+        """The place of `at`, or of the nearest path around it that has one."""
         while at and at not in self.places:
             at = at[:-1]
         return self.places.get(at, "")
 
     def fault(self, at: At, message: str) -> Fault:
+        """A fault of the value at `at`, with its place."""
         return Fault(self.place(at), path_text(at), message)
 
     def overlay(self, other: Document) -> Document:
@@ -85,7 +81,7 @@ class Document:
 
 
 def path_text(at: At) -> str:
-    """("simulators", 1, "params") -> "simulators[1].params"."""
+    """A path as text: ("simulators", 1, "params") -> "simulators[1].params"."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at)
     return text.removeprefix(".")
 
@@ -134,7 +130,7 @@ def parse_value(text: str) -> Any:
 
 
 class SuiteLoader(yaml.SafeLoader):
-    """YAML's safe types, with 1e-3 as the number that it is, and without dates. Depth is limited."""
+    """A loader of YAML's safe types that reads 1e-3 as a number and dates as text. Depth and nodes are limited."""
 
     depth = nodes = 0
 
@@ -154,7 +150,6 @@ SuiteLoader.yaml_implicit_resolvers = {
     for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
-
 SuiteLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
@@ -164,19 +159,15 @@ SuiteLoader.add_implicit_resolver(
 )
 
 
-_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "map", "seq")}
-
-
 def _data(node: yaml.Node, at: At, document: Document, name: str, around: tuple[int, ...]) -> Any:
+    """The plain data of a node; places and faults go into the document. around: ids of the nodes that contain it."""
     place = f"{name}:{node.start_mark.line + 1}"
     document.places.setdefault(at, place)
     document.values += 1
     if document.values > MAX_VALUES:
-        raise SuiteError(
-            [Fault(place, path_text(at), f"more than {MAX_VALUES:,} values, what anchors repeat included")]
-        )
+        raise SuiteError([Fault(place, path_text(at), _TOO_MANY)])
     if len(around) >= MAX_DEPTH:
-        raise SuiteError([Fault(place, path_text(at), f"nested too deeply: {MAX_DEPTH} levels are enough")])
+        raise SuiteError([Fault(place, path_text(at), _TOO_DEEP)])
     if id(node) in around:
         document.faults.append(Fault(place, path_text(at), "an anchor may not contain itself"))
         return None
@@ -226,7 +217,7 @@ def _scalar(node: yaml.Node, at: At, document: Document, place: str) -> Any:
 
 
 def _unfit(value: object) -> str:
-    """What is wrong with a value that YAML can say and a suite cannot mean; "" if nothing."""
+    """The fault of a value that YAML allows and a suite does not; "" if there is none."""
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         return f"an integer is at most {MAX_INTEGER:,}"
     if isinstance(value, float) and not math.isfinite(value):
@@ -236,6 +227,7 @@ def _unfit(value: object) -> str:
 
 
 def _merge(base: Any, over: Any, at: At, places: dict[At, str], new: dict[At, str]) -> Any:
+    """The data `over` laid over `base`. places: those of `base`, brought up to date with `new`, those of `over`."""
     if isinstance(base, dict) and isinstance(over, dict):
         merged = dict(base)
         for key, value in over.items():

@@ -164,7 +164,7 @@ def place_of(component: Component, method: str) -> str:
     try:
         member: Any = inspect.getattr_static(cls, method)
         function: Any = member.fget if isinstance(member, property) else member
-        if function.__module__ in ("nsbench.components.component", "nsbench.components.format"):
+        if function.__module__.startswith("nsbench.components."):
             function = cls
         file, line = inspect.getsourcefile(function), inspect.getsourcelines(function)[1]
     except (AttributeError, OSError, TypeError):

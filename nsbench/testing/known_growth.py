@@ -7,6 +7,8 @@ Lattice, the corner in which the crystal starts and stop rule are those of the s
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -15,9 +17,11 @@ from nsbench.components.component import Params
 from nsbench.components.dataset import Dataset, Split
 from nsbench.components.simulator import Simulator
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.domain import Domain, Observable, Parameter
+from nsbench.trajectories.domain import Domain, Lattice, Observable, Parameter
 from nsbench.trajectories.growth import GrowthTrajectories
-from nsbench.trajectories.lattices import attached_neighbours
+from nsbench.trajectories.morphology import area, boundary, front
+
+LATTICE: Lattice = "hexagonal-quadrant"
 
 
 class GrowthParams(Params):
@@ -31,28 +35,13 @@ class GrowthParams(Params):
     repeats: int = Field(4, ge=1)
 
 
-def beside(attached: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Unattached sites with an attached neighbour, bool[n, H, W]."""
-    return (attached_neighbours(attached, "hexagonal-quadrant") > 0) & ~attached
-
-
-def area(state: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The number of attached sites of states [n, 1, H, W], float64[n]."""
-    return (state > 0.5).sum(axis=(1, 2, 3)).astype(np.float64)
-
-
-def boundary(state: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The number of unattached sites with an attached neighbour, float64[n]."""
-    return beside(state[:, 0] > 0.5).sum(axis=(1, 2)).astype(np.float64)
-
-
 def grow(
     attached: NDArray[np.bool_], rho: NDArray[np.float64], steps: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
     """Arrival maps int32[n, H, W] of growth from bool[n, H, W] with probabilities float64[n]."""
     arrival = np.where(attached, 0, -1).astype(np.int32)
     for t in range(1, steps + 1):
-        new = beside(arrival >= 0) & (rng.random(arrival.shape) < rho[:, None, None])
+        new = front(arrival >= 0, LATTICE) & (rng.random(arrival.shape) < rho[:, None, None])
         arrival[new] = t
     return arrival
 
@@ -65,13 +54,16 @@ class Growth(Dataset):
     @property
     def domain(self) -> Domain:
         return Domain(
-            lattice="hexagonal-quadrant",
+            lattice=LATTICE,
             shape=(self.params.size, self.params.size),
             channels=("attached",),
             irreversible=True,
             parameters=(Parameter("rho", 0.15, 0.6),),
             condition="rho",
-            observables=(Observable("area", "sites", area), Observable("boundary", "sites", boundary)),
+            observables=(
+                Observable("area", "sites", area),
+                Observable("boundary", "sites", partial(boundary, lattice=LATTICE)),
+            ),
             stop_margin=2,
         )
 
@@ -106,7 +98,7 @@ class GrowthTruth(Simulator):
     ) -> NDArray[np.float64]:
         """Σ over sites beside the crystal of log Bern(x'; ρ); −inf where anything else changes."""
         attached, grown = x[:, 0] > 0.5, x_next[:, 0] > 0.5
-        open_sites, rho = beside(attached), params[:, :1, None]
+        open_sites, rho = front(attached, LATTICE), params[:, :1, None]
         terms = np.where(grown, np.log(rho), np.log1p(-rho))
         impossible = ((grown != attached) & ~open_sites).any(axis=(1, 2))
         nats: NDArray[np.float64] = np.where(open_sites, terms, 0.0).sum(axis=(1, 2))

@@ -24,7 +24,7 @@ from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, calling, 
 from nsbench.testing.global_randomness import watched
 from nsbench.testing.simulator_subject import FEW_TRANSITIONS, SimulatorSubject
 from nsbench.testing.simulators import GENERATOR_RIGHT
-from nsbench.trajectories.lattices import attached_neighbours
+from nsbench.trajectories.morphology import front
 
 OPEN_SITES = 4
 """Sites that may attach in the sums: 2⁴ next states."""
@@ -209,9 +209,9 @@ def situations(subject: SimulatorSubject) -> Iterator[Situation]:
     full[0, middle[:, 0], middle[:, 1]] = 0
     yield Situation(f"a full lattice but for {OPEN_SITES} sites", full, middle, complete=True)
     start = subject.data.test.frame(0)[0]
-    front = (attached_neighbours(start > 0.5, domain.lattice)[0] > 0) & (start[0] < 0.5)
-    if front.any():
-        sites = np.argwhere(front)[:OPEN_SITES]
+    open_sites = front(start > 0.5, domain.lattice)[0]
+    if open_sites.any():
+        sites = np.argwhere(open_sites)[:OPEN_SITES]
         yield Situation(f"a start with {len(sites)} sites beside it", start, sites, complete=False)
 
 

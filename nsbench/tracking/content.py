@@ -1,4 +1,4 @@
-"""nsbench.tracking.content."""
+"""The content of an MLflow run: a trial's record, and the names of its metrics, tags and files."""
 
 from __future__ import annotations
 
@@ -16,21 +16,16 @@ from nsbench.components.rows import DECLARED, ScoreRow, TrialResult
 Point = tuple[str, float, int]
 """(name, value, step) of a training curve."""
 
-
 CURRENT_RUNS = "tags.`nsbench.superseded` IS NULL"
 """MLflow's filter for the runs that show the latest outcomes of their trials."""
-
 
 OUTCOME = "nsbench.outcome"
 """Tag with the digest of the result that a run shows, set when all of it is there."""
 
-
 SCORES_TABLE = "tables/scores.json"
 
-
 IMAGES = "rollouts/frames"
-"""Under which name pictures of rollouts are logged by step."""
-
+"""The name under which pictures of rollouts are logged by step."""
 
 OUTSIDE = "rollouts made elsewhere, checked and scored here"
 
@@ -47,7 +42,7 @@ class DataSplit:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """All that is logged of a trial.
+    """The record of a trial: all that is logged of it.
 
     started, finished: seconds since 1970. params: flat, see ``flatten``. artifacts: content by file name,
     folders in the name allowed ("figures/ewd.png").
@@ -73,38 +68,38 @@ def flatten(prefix: str, params: Mapping[str, Any]) -> dict[str, object]:
 
 
 def run_name(trial: str) -> str:
-    """ "cgne-r0" for the trial "snow32/cgne/r0"."""
+    """The name of a trial's run: "cgne-r0" for "snow32/cgne/r0"."""
     return "-".join(trial.split("/")[1:])
 
 
 def metrics_of(result: TrialResult, cost: Cost | None = None) -> dict[str, float]:
     """Every number of a result under its name in MLflow; what is unknown is left out."""
-    found: dict[str, float | None] = {}
+    numbers: dict[str, float | None] = {}
     for row in result.scores:
         name, (low, high) = score_name(row), row.interval or (None, None)
-        found |= {name: row.value, f"{name}_low": low, f"{name}_high": high}
-        found |= {f"{name}_{anchor}": getattr(row, anchor) for anchor in ANCHORS}
-        found[f"{name}_skill"] = row.skill
-        found |= {extra_name(row, extra): value for extra, value in row.extras.items()}
+        numbers |= {name: row.value, f"{name}_low": low, f"{name}_high": high}
+        numbers |= {f"{name}_{anchor}": getattr(row, anchor) for anchor in ANCHORS}
+        numbers[f"{name}_skill"] = row.skill
+        numbers |= {extra_name(row, extra): value for extra, value in row.extras.items()}
     for name, value in asdict(cost).items() if cost else ():
         if not isinstance(value, str):
-            found[f"{DECLARED if result.outside else 'cost'}/{name.replace('_seconds', '_s')}"] = value
-    return {name: float(value) for name, value in found.items() if value is not None}
+            numbers[f"{DECLARED if result.outside else 'cost'}/{name.replace('_seconds', '_s')}"] = value
+    return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
 def score_name(row: ScoreRow) -> str:
-    """What its maker declares stands apart, so that no column ranks it with what was measured here."""
+    """The name of a score in MLflow. Declared values have another prefix: no column ranks them with measured ones."""
     return f"{DECLARED if row.label == DECLARED else 'score'}/{row.metric}"
 
 
 def extra_name(row: ScoreRow, extra: str) -> str:
-    """Extras that a metric wants in tables stand beside its score, where MLflow's alphabet puts them."""
+    """The name of an extra in MLflow. Extras for tables begin like their score, so that they are sorted next to it."""
     shown = extra in [name for name, _ in row.columns]
     return f"{score_name(row)}.{extra}" if shown or row.label == DECLARED else f"extra/{row.metric}.{extra}"
 
 
 def tags_of(result: TrialResult) -> dict[str, str]:
-    """What a result says in words."""
+    """The tags of a result: trial, status, error, a description, and the words that belong to each score."""
     tags = {"nsbench.trial": result.trial, "nsbench.status": result.status}
     if result.outside:
         tags["nsbench.outside"] = OUTSIDE
@@ -118,28 +113,28 @@ def tags_of(result: TrialResult) -> dict[str, str]:
 
 
 def image_artifacts(name: str, step: int, png: bytes, thumbnail: bytes) -> dict[str, bytes]:
-    """An image by step, named as MLflow's log_image names it, so that the interface shows it on a slider.
+    """The files of an image by step, named as MLflow's log_image does, so that the interface shows it on a slider.
 
-    That function makes the names up by chance and by the clock; here the content names them, and what is logged
-    twice is there once. Internal to MLflow 3.
+    log_image takes the names from the time and a random number; here they come from the content, so that an image
+    that is logged twice is there once. The form of the names is internal to MLflow 3.
     """
     stem = f"images/{name.replace('/', '~')}+step+{step}+timestamp+0+{UUID(bytes=sha256(png).digest()[:16])}"
     return {f"{stem}.png": png, f"{stem}+compressed.webp": thumbnail}
 
 
 def scores_table(result: TrialResult) -> dict[str, Any]:
-    """All scores as one table to read, in the layout that MLflow's interface shows: columns, and data row by row."""
+    """The scores as a table, in the layout that MLflow's interface shows: columns, and data row by row."""
     plain = ("metric", "value", *ANCHORS, "skill", "unit", "direction", "label", "absent")
     rows = []
     for row in result.scores:
-        metric, value, *others = (getattr(row, name) for name in plain)
-        cells = [metric, value, *(row.interval or (None, None)), *others]
+        metric, value, *remaining = (getattr(row, name) for name in plain)
+        cells = [metric, value, *(row.interval or (None, None)), *remaining]
         rows.append([float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in cells])
     return {"columns": [*plain[:2], "low", "high", *plain[2:]], "data": rows}
 
 
 def describe(result: TrialResult) -> str:
-    """A result in Markdown, a line a metric."""
+    """A result in Markdown, one line for each metric."""
     if result.error:
         return f"**{result.status}**\n\n```\n{result.error.strip()[-4000:]}\n```\n"
     return "\n".join(_sentence(row) for row in result.scores)
@@ -151,12 +146,12 @@ def _sentence(row: ScoreRow) -> str:
         return f"{name}: none, {row.absent}"
     interval = f" ({row.interval[0]:.4g} to {row.interval[1]:.4g})" if row.interval else ""
     anchors = {anchor.replace("_", "-"): getattr(row, anchor) for anchor in ANCHORS}
-    beside = "".join(f"; {anchor} {value:.4g}" for anchor, value in anchors.items() if value is not None)
-    return f"{name}: {row.value:.4g}{interval} {row.unit}{beside}"
+    anchor_text = "".join(f"; {anchor} {value:.4g}" for anchor, value in anchors.items() if value is not None)
+    return f"{name}: {row.value:.4g}{interval} {row.unit}{anchor_text}"
 
 
 def outcome_digest(result: TrialResult) -> str:
-    """Equal for results that say the same, whenever and however fast they were made."""
+    """A digest of a result, equal for results that differ only in the time and speed with which they were made."""
     row = asdict(result)
     outcome = [row[name] for name in ("trial", "status", "keys", "scores")]
     return sha256(json.dumps(outcome, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Where runs go: the workspace's database, or a server; and the suite's experiment there."""
+"""The destination of runs: the workspace's database, or a server; and the suite's experiment there."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ metric's own zero). `nsbench ui` prints the address of the leaderboard.
 
 @dataclass(frozen=True)
 class Destination:
-    """Where runs go.
+    """A database or server to which runs are logged.
 
-    uri        as MLflow takes it.
-    label      the same for files and messages: without a password, and for the workspace's own database
-               without the workspace's place, so that a workspace can move.
-    artifacts  where the files of a new experiment go; None where a server decides.
-    database   the file that must be there for anything to be tracked; None where that cannot be seen.
+    uri        its address, as MLflow takes it.
+    label      the address for files and messages: without a password, and for the workspace's own database
+               without the workspace's path, so that a workspace can move.
+    artifacts  the folder for the files of a new experiment; None if a server chooses it.
+    database   the file of the workspace's own database, without which nothing counts as tracked; None for others.
     """
 
     uri: str
@@ -35,7 +35,7 @@ class Destination:
     database: Path | None = None
 
     def without_password(self, text: str) -> str:
-        """A message without what the URI says before its "@"."""
+        """A message without the user and password that the URI holds before its "@"."""
         user, at, _ = urlsplit(self.uri).netloc.rpartition("@")
         return text.replace(user + at, "") if user else text
 
@@ -74,17 +74,17 @@ def connect(target: Destination, suite: str, lock: Path) -> tuple[Any, str]:
 def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         location = None if artifacts is None else artifacts.as_uri()
         tags = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for models, not for LLMs
         tags["mlflow.note.content"] = _NOTE
         try:
             return str(client.create_experiment(name, artifact_location=location, tags=tags))
         except MlflowException:
-            found = client.get_experiment_by_name(name)  # on a server, somebody else may have been faster
-            if found is None:
+            experiment = client.get_experiment_by_name(name)  # on a server, another process may have been faster
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)

@@ -1,4 +1,4 @@
-"""All that is worth showing of a trial or a submission, gathered from the store: what the tracker logs."""
+"""The record of a trial or a submission, gathered from the store: all that the tracker logs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nsbench.trajectories.base import Trajectories
 
 
 def make_tracker(session: Session, invocation: str, display: Listener, uri: str | None = None) -> Tracker:
-    """The mirror of a session in MLflow. What it reads from the store is not the run's news."""
+    """The tracker that mirrors a session in MLflow. display: shows its notices."""
     suite, workspace = session.suite, session.workspace
     return Tracker(
         workspace.root,
@@ -107,11 +107,11 @@ def _figures(stored: StoredResults, scores: Sequence[ScorePlan]) -> dict[str, by
 
 def _pictures(truth: Trajectories, evidence: Evidence, simulator: str) -> dict[str, bytes]:
     pair, labels = (truth, evidence.rollouts), ("truth", simulator)
-    shown: dict[str, Any] = {"cases": spread(truth), "labels": labels, "members": evidence.members}
+    options: dict[str, Any] = {"cases": spread(truth), "labels": labels, "members": evidence.members}
     pictures = {
-        "rollouts.gif": animate(*pair, **shown),
-        "figures/final_states.png": still(*pair, **shown),
+        "rollouts.gif": animate(*pair, **options),
+        "figures/final_states.png": still(*pair, **options),
     }
-    for frame, picture in by_frame(*pair, **shown).items():
+    for frame, picture in by_frame(*pair, **options).items():
         pictures |= image_artifacts(IMAGES, frame, picture.png, picture.thumbnail)
     return pictures

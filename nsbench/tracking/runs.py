@@ -1,16 +1,16 @@
-"""What MLflow holds: one experiment a suite, one flat run a trial.
+"""Runs in MLflow: one experiment for each suite, in it one flat run for each trial.
 
-What a run holds, by name:
+The content of a run, by name:
 
-    params   simulator, dataset, replicate, and what the record brings: sim.*, data.*
+    params   simulator, dataset, replicate, and those of the record: sim.*, data.*
     metrics  score/<metric> and its _low, _high, _floor, _noise_free, _climatology, _persistence, _skill, and
-             the extras that it wants in tables, score/<metric>.<extra>; its other extras,
-             extra/<metric>.<extra>; cost/*; training curves by step under the names that they were logged with
-             what the makers of rollouts from outside declare of their costs: declared/*
+             the metric's extras for tables, score/<metric>.<extra>; its other extras,
+             extra/<metric>.<extra>; cost/*; training curves by step, under the names that they were logged with;
+             declared/*, the costs of rollouts made elsewhere, as their makers declare them
     tags     nsbench.trial, nsbench.status, nsbench.error, nsbench.<metric>.unit, .label and .absent, and
-             what the record brings; nsbench.outcome, the digest of the result; nsbench.outside on rollouts made
+             those of the record; nsbench.outcome, the digest of the result; nsbench.outside on rollouts made
              elsewhere; nsbench.superseded on the run of an earlier outcome of its trial
-    files    tables/scores.json, images/* by step, and what the record brings
+    files    tables/scores.json, images/* by step, and those of the record
 
 Every trial can be logged from its record alone, at any time. MLflow, slow to import, is imported when there
 is something to log.
@@ -41,7 +41,6 @@ from nsbench.tracking.content import (
 
 _T = TypeVar("_T")
 
-
 _RUN_STATUS: dict[Status, str] = {
     "ok": "FINISHED",
     "failed": "FAILED",
@@ -53,12 +52,11 @@ _RUN_STATUS: dict[Status, str] = {
     "interrupted": "KILLED",
 }
 
-
 _BATCH = 100  # MLflow takes 1000 metrics, but only 100 params or tags at once
 
 
 def open_run(client: Any, experiment_id: str, trial: str, started: float) -> str:
-    """A running run for a trial, with what its name says."""
+    """Open a run for a trial, with the parameters that the trial's name holds; returns the run's id."""
     from mlflow.entities import Param
 
     tags = {
@@ -70,9 +68,9 @@ def open_run(client: Any, experiment_id: str, trial: str, started: float) -> str
     run = client.create_run(experiment_id, int(started * 1000), tags, run_name(trial))
     dataset, _, rest = trial.partition("/")
     simulator, _, replicate = rest.rpartition("/")
-    known = {"dataset": dataset, "simulator": simulator, "replicate": replicate.removeprefix("r")}
+    params = {"dataset": dataset, "simulator": simulator, "replicate": replicate.removeprefix("r")}
     run_id = str(run.info.run_id)
-    client.log_batch(run_id, params=[Param(name, value) for name, value in known.items()], synchronous=True)
+    client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()], synchronous=True)
     return run_id
 
 
@@ -86,8 +84,8 @@ def log_trial(
 ) -> str:
     """Log a trial and return the id of its run.
 
-    run_id: a run that was opened for it; a new one if None. logged: (name, step) of the curve points that
-    it has already. Logging the same record into the same run again changes nothing.
+    run_id: a run that was opened for the trial; None opens a new one. logged: (name, step) of the curve points
+    that the run has already. Logging the same record into the same run again changes nothing.
     """
     from mlflow.entities import Param, RunTag
 
@@ -122,14 +120,14 @@ def _shown(record: TrialRecord) -> dict[str, str]:
 
 
 def find_run(client: Any, experiment_id: str, trial: str, outcome: str) -> str | None:
-    """The run that shows this outcome of a trial already, whoever logged it; None where there is none."""
-    wanted = f"tags.`nsbench.trial` = '{trial}' AND tags.`{OUTCOME}` = '{outcome}' AND {CURRENT_RUNS}"
-    found = client.search_runs([experiment_id], filter_string=wanted, max_results=1)
-    return str(found[0].info.run_id) if found else None
+    """The id of a run that shows this outcome of a trial already; None if there is none."""
+    condition = f"tags.`nsbench.trial` = '{trial}' AND tags.`{OUTCOME}` = '{outcome}' AND {CURRENT_RUNS}"
+    runs = client.search_runs([experiment_id], filter_string=condition, max_results=1)
+    return str(runs[0].info.run_id) if runs else None
 
 
 def log_points(client: Any, run_id: str, points: Iterable[Point], at: int) -> None:
-    """Metrics by step; at: milliseconds since 1970."""
+    """Log metrics by step. at: milliseconds since 1970."""
     from mlflow.entities import Metric
 
     for batch in _batches(points, 1000):
@@ -177,13 +175,13 @@ def _batches(items: Iterable[_T], size: int = _BATCH) -> Iterator[list[_T]]:
 
 
 def supersede(client: Any, run_id: str) -> None:
-    """Mark the run of an earlier outcome; one that was never closed is closed."""
+    """Mark the run of an earlier outcome as superseded, and close it if it is still open."""
     from mlflow.exceptions import MlflowException
 
     try:
         run = client.get_run(run_id)
     except MlflowException:
-        return  # gone, so it shows nothing that would have to be marked
+        return  # the run is gone, so there is nothing to mark
     if run.info.lifecycle_stage == "deleted":
         return
     client.set_tag(run_id, "nsbench.superseded", "true")

@@ -1,4 +1,4 @@
-"""`nsbench ui`: MLflow's server on a workspace's database, and where to look."""
+"""`nsbench ui`: MLflow's server on a workspace's database, and the addresses of its tables."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def serve(
 ) -> int:
     """Run MLflow's server until interrupted; returns 0.
 
-    suite: whose table to show; every experiment's if None. say: told the addresses once the server
-    answers. ready: called then with the table's address, e.g. to open a browser. patience: seconds that
-    the server may take to start. Raises UIError.
+    suite: the suite whose table is shown; None for all. say: called with the lines to print, once the server
+    answers. ready: called then with the first table's address, e.g. to open a browser. patience: seconds that the
+    server may take to start. Raises UIError.
     """
     workspace = workspace.absolute()
     tables = find_tables(workspace, suite)
@@ -62,7 +62,7 @@ def serve(
 
 
 def find_tables(workspace: Path, suite: str | None = None) -> dict[str, str]:
-    """Path of the table by suite's name, of one suite or of all. Raises UIError where there is nothing to see."""
+    """The paths of tables by suite's name, of one suite or of all. Raises UIError if there is no table."""
     database = workspace / "mlflow.db"
     if not database.exists():
         raise UIError(f"{workspace} holds no tracked results yet: run a suite first (nsbench run SUITE.yaml)")
@@ -74,20 +74,20 @@ def find_tables(workspace: Path, suite: str | None = None) -> dict[str, str]:
     """
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            found = connection.execute(query, [VIEW_TAG]).fetchall()
+            experiments = connection.execute(query, [VIEW_TAG]).fetchall()
     except sqlite3.Error as error:
         raise UIError(f"{database} is no MLflow database: {error}") from error
-    tables = {name: table_path(str(key), arranged=bool(view)) for name, key, view in found}
+    tables = {name: table_path(str(key), arranged=bool(view)) for name, key, view in experiments}
     if suite is not None and suite not in tables:
-        known = f"it has {', '.join(tables)}" if tables else "it has none at all"
-        raise UIError(f"no tracked results of suite {suite!r} in {workspace}: {known}")
+        present = f"it has {', '.join(tables)}" if tables else "it has none at all"
+        raise UIError(f"no tracked results of suite {suite!r} in {workspace}: {present}")
     if not tables:
         raise UIError(f"{workspace} holds no tracked results yet: run a suite first (nsbench run SUITE.yaml)")
     return tables if suite is None else {suite: tables[suite]}
 
 
 def table_path(experiment: str, *, arranged: bool) -> str:
-    """Path and fragment of an experiment's table of runs. arranged: it has a leaderboard to show."""
+    """The path and fragment of an experiment's table of runs. arranged: whether it has a leaderboard to show."""
     view = {"viewStateShareKey": VIEW} if arranged else {"searchFilter": CURRENT_RUNS}
     query = {"workflowType": "machine_learning"} | view
     return f"/#/experiments/{experiment}/runs?{urlencode(query, quote_via=quote)}"
@@ -117,7 +117,7 @@ def _server(workspace: Path, host: str, port: int, log: Path) -> Iterator[subpro
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM interrupts like Ctrl-C, and both do where a shell has them ignored."""
+    """Let SIGTERM interrupt like Ctrl-C, and both even where a shell has them ignored."""
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     try:
@@ -128,24 +128,24 @@ def _interruptible() -> Iterator[None]:
 
 
 def _end(server: subprocess.Popen[bytes], grace: float = 5.0) -> None:
-    """End the server and whatever it started."""
+    """End the server and all processes that it started."""
     _signal(server, signal.SIGTERM)
     deadline = time.monotonic() + grace
     try:
         while not _has_ended(server) and time.monotonic() < deadline:
             time.sleep(0.05)
     finally:  # a second Ctrl-C cuts the waiting short
-        _signal(server, signal.SIGKILL)  # whoever of its session is left
+        _signal(server, signal.SIGKILL)  # whatever is left of its session
         server.wait()
 
 
 def _has_ended(server: subprocess.Popen[bytes]) -> bool:
-    """Whether it has, without collecting it: until then nobody else can have its number."""
+    """Whether the server has ended. It is not reaped here, so that no other process can get its id."""
     return os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _signal(server: subprocess.Popen[bytes], number: int) -> None:
-    os.killpg(server.pid, number)  # the child leads a session of its own, so nobody else is in the group
+    os.killpg(server.pid, number)  # the child leads a session of its own, so no other process is in the group
 
 
 def _require_free(host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""The mirror of a run in MLflow: it listens, and shows what was found; it keeps no result of its own."""
+"""The tracker: a listener that mirrors a run in MLflow, and keeps no result of its own."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ from nsbench.tracking.view import VIEW_TAG, leaderboard
 
 @dataclass(frozen=True)
 class Tracked:
-    """The run that shows a trial. outcome: the digest of the result, "" while it runs; replaces: runs of
-    earlier outcomes, not yet marked as such."""
+    """The run that shows a trial.
+
+    outcome: the digest of the result, "" while the trial runs. replaces: runs of earlier outcomes, not yet marked
+    as superseded.
+    """
 
     run: str
     outcome: str
@@ -38,16 +41,18 @@ class Tracked:
 
 
 class Ledger:
-    """Which trials are tracked where, {destination: {trial: run}} in a JSON file."""
+    """A list of the tracked trials, {destination: {trial: run}} in a JSON file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def get(self, label: str, trial: str) -> Tracked | None:
+        """The run of a trial at a destination; None if it is not tracked there."""
         entry = self._read().get(label, {}).get(trial)
         return Tracked(entry["run"], entry["outcome"], tuple(entry["replaces"])) if entry else None
 
     def put(self, label: str, trial: str, entry: Tracked) -> None:
+        """Store the run of a trial at a destination."""
         with locked(self.path.with_suffix(".lock")):
             table = self._read()
             table.setdefault(label, {})[trial] = asdict(entry)
@@ -65,7 +70,7 @@ class Ledger:
 
 @dataclass
 class _Live:
-    """A run that is open: points not sent yet, and which were sent."""
+    """An open run. waiting: points that are not sent yet. sent: (name, step) of those that are."""
 
     run: str
     waiting: list[Point] = field(default_factory=list)
@@ -74,11 +79,11 @@ class _Live:
 
 
 class Tracker:
-    """Mirrors the events of a run to MLflow.
+    """A listener that mirrors the events of a run in MLflow.
 
-    A trial's run is opened when something is made for it, follows its training curves, and is completed
-    from its record. A result that is tracked already is skipped without importing MLflow. When MLflow
-    fails, `notify` is told once and the run goes on; what was missed is tried again with every trial.
+    A trial's run is opened when its first stage starts, follows its training curves, and is completed from its
+    record. A result that is tracked already is skipped without importing MLflow. When MLflow fails, `notify` is
+    called once and the run goes on; results that were missed are tried again with every trial.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class Tracker:
         notify: Callable[[str], None] = lambda message: None,
         flush_seconds: float = 5.0,
     ) -> None:
-        """record: reads the store when a trial has finished. ledger: the file that says what is tracked."""
+        """record: makes a row's record from the store. ledger: the file that lists the tracked trials."""
         self.destination = destination(workspace, uri)
         self._workspace, self._lock = workspace, workspace / "mlflow.lock"
         self._suite, self._record, self._ledger = suite, record, Ledger(ledger)
@@ -120,14 +125,14 @@ class Tracker:
                 self._close()
 
     def log(self, rows: Iterable[TrialResult]) -> None:
-        """Log finished rows, whoever made them; what is tracked already is skipped."""
+        """Log finished rows; those that are tracked already are skipped."""
         for row in rows:
             self._take(row)
         self._close()
 
     @property
     def where(self) -> str:
-        """Where to look at what was tracked."""
+        """The destination's label, or the command that shows the workspace's own database."""
         if self.destination.database is None:
             return self.destination.label
         return f"nsbench ui --workspace {self._workspace}"
@@ -137,14 +142,14 @@ class Tracker:
         self._catch_up()
 
     def _close(self) -> None:
-        """Try once more what was missed, end the runs of trials without a result, and arrange the table."""
+        """Try the missed results once more, end the runs of trials without a result, and arrange the table."""
         self._catch_up()
         for trial in list(self._live):
             self._guard(self._kill, trial)
         self._guard(self._arrange)
 
     def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Do it unless MLflow is away. Whatever fails here must cost the mirror only, never the run."""
+        """Perform an action unless MLflow is away. An error in it costs the mirror only, never the run."""
         if self._away:
             return
         try:
@@ -226,7 +231,7 @@ class Tracker:
         client.set_terminated(run, "KILLED")
 
     def _arrange(self) -> None:
-        """Choose what the experiment's table shows, if anything was logged."""
+        """Set the view of the experiment's table, if anything was logged."""
         view = leaderboard(self._finished.values())
         if self._connection is not None and view:
             client, experiment = self._connection

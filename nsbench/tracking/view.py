@@ -1,7 +1,7 @@
-"""How MLflow's interface opens on an experiment: a leaderboard, and beside it the charts that say most.
+"""The view that MLflow's interface opens on an experiment: a leaderboard, and the charts that say most.
 
-The view is a tag that MLflow 3 reads when the address asks for it. Its content is what the interface keeps of its own
-state, which is internal to MLflow: other versions may pass over it, and nothing else is lost.
+The view is a tag that MLflow 3 reads when the address asks for it. Its content has the form in which the interface
+keeps its own state. That form is internal to MLflow: other versions may ignore it, and nothing else is lost.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from nsbench.tracking.content import CURRENT_RUNS, IMAGES, extra_name, score_nam
 
 VIEW = "nsbench"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
-"""Tag of an experiment; an address asks for it with viewStateShareKey=nsbench."""
+"""The tag of an experiment that holds the view; an address asks for it with viewStateShareKey=nsbench."""
 
 _SECTIONS = ("overview", "score", "train", "val", "cost", "extra")
 _COST = "cost/ms_per_trajectory"
 
 
 def leaderboard(results: Iterable[TrialResult]) -> dict[str, Any]:
-    """What the interface shows first: scores and what stands beside them, a group a simulator, the best first.
+    """The view, as JSON: scores with floor, skill and extras, one group for each simulator, the best first.
 
-    A group's row has the mean over its replicates. Empty where there are no scores.
+    A group's row has the mean over its replicates. Empty if there are no scores.
     """
     listed = list(results)
     rows = {score_name(row): row for result in listed for row in result.scores}
@@ -31,8 +31,8 @@ def leaderboard(results: Iterable[TrialResult]) -> dict[str, Any]:
         return {}
     name, best = next(iter(rows.items()))
     columns = _columns(listed, rows)
-    several = len({result.dataset for result in listed}) > 1
-    groups = ["dataset", "simulator"] if several else ["simulator"]
+    many_datasets = len({result.dataset for result in listed}) > 1
+    groups = ["dataset", "simulator"] if many_datasets else ["simulator"]
     return {
         "searchFilter": CURRENT_RUNS,
         "startTime": "ALL",
@@ -58,13 +58,13 @@ def _columns(results: list[TrialResult], rows: dict[str, ScoreRow]) -> list[str]
 
 
 def _shown(row: ScoreRow) -> list[str]:
-    """Names of the metrics that the table shows of a score."""
-    beside = [f"{score_name(row)}_{name}" for name in ("floor", "skill") if getattr(row, name) is not None]
-    return [score_name(row), *beside, *(extra_name(row, extra) for extra, _ in row.columns)]
+    """The names of MLflow's metrics that the table shows for a score."""
+    anchored = [f"{score_name(row)}_{name}" for name in ("floor", "skill") if getattr(row, name) is not None]
+    return [score_name(row), *anchored, *(extra_name(row, extra) for extra, _ in row.columns)]
 
 
 def _width(column: str) -> int:
-    """Pixels in which a heading can be read."""
+    """The width of a column in pixels, enough to read its heading."""
     return max(110, 8 * len(column.split("`")[1]) + 36)
 
 
@@ -73,7 +73,7 @@ def _by_param(name: str) -> dict[str, str]:
 
 
 def _charts(score: str) -> dict[str, Any]:
-    """An overview before the sections that MLflow makes of the names of metrics and fills by itself."""
+    """The charts, as JSON: an overview, then the sections that MLflow fills by itself, by the beginnings of names."""
     overview: list[dict[str, Any]] = [
         {"type": "BAR", "metricKey": score},
         {"type": "SCATTER", "xaxis": _axis(_COST), "yaxis": _axis(score)},

@@ -1,11 +1,13 @@
-"""What systems are, and what they did: the data that flows.
+"""Systems and their trajectories: the data that passes from stage to stage.
 
 domain       the facts of a system
-base         what trajectories of every kind have in common
+base         the base class of trajectories of every kind
 growth       irreversible growth: when each site attached
 fields       dense fields, frame by frame
-lattices     who is whose neighbour
+lattices     the neighbours of each site
+morphology   area, boundary and front of what has attached
+bins         equal bins over the range of a number
 plane        sites of a lattice as pixels of a plane
-ensembles    which trajectories are draws of one distribution
+ensembles    groups of trajectories that are draws of one distribution
 hdf5         trajectories as HDF5 files
 """

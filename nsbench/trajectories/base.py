@@ -1,4 +1,4 @@
-"""Trajectories: what n systems did, whatever their states are."""
+"""Trajectories: the states of n systems in time, whatever kind of states they are."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nsbench.trajectories.domain import Domain
 
 @dataclass(frozen=True, eq=False)
 class Trajectories(ABC):
-    """What n systems did.
+    """The trajectories of n systems of one domain.
 
     params:  float64[n, P], in the order of ``domain.parameters``.
-    lengths: int32[n], frames that are valid, the first included.
+    lengths: int32[n], the number of frames that are valid, the first included.
     """
 
     params: NDArray[np.float64]
@@ -59,28 +59,28 @@ class Trajectories(ABC):
 
     @abstractmethod
     def start(self) -> Self:
-        """Frame 0 alone: what a simulator is given."""
+        """The trajectories cut to frame 0, which is all of them that a simulator is given."""
 
     @classmethod
     @abstractmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """The trajectories of all parts (at least one), in their order, of the first one's domain."""
+        """The trajectories of all parts (at least one), in their order, in the domain of the first part."""
 
     @abstractmethod
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays that, with the domain, make these trajectories again."""
 
     def frame(self, t: int) -> NDArray[np.float32]:
-        """float32[n, C, H, W]: every trajectory at frame t, ended ones in their last state."""
+        """The states of all trajectories at frame t, float32[n, C, H, W]; ended ones are in their last state."""
         n = len(self)
         return self.at(np.arange(n), np.full(n, t))
 
     def final(self) -> NDArray[np.float32]:
-        """float32[n, C, H, W]: every trajectory at its last frame."""
+        """The state of each trajectory at its last frame, float32[n, C, H, W]."""
         return self.at(np.arange(len(self)), self.lengths - 1)
 
     def transitions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(index, t), each int64[b]: every pair of frames t -> t + 1 that is valid."""
+        """All valid pairs of frames t -> t + 1 of trajectories: (index, t), each int64[b]."""
         counts = self.lengths.astype(np.int64) - 1
         index = np.repeat(np.arange(len(self)), counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
@@ -88,6 +88,7 @@ class Trajectories(ABC):
 
 
 def require_array(array: NDArray[Any], name: str, dtype: type, shape: tuple[int, ...]) -> None:
+    """Raise ValueError for an array of another type or shape. name: what the message calls it."""
     if array.dtype != dtype or array.shape != shape:
         raise ValueError(
             f"{name} must be {np.dtype(dtype).name}{list(shape)}, got {array.dtype.name}{list(array.shape)}"

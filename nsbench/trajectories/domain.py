@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Lattice = Literal["square", "hexagonal", "hexagonal-quadrant", "hexagon"]
-
-
 Clock = Literal["step", "event"]
 
 
@@ -29,6 +27,7 @@ class Parameter:
 
     @property
     def varies(self) -> bool:
+        """Whether trajectories may differ in the parameter."""
         return self.high > self.low
 
 
@@ -51,10 +50,10 @@ class Domain:
     shape        (H, W), sites.
     channels     one name a channel of a state.
     irreversible a site that has attached stays attached: trajectories are growth maps.
-    parameters   what conditions a trajectory, in the order of ``Trajectories.params``.
+    parameters   the numbers that condition a trajectory, in the order of ``Trajectories.params``.
     condition    the parameter over whose range distributions are compared (metrics bin by it).
-    observables  what is read off a state.
-    clock        what time counts: every step of the process, or only the steps that changed something.
+    observables  the numbers that are read off a state.
+    clock        the unit of time: "step", every step of the process; "event", only steps that changed something.
     stride       ticks of the clock from one frame to the next; None for a record as it was made, in
                  steps of the process.
     stop_margin  a trajectory ends with the frame in which a site of row or column ≥ size − margin is
@@ -75,22 +74,23 @@ class Domain:
 
     @property
     def sites(self) -> int:
+        """The number of sites, H·W."""
         return self.shape[0] * self.shape[1]
 
     @property
     def varying(self) -> tuple[int, ...]:
-        """Columns of ``params`` that differ between trajectories."""
+        """The columns of ``params`` that differ between trajectories."""
         return tuple(i for i, p in enumerate(self.parameters) if p.varies)
 
     def column(self, parameter: str) -> int:
-        """Column of ``params`` that holds the named parameter. Raises KeyError for an unknown name."""
+        """The column of ``params`` that holds the named parameter. Raises KeyError for an unknown name."""
         names = [p.name for p in self.parameters]
         if parameter not in names:
             raise KeyError(f"no parameter {parameter!r}; the domain has {', '.join(names)}")
         return names.index(parameter)
 
     def stop_sites(self) -> NDArray[np.bool_]:
-        """bool[H, W]: the sites whose attachment ends a trajectory (none without a stop rule)."""
+        """The sites whose attachment ends a trajectory, bool[H, W]; none without a stop rule."""
         mask = np.zeros(self.shape, dtype=bool)
         if self.stop_margin is not None and self.lattice == "hexagon":
             i, j = np.indices(self.shape) - np.array(self.shape)[:, None, None] // 2
@@ -101,11 +101,11 @@ class Domain:
         return mask
 
     def observe(self, state: NDArray[np.float32]) -> NDArray[np.float64]:
-        """float32[n, C, H, W] -> float64[n, number of observables]."""
+        """The observables of states float32[n, C, H, W], float64[n, number of observables]."""
         return np.stack([o.function(state) for o in self.observables], axis=1)
 
     def describe(self) -> dict[str, Any]:
-        """The domain as JSON: what is stored beside the data for readers without this program."""
+        """The domain as plain data for JSON, which is stored beside arrays for readers without this program."""
         return {
             "lattice": self.lattice,
             "shape": list(self.shape),

@@ -1,4 +1,4 @@
-"""Which trajectories are draws of one distribution: cases with the same start and the same parameters.
+"""Ensembles: trajectories that are draws of one distribution, from cases with the same start and parameters.
 
 The protocol rolls every case out `members` times. Cases that share start state and parameters form one
 ensemble: g cases, so g truths and g · members simulated trajectories, and any truth may be held against any
@@ -33,29 +33,29 @@ class Ensembles:
         return len(self.cases)
 
     def chunks(self, size: int) -> Iterator[Ensembles]:
-        """The same, at most `size` ensembles at a time."""
+        """These ensembles in pieces of at most `size`."""
         for k in range(0, len(self), max(size, 1)):
             yield Ensembles(self.cases[k : k + size], self.rollouts[k : k + size])
 
 
 def ensembles(reference: Trajectories, members: int) -> list[Ensembles]:
-    """The ensembles of the reference's cases, one entry for each number of cases in an ensemble."""
+    """The ensembles of the reference's cases by size: one entry for each number of cases in an ensemble."""
     by_size: dict[int, list[Index]] = {}
     for cases in alike(reference):
         by_size.setdefault(len(cases), []).append(cases)
-    found = []
+    parts = []
     for _, groups in sorted(by_size.items()):
         cases = np.stack(groups)  # [E, g]
         rollouts = (cases[:, :, None] * members + np.arange(members)).reshape(len(cases), -1)
-        found.append(Ensembles(cases, rollouts))
-    return found
+        parts.append(Ensembles(cases, rollouts))
+    return parts
 
 
 def alike(trajectories: Trajectories) -> list[Index]:
-    """The trajectories with equal parameters and equal first frames, as arrays of indices."""
-    found: dict[bytes, list[int]] = {}
+    """The groups of trajectories with equal parameters and equal first frames, each an array of indices."""
+    groups: dict[bytes, list[int]] = {}
     for case in range(len(trajectories)):
         start = trajectories.at(np.array([case]), np.array([0]))
         key = blake2b(trajectories.params[case].tobytes() + start.tobytes()).digest()
-        found.setdefault(key, []).append(case)
-    return [np.array(cases, dtype=np.int64) for cases in found.values()]
+        groups.setdefault(key, []).append(case)
+    return [np.array(cases, dtype=np.int64) for cases in groups.values()]

@@ -35,7 +35,7 @@ class FieldTrajectories(Trajectories):
         return replace(self, params=self.params[index], lengths=self.lengths[index], values=self.values[index])
 
     def framed(self, stride: int, horizon: int) -> Self:
-        """Every stride-th frame; what remains after the last full stride is left out."""
+        """Every stride-th frame of the record; frames after the last full stride are left out."""
         if self.domain.stride is not None:
             raise ValueError(f"these trajectories are framed already, with stride {self.domain.stride}")
         if self.domain.clock == "event":
@@ -50,8 +50,8 @@ class FieldTrajectories(Trajectories):
         )
 
     def stopped(self) -> Self:
-        held = self.values[:, :, :, self.domain.stop_sites()].max(axis=(2, 3), initial=0) > 0.5  # [n, T]
-        first = np.where(held.any(axis=1), held.argmax(axis=1), self.values.shape[1])
+        reached = self.values[:, :, :, self.domain.stop_sites()].max(axis=(2, 3), initial=0) > 0.5  # [n, T]
+        first = np.where(reached.any(axis=1), reached.argmax(axis=1), self.values.shape[1])
         return replace(self, lengths=np.minimum(self.lengths, first + 1).astype(np.int32))
 
     def start(self) -> Self:
@@ -60,12 +60,12 @@ class FieldTrajectories(Trajectories):
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         frames = max(p.values.shape[1] for p in parts)
-        held = [np.concatenate([p.values, *[p.values[:, -1:]] * (frames - p.values.shape[1])], axis=1) for p in parts]
+        padded = [np.concatenate([p.values, *[p.values[:, -1:]] * (frames - p.values.shape[1])], axis=1) for p in parts]
         return cls(
             params=np.concatenate([p.params for p in parts]),
             lengths=np.concatenate([p.lengths for p in parts]),
             domain=parts[0].domain,
-            values=np.concatenate(held),
+            values=np.concatenate(padded),
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Irreversible growth: one integer a site says when it attached."""
+"""Irreversible growth: one integer a site, the frame in which the site attached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nsbench.trajectories.base import Trajectories, require_array
 
 @dataclass(frozen=True, eq=False)
 class GrowthTrajectories(Trajectories):
-    """Irreversible growth, one integer a site: when did it attach.
+    """Trajectories of irreversible growth, one integer a site: the frame in which the site attached.
 
     arrival: int32[n, H, W]; 0 at the start, t >= 1 for a site first attached in frame t (in step t,
     while ``domain.stride`` is None), −1 for a site that never attached.
@@ -41,8 +41,11 @@ class GrowthTrajectories(Trajectories):
         return replace(self, params=self.params[index], lengths=self.lengths[index], arrival=self.arrival[index])
 
     def framed(self, stride: int, horizon: int) -> Self:
-        """The last frame is the final state, which may be fewer than `stride` ticks after its
-        predecessor: growth ends where the stop rule says, not on a multiple of the stride."""
+        """The record as frames, the last one being the final state.
+
+        That may be fewer than `stride` ticks after its predecessor: growth ends where the stop rule says, not on a
+        multiple of the stride.
+        """
         if self.domain.stride is not None:
             raise ValueError(f"these trajectories are framed already, with stride {self.domain.stride}")
         ticks = event_ticks(self.arrival) if self.domain.clock == "event" else self.arrival
@@ -73,6 +76,7 @@ class GrowthTrajectories(Trajectories):
         return cls(domain=parts[0].domain, **{k: np.concatenate([getattr(p, k) for p in parts]) for k in names})
 
     def _until(self, last: NDArray[np.int32]) -> Self:
+        """Each trajectory cut after its frame `last`, int32[n]."""
         arrival = np.where(self.arrival > last[:, None, None], np.int32(-1), self.arrival)
         return replace(self, arrival=arrival, lengths=last + np.int32(1))
 

@@ -26,7 +26,7 @@ _CHUNK_BYTES = 1 << 20
 
 def write_trajectories(path: Path, trajectories: Trajectories) -> None:
     """Write a new file, compressed."""
-    with h5py.File(path, "x", locking=False) as file:  # nobody else knows of it yet
+    with h5py.File(path, "x", locking=False) as file:  # no other process knows of the file yet
         file.attrs["domain"] = json.dumps(trajectories.domain.describe())
         for name, array in trajectories.arrays().items():
             rows = max(1, min(len(array), _CHUNK_BYTES // max(1, array[:1].nbytes)))
@@ -36,9 +36,9 @@ def write_trajectories(path: Path, trajectories: Trajectories) -> None:
 
 
 def read_trajectories(path: Path, domain: Domain) -> Trajectories:
-    """Read a file of that domain. Raises ValueError, naming the file, for what is not one."""
+    """Read the trajectories of a file, which must be of that domain. Raises ValueError that names the file."""
     try:
-        with h5py.File(path, "r", locking=False) as file:  # what is in the store never changes
+        with h5py.File(path, "r", locking=False) as file:  # files in the store never change
             require_self_contained(file)
             described = json.loads(file.attrs["domain"])
             arrays = {name: np.asarray(file[name]) for name in file}
@@ -55,9 +55,9 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
 
 
 def require_self_contained(file: h5py.File) -> None:
-    """Raise ValueError for an h5py.File that shows what lies in other files: links, and data stored elsewhere.
+    """Raise ValueError for an HDF5 file with links to other files, or with data that is stored in them.
 
-    Such a file says something else when those change, and could show anything that its reader may read.
+    The content of such a file changes with the others, and it could show anything that its reader may read.
     """
 
     def fault_of_link(name: str, link: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Who is whose neighbour."""
+"""Lattices: the neighbours of each site."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OFFSETS: dict[Lattice, tuple[tuple[int, int], ...]] = {
 
 
 def attached_neighbours(attached: NDArray[np.bool_], lattice: Lattice) -> NDArray[np.int8]:
-    """How many neighbours of each site are attached, int8[n, H, W] for bool[n, H, W].
+    """The number of attached neighbours of each site, int8[n, H, W] for bool[n, H, W].
 
     Nothing is attached beyond the lattice, except at the mirrors of a hexagonal quadrant, where (−1, j) is
     (1, j+1) and (i, −1) is (i+1, 1).

@@ -19,7 +19,7 @@ def draw_sites(values: NDArray[Any], lattice: Lattice, width: int, outside: Any 
 
 @lru_cache(maxsize=8)
 def site_map(lattice: Lattice, shape: tuple[int, int], width: int) -> NDArray[np.int64]:
-    """Which site each pixel shows: int64[height, width], i·W + j, −1 where there is none.
+    """The site that each pixel shows, int64[height, width]: i·W + j, −1 where there is none.
 
     Rows i run down the picture of a square lattice. On hexagonal lattices site (i, j) sits at
     (i − j/2, j·√3/2), where its neighbours (i±1, j), (i, j±1), ±(1, 1) are at distance 1, and y points
@@ -50,7 +50,7 @@ def fold(u: NDArray[np.int64], v: NDArray[np.int64]) -> tuple[NDArray[np.int64],
 
 
 def _extent(lattice: Lattice, shape: tuple[int, int]) -> tuple[float, float, float, float]:
-    """(left, right, bottom, top) of all sites, half a site of margin included."""
+    """The bounds (left, right, bottom, top) of all sites, half a site of margin included."""
     height, width = shape[0] - 1, shape[1] - 1
     if lattice in ("hexagonal-quadrant", "hexagon"):
         reach = max(height, width) if lattice == "hexagonal-quadrant" else shape[0] // 2 - 1
@@ -59,7 +59,7 @@ def _extent(lattice: Lattice, shape: tuple[int, int]) -> tuple[float, float, flo
 
 
 def _grid(left: float, right: float, bottom: float, top: float, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(x, y) of the pixels' centres, x float64[1, width], y float64[height, 1], the top row first."""
+    """The coordinates (x, y) of the pixels' centres, x float64[1, width], y float64[height, 1], the top row first."""
     pixel = (right - left) / width
     height = max(round((top - bottom) / pixel), 1)
     x = left + (np.arange(width) + 0.5) * pixel

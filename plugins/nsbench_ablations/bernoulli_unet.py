@@ -1,18 +1,18 @@
-"""CGNE's decoder with y and without z: what is left of CGNE when its latents do nothing."""
+"""CGNE's decoder with y and without z: the part of CGNE that remains when its latents do nothing."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from nsbench.neural.layers import Down, ResidualBlock, Up, beside, broadcast, perceptron
+from nsbench.neural.layers import Down, ResidualBlock, Up, broadcast, concatenate, perceptron
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench_ablations.factorised import FactorisedGrowth
 from nsbench_ablations.null_params import BernoulliUNetParams
 
 
 class UNetModel(FactorisedGrowth):
-    """Block w; down 2w, 4w, 4w; up 4w, 2w, w; block w; conv to a logit a site; y embedded beside x.
+    """A UNet of (x, embedded y): block w; down 2w, 4w, 4w; up 4w, 2w, w; block w; conv to a logit a site.
 
     The layers of ``nsbench_cgne.network.Decoder`` without the channels of z.
     """
@@ -34,13 +34,13 @@ class UNetModel(FactorisedGrowth):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def site_logits(self, x: Tensor, y: Tensor) -> Tensor:
-        at_full = self.enter(beside(x, broadcast(self.embed(y), like=x)))
+        at_full = self.enter(concatenate(x, broadcast(self.embed(y), like=x)))
         at_half = self.down1(at_full)
         at_quarter = self.down2(at_half)
         features = self.up3(self.down3(at_quarter))
-        features = self.up2(beside(features, at_quarter))
-        features = self.up1(beside(features, at_half))
-        logits: Tensor = self.logit(self.leave(beside(features, at_full)))
+        features = self.up2(concatenate(features, at_quarter))
+        features = self.up1(concatenate(features, at_half))
+        logits: Tensor = self.logit(self.leave(concatenate(features, at_full)))
         return logits
 
 

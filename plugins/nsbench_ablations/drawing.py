@@ -18,5 +18,5 @@ class DrawnSites(Simulator):
         return self._conditions
 
     @conditions.setter
-    def conditions(self, given: Conditions) -> None:
-        self._conditions = replace(given, decode="sample")
+    def conditions(self, conditions: Conditions) -> None:
+        self._conditions = replace(conditions, decode="sample")

@@ -12,14 +12,14 @@ from nsbench.neural.model import GrowthModel, StepLoss
 
 
 class FactorisedGrowth(GrowthModel):
-    """p(x' | x, y) = Π over unattached sites of Bern(π(x, y)): nothing is hidden, so the likelihood is exact."""
+    """A network with p(x' | x, y) = Π over unattached sites of Bern(π(x, y)), so that the likelihood is exact."""
 
     @abstractmethod
     def site_logits(self, x: Tensor, y: Tensor) -> Tensor:
         """Logits of the next state, [b, 1, H, W]."""
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """−log p(x' | x, y) a site, as CGNE's error is weighed."""
+        """The loss −log p(x' | x, y) a site, weighted as CGNE's error is."""
         logits = self.site_logits(x, y)
         total = (site_cross_entropy(logits, x_next) * (1 - x)).mean()
         return StepLoss(total, logits, {"error": total.detach() * x[0].numel()})

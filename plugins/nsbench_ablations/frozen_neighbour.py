@@ -1,7 +1,7 @@
-"""A table of probabilities: how often does a site with k attached neighbours attach, at that density of vapour?
+"""A table of probabilities: the share of sites with k attached neighbours that attach, by density of vapour.
 
-It knows what a single site can know of the present, and nothing of how sites hang together. A network that does no
-better has learned no more than to look at its neighbours.
+The table holds as much of the present as a single site can know, and nothing of how sites hang together. A network that
+does no better has learned no more than to look at a site's neighbours.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Mask = NDArray[np.bool_]
 Array = NDArray[np.float64]
 
 CHUNK_SITES = 1 << 22
-"""Sites that are counted at once: bounds memory."""
+"""The number of sites that are counted at once: bounds memory."""
 
 
 class FrozenNeighbour(Simulator):
-    """p(x' | x) = Π over unattached sites of Bern(π[bin of the conditioning parameter, attached neighbours]).
+    """A table π with p(x' | x) = Π over unattached sites of Bern(π[bin of the condition, attached neighbours]).
 
     π = (attached + ½) / (counted + 1), Jeffreys' estimate, so that no probability is 0 or 1. Sites are always drawn:
     thresholded, nothing would be left to chance. What has attached stays.
@@ -55,14 +55,14 @@ class FrozenNeighbour(Simulator):
         chosen = ctx.rng.permutation(len(index))[: ctx.transitions]
         rows = max(1, CHUNK_SITES // domain.sites)
         for first in range(0, len(chosen), rows):
-            some = chosen[first : first + rows]
-            counts += self._counted(train, index[some], t[some])
+            batch = chosen[first : first + rows]
+            counts += self._counted(train, index[batch], t[batch])
             ctx.progress(min(first + rows, len(chosen)), ctx.transitions)
         self.table = (counts[..., 1] + 0.5) / (counts.sum(axis=-1) + 1)
 
     def _counted(self, train: Trajectories, index: NDArray[np.int64], t: NDArray[np.int64]) -> Array:
-        """How many unattached sites stayed and attached, float64[bins, neighbours + 1, 2]."""
-        x, x_next = (train.at(index, when)[:, 0] > 0.5 for when in (t, t + 1))
+        """The numbers of unattached sites that stayed and that attached, float64[bins, neighbours + 1, 2]."""
+        x, x_next = (train.at(index, frame)[:, 0] > 0.5 for frame in (t, t + 1))
         shape = (self.params.bins, len(OFFSETS[self.lattice]) + 1, 2)
         bins = np.broadcast_to(self._bins(train.params[index])[:, None, None], x.shape)
         place = np.ravel_multi_index((bins, attached_neighbours(x, self.lattice), x_next.astype(np.int64)), shape)
@@ -74,7 +74,7 @@ class FrozenNeighbour(Simulator):
         return np.searchsorted(inner, params[:, self.column], side="right")
 
     def probabilities(self, x: Mask, params: Array) -> Array:
-        """Of each site to attach, if it is unattached, float64[b, H, W]."""
+        """The probability of each site to attach, if it is unattached, float64[b, H, W]."""
         return self.table[self._bins(params)[:, None, None], attached_neighbours(x, self.lattice)]
 
     def rollout(self, start: Trajectories, steps: int, rng: np.random.Generator) -> GrowthTrajectories:
@@ -99,7 +99,7 @@ class FrozenNeighbour(Simulator):
         samples: int,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """log p(x_next | x, params), exactly; −inf where an attached site is gone."""
+        """The log p(x_next | x, params), exactly; −inf where an attached site is gone."""
         before, after = x[:, 0] > 0.5, x_next[:, 0] > 0.5
         p = self.probabilities(before, params)
         free = np.where(after, np.log(p), np.log1p(-p))
@@ -121,6 +121,7 @@ class FrozenNeighbour(Simulator):
 
 
 def _checked(domain: Domain) -> Domain:
+    """The domain, if it is one of irreversible growth of one channel. Raises ValueError."""
     if len(domain.channels) != 1 or not domain.irreversible:
         raise ValueError(f"FrozenNeighbour learns irreversible growth of one channel, got {', '.join(domain.channels)}")
     return domain

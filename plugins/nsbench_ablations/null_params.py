@@ -12,13 +12,13 @@ from nsbench.neural.schedules import Decay
 
 
 class FrozenNeighbourParams(Params):
-    """How finely the table is divided."""
+    """The size of the table."""
 
     bins: int = Field(16, ge=1, le=1024, description="equal bins of the conditioning parameter's range")
 
 
 class FactorisedParams(TrainingParams):
-    """What networks without latents have in common; they are trained as CGNE is. Fractions are of the budget."""
+    """The parameters of networks without latents, which are trained as CGNE is. Fractions are of the budget."""
 
     embedding: int = Field(16, ge=1, le=512, description="channels that embed y")
     embedding_width: int = Field(64, ge=1, le=4096, description="hidden units of that embedding")

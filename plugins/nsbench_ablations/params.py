@@ -1,4 +1,4 @@
-"""Parameters of CGNE's variants: CGNE's own, but those that a variant fixes. Imports no torch."""
+"""Parameters of CGNE's variants: those of CGNE without the ones that a variant fixes. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ Fixed = dict[str, Any]
 """Parameters of CGNE and the values that they are held at."""
 
 NO_DROPOUT: Fixed = {"decoder_dropout": None}
+
 STANDARD_SAMPLING: Fixed = {"frozen_state": False, "attached_weight": 1.0}
 """The likelihood then goes over all sites, so that attached ones weigh as much as any."""
+
 UNCONDITIONAL_PRIOR: Fixed = {"conditional_prior": False}
 NO_REGRESSOR: Fixed = {"auxiliary_weight": 0.0, "auxiliary_width": 128}
 """The width is that of a network which is not made."""
+
 NO_ANNEALING: Fixed = {"kl_annealing": 0.0}
 NO_UNROLLING: Fixed = {"unroll": 1, "unroll_from": 0.0}
-"""Where unrolling begins means nothing without it."""
+"""The fraction at which unrolling begins has no meaning without it."""
 
 
 class Remaining(Params):
-    """What the parameters of all variants have in common."""
+    """The base class of all variants' parameters, with the checks that CGNE's parameters have."""
 
     @field_validator("decoder_dropout", check_fields=False)
     @classmethod
@@ -34,7 +37,7 @@ class Remaining(Params):
 
 
 def cgne_but(name: str, fixed: Fixed) -> type[Params]:
-    """The parameters of CGNE, with its defaults and limits, but those that are fixed."""
+    """A model of CGNE's parameters, with their defaults and limits, without those that are fixed."""
     fields: dict[str, Any] = {n: (f.annotation, f) for n, f in CGNEParams.model_fields.items() if n not in fixed}
     return create_model(name, __base__=Remaining, __module__=__name__, __doc__=CGNEParams.__doc__, **fields)
 

@@ -1,4 +1,4 @@
-"""Nothing grows."""
+"""Persistence: a simulator in which nothing grows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nsbench.trajectories.fields import FieldTrajectories
 
 
 class Persistence(Simulator):
-    """Every state stays as it is, for as many frames as are asked for.
+    """A simulator whose states stay as they are, for as many frames as are asked for.
 
     It has no likelihood: whatever grows has probability 0.
     """

@@ -1,4 +1,4 @@
-"""Rollouts of states that may melt, a frame at a time: those that met the stop rule are not computed any further."""
+"""Rollouts of states that may melt, a frame at a time: trajectories that met the stop rule are not computed further."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.fields import FieldTrajectories
 
 Rollout = Callable[[Trajectories, int, np.random.Generator], Trajectories]
-"""As of ``Simulator.rollout``."""
+"""A function like ``Simulator.rollout``."""
 
 
 def frame_by_frame(rollout: Rollout, start: Trajectories, steps: int, rng: np.random.Generator) -> FieldTrajectories:
-    """At most `steps` frames, each a rollout of one; ends at the stop rule."""
+    """Trajectories of `steps` frames, fewer where the stop rule holds; each frame is a rollout of one step."""
     stop, first = start.domain.stop_sites(), start.frame(0)
     values = np.zeros((len(start), steps + 1, *first.shape[1:]), np.float32)  # [n, T, C, H, W]
     values[:, 0] = first
     lengths, alive = np.ones(len(start), np.int32), np.arange(len(start))
     for t in range(1, steps + 1):
-        held = (values[alive, t - 1][:, :, stop] > 0.5).any(axis=(1, 2))
-        alive = alive[~held]
+        stopped = (values[alive, t - 1][:, :, stop] > 0.5).any(axis=(1, 2))
+        alive = alive[~stopped]
         if not len(alive):
             break
         now = FieldTrajectories(

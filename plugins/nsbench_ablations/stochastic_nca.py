@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nsbench.neural.layers import beside, broadcast, perceptron
+from nsbench.neural.layers import broadcast, concatenate, perceptron
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench_ablations.drawing import DrawnSites
 from nsbench_ablations.factorised import FactorisedGrowth
@@ -19,7 +19,7 @@ from nsbench_ablations.null_params import StochasticNCAParams
 
 
 class NCAModel(FactorisedGrowth):
-    """h = 0, then `updates` times h ← h + U·gelu(3×3 convolution of (h, x, y)); logit = L·h.
+    """The rule h = 0, then `updates` times h ← h + U·gelu(3×3 convolution of (h, x, y)); logit = L·h.
 
     The same rule at every site and in every update; no normalisation over the lattice, so that a site knows of
     nothing that is farther away than `updates` sites.
@@ -36,10 +36,10 @@ class NCAModel(FactorisedGrowth):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def site_logits(self, x: Tensor, y: Tensor) -> Tensor:
-        given = beside(x, broadcast(self.embed(y), like=x))
+        present = concatenate(x, broadcast(self.embed(y), like=x))
         h = x.new_zeros(len(x), self.channels, *x.shape[-2:])
         for _ in range(self.updates):
-            h = h + self.update(F.gelu(self.perceive(beside(h, given))))
+            h = h + self.update(F.gelu(self.perceive(concatenate(h, present))))
         logits: Tensor = self.logit(h)
         return logits
 

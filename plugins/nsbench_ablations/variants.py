@@ -1,4 +1,4 @@
-"""Variants of CGNE that its own parameters, or the way its sites are decoded, make."""
+"""Variants of CGNE that differ in its parameters or in the way in which sites are decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nsbench_cgne.simulator import CGNE
 
 
 class Variant(CGNE):
-    """CGNE with some parameters fixed. It is given the others, and becomes a CGNE of all of them."""
+    """CGNE with some parameters fixed: a suite gives the others."""
 
     fixed: ClassVar[Fixed] = {}
 
@@ -31,40 +31,40 @@ class Variant(CGNE):
 
 
 class NoDropout(Variant):
-    """The decoder always sees x: nothing forces it to listen to z."""
+    """CGNE whose decoder always sees x: nothing forces it to use z."""
 
     fixed = parameters.NO_DROPOUT
 
 
 class StandardSampling(Variant):
-    """What is decoded replaces the state: attached sites may melt, and the likelihood goes over all sites."""
+    """CGNE whose decoded state replaces the present one: attached sites may melt, the likelihood covers all sites."""
 
     fixed = parameters.STANDARD_SAMPLING
 
 
 class UnconditionalPrior(Variant):
-    """z ~ N(0, 1), whatever x and y."""
+    """CGNE whose prior is z ~ N(0, 1), whatever x and y."""
 
     fixed = parameters.UNCONDITIONAL_PRIOR
 
 
 class NoRegressor(Variant):
-    """No network regresses y from z."""
+    """CGNE without the network that regresses y from z."""
 
     fixed = parameters.NO_REGRESSOR
 
 
 class NoAnnealing(Variant):
-    """The KL weighs β from the first step."""
+    """CGNE whose KL has the weight β from the first step."""
 
     fixed = parameters.NO_ANNEALING
 
 
 class NoUnrolling(Variant):
-    """Trained on single steps from true states."""
+    """CGNE trained on single steps from true states."""
 
     fixed = parameters.NO_UNROLLING
 
 
 class BernoulliSampling(DrawnSites, Variant):
-    """Each site is drawn with its probability given z, instead of taking its likelier state."""
+    """CGNE whose sites are drawn with their probability given z, instead of taking their likelier state."""

@@ -17,7 +17,7 @@ from nsbench_cgne.params import CGNEParams
 
 
 class LatticeMean(nn.Module):
-    """[b, C, H, W] -> [b, C, 1, 1]."""
+    """The mean over the lattice, [b, C, H, W] -> [b, C, 1, 1]."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps.mean((2, 3), keepdim=True)
@@ -53,7 +53,7 @@ class VectorModel(CGNEModel):
 
 
 class VectorZ(Variant):
-    """As many latents as CGNE has channels of them, and none of them knows a place."""
+    """CGNE with one latent for each of its channels of latents, the same at every place of the lattice."""
 
     def build(self, inputs: int) -> VectorModel:
         return VectorModel(self.params, inputs)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence, standard_gaussian
-from nsbench.neural.layers import beside, broadcast, perceptron
+from nsbench.neural.layers import broadcast, concatenate, perceptron
 from nsbench.neural.likelihood import site_cross_entropy
 from nsbench.neural.model import LatentGrowth, StepLoss
 from nsbench.neural.schedules import linear_annealing
@@ -23,14 +23,14 @@ from nsbench_cgne.params import CGNEParams
 
 
 class Present(NamedTuple):
-    """What is known before the step: x [b, 1, H, W] and y [b, P]."""
+    """The present, which is known before a step: the state x [b, 1, H, W] and the parameters y [b, P]."""
 
     x: Tensor
     y: Tensor
 
 
 class ConditionalEncoder(nn.Module):
-    """Maps beside the broadcast embedding of y, to a Gaussian over latents."""
+    """An encoder of maps and the broadcast embedding of y to a Gaussian over latents."""
 
     def __init__(self, maps: int, inputs: int, params: CGNEParams) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class ConditionalEncoder(nn.Module):
         self.encode = LatentEncoder(maps + params.embedding, params)
 
     def forward(self, y: Tensor, *maps: Tensor) -> Gaussian:
-        gaussian: Gaussian = self.encode(beside(*maps, broadcast(self.embed(y), like=maps[0])))
+        gaussian: Gaussian = self.encode(concatenate(*maps, broadcast(self.embed(y), like=maps[0])))
         return gaussian
 
 
@@ -79,12 +79,12 @@ class CGNEModel(LatentGrowth[Present]):
     def decode(self, context: Present, z: Tensor) -> Tensor:
         seen = context.x
         if self.decoder_embed is not None:
-            seen = beside(seen, broadcast(self.decoder_embed(context.y), like=seen))
+            seen = concatenate(seen, broadcast(self.decoder_embed(context.y), like=seen))
         logits: Tensor = self.decoder(seen, z)
         return logits
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """Error on unattached sites + w_a · on attached ones + β·KL + w_y · |ŷ(z) − y|², each a mean.
+        """The loss: error on unattached sites + w_a · on attached ones + β·KL + w_y · |ŷ(z) − y|², each a mean.
 
         The errors are means over all sites, the KL over sites or latents: see ``CGNEParams``. Samplewise
         decoder dropout: the decoder, and only it, sees no crystal in some of the samples.
@@ -112,7 +112,7 @@ class CGNEModel(LatentGrowth[Present]):
         return StepLoss(total, logits, {name: term.detach() for name, term in terms.items()})
 
     def drop_out(self, x: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-        """x, or for a random part of the samples nothing at all."""
+        """The states x, those of a random part of the samples set to 0."""
         schedule = self.params.decoder_dropout
         if schedule is None or (probability := schedule.at(fraction)) <= 0:
             return x

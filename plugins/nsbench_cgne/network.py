@@ -11,20 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
-from nsbench.neural.layers import Down, ResidualBlock, Up, beside, perceptron
+from nsbench.neural.layers import Down, ResidualBlock, Up, concatenate, perceptron
 from nsbench.neural.resampling import double
 from nsbench_cgne.params import CGNEParams
 
 
 class Unshuffle(nn.Module):
-    """Each 2 × 2 sites as one with four times the channels: half the resolution, and nothing is lost."""
+    """A layer that packs 2 × 2 sites into one with four times the channels: nothing is lost."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return F.pixel_unshuffle(maps, 2).contiguous(memory_format=torch.channels_last)
 
 
 class LatentEncoder(nn.Module):
-    """Maps [b, C, H, W] to a Gaussian over latents: down w, down 2w, down 4w, block 4w, conv to 2·dz.
+    """An encoder of maps [b, C, H, W] to a Gaussian over latents: down w, down 2w, down 4w, block 4w, conv to 2·dz.
 
     The first down takes the maximum of each 2 × 2 sites, so that a site which attaches beside attached ones
     goes unseen, unless ``encoder_entry`` is "unshuffle". With two halvings the third down is a block.
@@ -51,7 +51,7 @@ class LatentEncoder(nn.Module):
 
 
 def latent_embedding(params: CGNEParams) -> nn.Sequential:
-    """z [b, dz, h, w] to its embedding [b, latent_width, h, w]: residual blocks, GELU between them."""
+    """The network from z [b, dz, h, w] to its embedding [b, latent_width, h, w]: residual blocks, GELU between them."""
     layers: list[nn.Module] = []
     channels = params.latent_channels
     for _ in range(params.latent_blocks):
@@ -84,23 +84,23 @@ class Decoder(nn.Module):
         self.logit = nn.Conv2d(w, 1, 3, padding=1)
 
     def forward(self, seen: Tensor, z: Tensor) -> Tensor:
-        """seen: what the decoder is shown of the present, [b, C, H, W]."""
+        """Logits of the next state. seen: the part of the present that the decoder is shown, [b, C, H, W]."""
         embedded = self.embed(z)
         quarter = double(embedded) if self.halvings == 3 else embedded
         half = double(quarter)
-        at_full = beside(self.enter(seen), double(half))
-        at_half = beside(self.down1(at_full), half)
-        at_quarter = beside(self.down2(at_half), quarter)
+        at_full = concatenate(self.enter(seen), double(half))
+        at_half = concatenate(self.down1(at_full), half)
+        at_quarter = concatenate(self.down2(at_half), quarter)
         at_eighth = self.down3(at_quarter)
-        features = self.up3(beside(at_eighth, embedded) if self.halvings == 3 else at_eighth)
-        features = self.up2(beside(features, at_quarter))
-        features = self.up1(beside(features, at_half))
-        logits: Tensor = self.logit(self.leave(beside(features, at_full)))
+        features = self.up3(concatenate(at_eighth, embedded) if self.halvings == 3 else at_eighth)
+        features = self.up2(concatenate(features, at_quarter))
+        features = self.up1(concatenate(features, at_half))
+        logits: Tensor = self.logit(self.leave(concatenate(features, at_full)))
         return logits
 
 
 class Regressor(nn.Module):
-    """y from z: block 2dz, downs 4dz, 4dz, then a perceptron of four layers on 2 × 2 cells.
+    """The regressor of y from z: block 2dz, downs 4dz, 4dz, then a perceptron of four layers on 2 × 2 cells.
 
     At the reference's 8 × 8 latents the downs end at 2 × 2; other sizes are pooled to it, so that the
     weights do not depend on the lattice.

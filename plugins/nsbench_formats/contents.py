@@ -1,4 +1,4 @@
-"""What the dataset reads, for its key: the content of the files and not where they lie."""
+"""The content of the files that the dataset reads, for its key, in which their place does not count."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nsbench_formats.params import TrajectoriesParams
 
 def reading(params: TrajectoriesParams) -> Reading:
     """The digest of all files below the path, and every parameter but the path."""
-    others = params.model_dump(mode="json", exclude={"path", "options"})
+    settings = params.model_dump(mode="json", exclude={"path", "options"})
     digest = content_digest(Path(params.path).expanduser())
-    return Reading(others | {"content": digest}, ((params.format, params.options),))
+    return Reading(settings | {"content": digest}, ((params.format, params.options),))
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 over names, from `path` on, and contents of all files at or below it, hidden ones left out.
+    """The SHA-256 over names, from `path` on, and contents of all files at or below it, hidden ones left out.
 
-    Files are read again when their size or time of change did. Raises UnreadableData where nothing is.
+    Files are read again when their size or time of change differs. Raises UnreadableData where there are none.
     """
     if not path.exists():
         raise UnreadableData(f"{path}: no such file or folder")
@@ -39,11 +39,11 @@ def files_below(path: Path) -> list[Path]:
     """Every file at or below a path, links followed, in the order of its name; hidden ones are left out."""
     if path.is_file():
         return [path]
-    found: list[Path] = []
+    paths: list[Path] = []
     for folder, folders, files in os.walk(path, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder) / name for name in files if not name.startswith(".")]
-    return sorted(found, key=lambda p: p.relative_to(path).as_posix())
+        paths += [Path(folder) / name for name in files if not name.startswith(".")]
+    return sorted(paths, key=lambda p: p.relative_to(path).as_posix())
 
 
 def _digest(file: Path) -> str:

@@ -20,7 +20,7 @@ from nsbench_formats.splits import cut, find_splits
 
 
 class TrajectoriesDataset(Dataset):
-    """Reads the splits that lie at its path, or cuts them from what lies there."""
+    """A dataset of the splits that lie at its path, or that it cuts from the data there."""
 
     params: TrajectoriesParams
 
@@ -31,25 +31,25 @@ class TrajectoriesDataset(Dataset):
     def prepare(self, split: Split, rng: np.random.Generator) -> Trajectories:
         """The files' trajectories: nothing is drawn from `rng`."""
         path, index = self._where(split)
-        read = self._format.read(path, index[: self.params.limit])
-        return replace(read, domain=self.domain)
+        trajectories = self._format.read(path, index[: self.params.limit])
+        return replace(trajectories, domain=self.domain)
 
     @cached_property
     def _format(self) -> Format:
-        made: Format = nsbench.load("format", self.params.format, **self.params.options)
-        return made
+        reader: Format = nsbench.load("format", self.params.format, **self.params.options)
+        return reader
 
     @cached_property
     def _paths(self) -> dict[Split, Path]:
         root = Path(self.params.path).expanduser()
         if not root.exists():
             raise UnreadableData(f"{root}: no such file or folder")
-        found = find_splits(root)
-        if found and self.params.split is not None:
+        splits = find_splits(root)
+        if splits and self.params.split is not None:
             raise UnreadableData(f"{root}: has splits of its own; leave out `split`")
-        if not found and self.params.split is None:
+        if not splits and self.params.split is None:
             raise UnreadableData(f"{root}: has no train, val and test; say how to cut them, e.g. split: {{val: 0.1}}")
-        return found or dict.fromkeys(("train", "val", "test"), root)
+        return splits or dict.fromkeys(("train", "val", "test"), root)
 
     @cached_property
     def _headers(self) -> dict[Path, Header]:
@@ -63,6 +63,7 @@ class TrajectoriesDataset(Dataset):
             raise UnreadableData(f"{self.params.path}: {error}") from error
 
     def _where(self, split: Split) -> tuple[Path, NDArray[np.int64]]:
+        """The path of a split, and the index of its trajectories in the header's order."""
         path = self._paths[split]
         params = self._headers[path].params
         if self.params.split is None:

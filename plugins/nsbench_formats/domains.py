@@ -1,4 +1,4 @@
-"""Domains in files: from the JSON that Domain.describe writes, and of several files together."""
+"""Domains of files: read from the JSON that Domain.describe writes, and merged for several files."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class _Domain(Params):
 
 
 def domain_from(text: str) -> Domain:
-    """The domain that ``json.dumps(domain.describe())`` came from, of a record.
+    """The domain that a text from ``json.dumps(domain.describe())`` describes, before framing.
 
     Observables are functions, which files do not hold: growth gets its area and boundary, fields their
-    moments, whatever they were called. Raises ValueError for text that is no such description.
+    moments, whatever the text calls them. Raises ValueError for text that is no such description.
     """
     try:
         d = _Domain.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"its domain is not one: {where + ': ' if where else ''}{first['msg']}") from error
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"its domain is not one: {place + ': ' if place else ''}{first['msg']}") from error
     if d.condition not in [p.name for p in d.parameters]:
         raise ValueError(f"its domain is not one: condition {d.condition!r} is none of its parameters")
     return Domain(
@@ -71,20 +71,20 @@ def domain_text(domain: Domain) -> str:
 
 
 def merged(domains: Sequence[Domain]) -> Domain:
-    """The domain of all of these together: parameters' ranges are joined, all else must agree.
+    """The domain of all of these together: the parameters' ranges are joined, all else must agree.
 
     Raises ValueError that names what differs.
     """
     first = domains[0]
     parameters = [
-        replace(p, low=min(q.low for q in same), high=max(q.high for q in same))
-        for p, same in zip(first.parameters, zip(*(d.parameters for d in domains), strict=False), strict=False)
+        replace(p, low=min(q.low for q in ranges), high=max(q.high for q in ranges))
+        for p, ranges in zip(first.parameters, zip(*(d.parameters for d in domains), strict=False), strict=False)
     ]
     joined = replace(first, parameters=tuple(parameters))
     for domain in domains:
-        theirs = replace(domain, parameters=_without_ranges(domain)).describe()
-        ours = replace(first, parameters=_without_ranges(first)).describe()
-        differing = [name for name in ours if ours[name] != theirs[name]]
+        facts = replace(domain, parameters=_without_ranges(domain)).describe()
+        expected = replace(first, parameters=_without_ranges(first)).describe()
+        differing = [name for name in expected if expected[name] != facts[name]]
         if differing:
             raise ValueError(f"trajectories of different domains: {', '.join(differing)} differ")
     return joined

@@ -26,14 +26,14 @@ from nsbench_formats.domains import domain_from, domain_text
 
 
 def write_npz(directory: Path, split: Split, recorded: Trajectories, origin: Origin) -> dict[str, Any]:
-    """Write the file of a split; nothing need be said to read it back."""
+    """Write the file of a split; reading it back takes no parameters."""
     arrays: dict[str, Any] = {"domain": np.array(domain_text(recorded.domain))} | recorded.arrays()
     np.savez_compressed(directory / f"{split}.npz", **arrays)
     return {}
 
 
 class Npz(Format):
-    """Reads one such file."""
+    """The reader of one such file."""
 
     def header(self, path: Path) -> Header:
         with naming(path), _archive(path) as arrays:

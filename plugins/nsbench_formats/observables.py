@@ -1,4 +1,4 @@
-"""What is read off a state whose files name no functions: shapes of growth, moments of fields."""
+"""Observables of states from files, which hold no functions: shapes of growth, moments of fields."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.trajectories.domain import Lattice, Observable
-from nsbench.trajectories.lattices import attached_neighbours
+from nsbench.trajectories.morphology import area, boundary
 
 
 def observables(lattice: Lattice, channels: tuple[str, ...], irreversible: bool) -> tuple[Observable, ...]:
-    """area and boundary of growth; mean and standard deviation over the sites of each channel of fields."""
+    """The observables of a domain: area and boundary of growth; mean and deviation of each channel of fields."""
     if irreversible:
         return Observable("area", "sites", area), Observable("boundary", "sites", partial(boundary, lattice=lattice))
     return tuple(
@@ -20,18 +20,6 @@ def observables(lattice: Lattice, channels: tuple[str, ...], irreversible: bool)
         for c, channel in enumerate(channels)
         for name, function in (("mean", mean), ("deviation", deviation))
     )
-
-
-def area(state: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Attached sites, float64[n], of states float32[n, 1, H, W]."""
-    return (state > 0.5).sum(axis=(1, 2, 3)).astype(np.float64)
-
-
-def boundary(state: NDArray[np.float32], lattice: Lattice) -> NDArray[np.float64]:
-    """Unattached sites with an attached neighbour, float64[n], of states float32[n, 1, H, W]."""
-    attached = state[:, 0] > 0.5
-    touched = attached_neighbours(attached, lattice) > 0
-    return (touched & ~attached).sum(axis=(1, 2)).astype(np.float64)
 
 
 def mean(state: NDArray[np.float32], channel: int) -> NDArray[np.float64]:

@@ -11,8 +11,10 @@ from nsbench.trajectories.domain import Lattice
 
 
 class Fractions(Params):
-    """Splits cut from data that has none: of the distinct parameter sets, drawn by `seed`, so that repeats of
-    one never straddle splits. train is what val and test leave."""
+    """The fractions of the distinct parameter sets that val and test get; train gets the rest.
+
+    The sets are drawn by `seed`; repeats of one set never straddle splits.
+    """
 
     val: float = Field(0.1, gt=0, lt=1)
     test: float = Field(0.1, gt=0, lt=1)
@@ -29,7 +31,7 @@ class TrajectoriesParams(Params):
     """Trajectories that lie in files.
 
     path         a folder, or a file; from the current directory if it is relative.
-    format       what lies there: see `nsbench list formats`.
+    format       the format of the files: see `nsbench list formats`.
     options      parameters of the format: see `nsbench info FORMAT`.
     split        null: train, val (or valid) and test lie apart below `path`. Else how to cut them.
     limit        at most so many trajectories a split, the first ones; all if null.
@@ -43,7 +45,7 @@ class TrajectoriesParams(Params):
 
 
 class WellParams(Params):
-    """How files of The Well that nsbench did not write are to be understood; its own say it themselves.
+    """The meaning of files of The Well that nsbench did not write; those that it wrote hold it themselves.
 
     fields       names of t0 fields that vary in time, the channels of a state; null: all of them, and then
                  there may be no other fields.

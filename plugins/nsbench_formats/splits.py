@@ -1,4 +1,4 @@
-"""Where train, val and test lie below a path, or how they are cut from data that has none."""
+"""The splits train, val and test: found below a path, or cut from data that has none."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ NAMES: dict[Split, tuple[str, ...]] = {
     "val": ("val", "valid", "validation"),
     "test": ("test",),
 }
-"""What the folder, or the file up to its first dot, of a split may be called."""
+"""The names that a split's folder, or its file up to the first dot, may have."""
 
 
 def find_splits(root: Path) -> dict[Split, Path]:
     """The splits that lie below `root` or its folder `data`; none for a file or data that is not split.
 
-    Raises UnreadableData where only some are there, or one is there twice.
+    Raises UnreadableData where a split is missing or is there twice.
     """
-    found: dict[Split, list[Path]] = {
+    candidates: dict[Split, list[Path]] = {
         split: sorted(
             p for folder in (root, root / "data") if folder.is_dir() for p in folder.iterdir() if _name(p) in names
         )
         for split, names in NAMES.items()
     }
-    if not any(found.values()):
+    if not any(candidates.values()):
         return {}
-    for split, paths in found.items():
+    for split, paths in candidates.items():
         if len(paths) > 1:
             raise UnreadableData(f"{root}: {split} is there more than once: {', '.join(p.name for p in paths)}")
         if not paths:
-            there = ", ".join(p.name for paths in found.values() for p in paths)
-            raise UnreadableData(f"{root}: holds {there}, but no {' or '.join(NAMES[split])}")
-    return {split: paths[0] for split, paths in found.items()}
+            names = ", ".join(p.name for paths in candidates.values() for p in paths)
+            raise UnreadableData(f"{root}: holds {names}, but no {' or '.join(NAMES[split])}")
+    return {split: paths[0] for split, paths in candidates.items()}
 
 
 def _name(path: Path) -> str:
@@ -48,7 +48,7 @@ def cut(params: NDArray[np.float64], split: Split, fractions: Fractions) -> NDAr
     """The index, in ascending order, of the trajectories of a split.
 
     params: float64[n, P]. Trajectories with the same parameters are kept together; where all have the same,
-    each stands for itself. Raises ValueError for fewer than three sets, one for each split.
+    each counts as a set. Raises ValueError for fewer than three sets, one for each split.
     """
     sets = np.unique(params, axis=0, return_inverse=True)[1].reshape(-1)
     if len(sets) and sets.max() == 0:

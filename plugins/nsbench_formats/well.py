@@ -1,6 +1,6 @@
-"""The Well's HDF5 files (Ohana et al. 2024, arXiv 2412.00568): scalar fields on 2-D grids, read.
+"""The Well's HDF5 files (Ohana et al. 2024, arXiv 2412.00568): the reader of scalar fields on 2-D grids.
 
-Files that nsbench wrote say what they are in a group of their own, see well_writing: growth comes back as growth,
+Files that nsbench wrote have a group with its own facts, see well_writing: growth comes back as growth,
 bit for bit. Of other files every frame is valid, fields are dense, scalars are the parameters, and a tick of
 the clock is a frame; several files of a folder are one after the other, in the order of their names.
 """
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 
 class Well(Format):
-    """Reads a file, or all files of a folder."""
+    """The reader of a file, or of all files of a folder."""
 
     params: WellParams
 
@@ -44,16 +44,16 @@ class Well(Format):
             return Header(joined, np.concatenate([header.params for header in headers]))
 
     def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
-        whole, parts, first = self.header(path), [], 0
+        header, parts, first = self.header(path), [], 0
         for file in _files(path):
             count = len(self._header_of(file).params)
-            own = index[(index >= first) & (index < first + count)] - first
-            if len(own):
-                parts.append(self._read_file(file, own))
+            local = index[(index >= first) & (index < first + count)] - first
+            if len(local):
+                parts.append(self._read_file(file, local))
             first += count
         if not parts:
             raise UnreadableData(f"{path}: no trajectories are asked for")
-        return replace(type(parts[0]).joined(parts), domain=whole.domain)
+        return replace(type(parts[0]).joined(parts), domain=header.domain)
 
     def _header_of(self, path: Path) -> Header:
         with naming(path), _opened(path) as file:
@@ -66,6 +66,7 @@ class Well(Format):
             return self._foreign_header(file)
 
     def _foreign_header(self, file: h5py.File) -> Header:
+        """The header of a file that nsbench did not write."""
         channels, (parameters, params) = self._channels(file), _scalars(file)
         condition = self.params.condition or next((p.name for p in parameters if p.varies), parameters[0].name)
         if condition not in [p.name for p in parameters]:
@@ -83,26 +84,27 @@ class Well(Format):
         return Header(domain, params)
 
     def _channels(self, file: h5py.File) -> tuple[str, ...]:
-        there = {
+        """The fields that are channels of a state. Raises ValueError where they cannot be read, or are none."""
+        names_by_order = {
             order: [_text(n) for n in file[order].attrs["field_names"]]
             for order in ("t0_fields", "t1_fields", "t2_fields")
         }
-        scalar = [name for name in there["t0_fields"] if file["t0_fields"][name].attrs["time_varying"]]
-        wanted = self.params.fields
-        others = [name for names in there.values() for name in names if name not in scalar]
-        if wanted is None and others:
+        scalar = [name for name in names_by_order["t0_fields"] if file["t0_fields"][name].attrs["time_varying"]]
+        chosen = self.params.fields
+        unread = [name for names in names_by_order.values() for name in names if name not in scalar]
+        if chosen is None and unread:
             raise ValueError(
-                f"besides scalar fields that vary in time holds {', '.join(others)}; "
+                f"besides scalar fields that vary in time holds {', '.join(unread)}; "
                 f"name what to read, e.g. fields: [{', '.join(scalar)}]"
             )
-        for name in wanted or ():
+        for name in chosen or ():
             if name not in scalar:
                 raise ValueError(
                     f"has no scalar field {name!r} that varies in time, only {', '.join(scalar) or 'none'}"
                 )
         if not scalar:
             raise ValueError("has no scalar fields that vary in time")
-        return wanted or tuple(scalar)
+        return chosen or tuple(scalar)
 
     def _read_file(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
         header = self._header_of(path)
@@ -115,10 +117,10 @@ class Well(Format):
 
 
 def _files(path: Path) -> list[Path]:
-    found = [path] if path.is_file() else sorted(p for end in ("h5", "hdf5") for p in path.glob(f"*.{end}"))
-    if not found:
+    files = [path] if path.is_file() else sorted(p for end in ("h5", "hdf5") for p in path.glob(f"*.{end}"))
+    if not files:
         raise UnreadableData(f"{path}: there are no .h5 or .hdf5 files in this folder")
-    return found
+    return files
 
 
 @contextmanager
@@ -152,22 +154,22 @@ def _read_ours(file: h5py.File, header: Header, index: NDArray[np.int64]) -> Tra
     return GrowthTrajectories(params, lengths, domain, arrival)
 
 
-def _grown(states: Array, steps: NDArray[np.int32], frames: int, which: str) -> NDArray[np.int32]:
+def _grown(states: Array, steps: NDArray[np.int32], frames: int, name: str) -> NDArray[np.int32]:
     """The growth map, int32[H, W], of states float32[T, H, W], of which `frames` are valid."""
     attached = states == 1
     if not (attached | (states == 0)).all():
-        raise ValueError(f"{which}: a site is neither attached (1) nor free (0)")
+        raise ValueError(f"{name}: a site is neither attached (1) nor free (0)")
     if (attached[:-1] & ~attached[1:]).any():
-        raise ValueError(f"{which}: the crystal shrinks")
+        raise ValueError(f"{name}: the crystal shrinks")
     if (attached[frames - 1] != attached[-1]).any():
-        raise ValueError(f"{which}: grows after its last valid frame")
+        raise ValueError(f"{name}: grows after its last valid frame")
     if steps[0] != 0 or (np.diff(steps[:frames]) < 1).any():
-        raise ValueError(f"{which}: {OURS}/steps must start at 0 and increase")
+        raise ValueError(f"{name}: {OURS}/steps must start at 0 and increase")
     return np.where(attached[-1], steps[attached.argmax(axis=0)], np.int32(-1))
 
 
 def _read_values(file: h5py.File, domain: Domain, index: NDArray[np.int64]) -> NDArray[np.float32]:
-    """float32[n, T, C, H, W]"""
+    """The fields of the trajectories at `index`, float32[n, T, C, H, W]."""
     frames = int(file["dimensions"]["time"].shape[-1])
     values = np.empty((len(index), frames, len(domain.channels), *domain.shape), np.float32)
     for c, channel in enumerate(domain.channels):
@@ -191,7 +193,7 @@ def _dense_shape(file: h5py.File, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _scalars(file: h5py.File) -> tuple[tuple[Parameter, ...], NDArray[np.float64]]:
-    """The scalars as parameters, and their values, float64[n, P]; one that means nothing where there is none."""
+    """The scalars as parameters, and their values, float64[n, P]; the parameter "none" where there are no scalars."""
     n, columns = _count(file), {}
     for name in map(_text, file["scalars"].attrs["field_names"]):
         scalar = file["scalars"][name]

@@ -1,7 +1,7 @@
 """Trajectories as The Well's HDF5 files: <directory>/data/{train,valid,test}/<name>.h5.
 
 The layout is that of "The Well" (Ohana et al. 2024, arXiv 2412.00568), docs/data_format.md of its repository.
-What it has no place for is in a group of our own, which its readers pass over:
+Facts that it has no place for are in a group of our own, which its readers pass over:
 
 /nsbench            attribute "domain": JSON, see Domain.describe
 /nsbench/params     float64[n, P]   exact, where the scalars are float32
@@ -35,7 +35,7 @@ _FOLDERS: dict[Split, str] = {"train": "train", "val": "valid", "test": "test"}
 
 
 def write_well(directory: Path, split: Split, recorded: Trajectories, origin: Origin) -> dict[str, Any]:
-    """Write the file of a split, trajectory by trajectory; nothing need be said to read it back."""
+    """Write the file of a split, trajectory by trajectory; reading it back takes no parameters."""
     folder = directory / "data" / _FOLDERS[split]
     folder.mkdir(parents=True)
     steps, frames = recorded_steps(recorded)
@@ -51,18 +51,18 @@ def write_well(directory: Path, split: Split, recorded: Trajectories, origin: Or
 
 
 def recorded_steps(recorded: Trajectories) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """(steps, frames): the step of each frame, int32[n, T], and how many frames are valid, int32[n].
+    """The step of each frame, int32[n, T], and the number of frames that are valid, int32[n].
 
     On the event clock only the steps in which something attached are frames: nothing else counts there.
     """
     domain = recorded.domain
     if isinstance(recorded, GrowthTrajectories) and domain.clock == "event":
-        own = [np.unique(np.append(arrival[arrival > 0], 0)) for arrival in recorded.arrival]
+        step_lists = [np.unique(np.append(arrival[arrival > 0], 0)) for arrival in recorded.arrival]
     else:
-        own = [np.arange(length) for length in recorded.lengths]
-    frames = np.array([len(steps) for steps in own], np.int32)
-    held = [np.pad(steps, (0, frames.max() - len(steps)), mode="edge") for steps in own]
-    return np.stack(held).astype(np.int32), frames
+        step_lists = [np.arange(length) for length in recorded.lengths]
+    frames = np.array([len(steps) for steps in step_lists], np.int32)
+    padded = [np.pad(steps, (0, frames.max() - len(steps)), mode="edge") for steps in step_lists]
+    return np.stack(padded).astype(np.int32), frames
 
 
 def _write_facts(file: h5py.File, recorded: Trajectories, name: str, frames: int) -> None:
@@ -82,7 +82,7 @@ def _write_facts(file: h5py.File, recorded: Trajectories, name: str, frames: int
 
 
 def _write_scalars(file: h5py.File, domain: Domain, params: NDArray[np.float64]) -> None:
-    """One number for parameters that are the same for all trajectories, else one a trajectory."""
+    """Write each parameter as one number if it is the same for all trajectories, else as one a trajectory."""
     group = file.create_group("scalars")
     _set_names(group, "field_names", [p.name for p in domain.parameters])
     constant = [p.name for p in domain.parameters if not p.varies]
@@ -96,8 +96,10 @@ def _write_scalars(file: h5py.File, domain: Domain, params: NDArray[np.float64])
 
 
 def _write_boundaries(group: h5py.Group, domain: Domain) -> None:
-    """A quadrant is mirrored at its axes and open at its far edges; of other lattices the domain says nothing,
-    which The Well takes for open."""
+    """Write the boundaries: a quadrant is mirrored at its axes and open at its far edges.
+
+    For other lattices the domain says nothing, which The Well takes for open.
+    """
     sides = [("wall", 0), ("open", -1)] if domain.lattice == "hexagonal-quadrant" else [("open", 0), ("open", -1)]
     for axis, length in zip(_AXES, domain.shape, strict=True):
         for kind in sorted({kind for kind, _ in sides}):
@@ -127,5 +129,5 @@ def _write_fields(file: h5py.File, recorded: Trajectories, steps: NDArray[np.int
         _set_names(file.create_group(order), "field_names", [])
 
 
-def _set_names(where: h5py.Group, attribute: str, names: Any) -> None:
-    where.attrs.create(attribute, list(names), (len(names),), h5py.string_dtype())
+def _set_names(group: h5py.Group, attribute: str, names: Any) -> None:
+    group.attrs.create(attribute, list(names), (len(names),), h5py.string_dtype())

@@ -23,13 +23,13 @@ from nsbench_lca.layout import GHOST, RESERVOIR, Layout
 from nsbench_lca.vectors import LANES
 
 THREADS = 256
-"""Threads of a block; how many there are changes no number."""
+"""Threads of a block; their number changes no result."""
 
 SHARED_BYTES = 48 * 1024
-"""What every CUDA device grants a block of shared memory without being asked twice."""
+"""The bytes of shared memory that every CUDA device grants a block without being told to grant more."""
 
 SCRATCH_BYTES = 2**30
-"""Global memory for crystals that grow at the same time."""
+"""The bytes of global memory for crystals that grow at the same time."""
 
 random_word = cuda.jit(device=True)(rules.random_word.py_func)
 mirrored_site = cuda.jit(device=True)(rules.mirrored_site.py_func)
@@ -54,14 +54,15 @@ def grow_all(
     at_once = max(1, SCRATCH_BYTES // bytes_each)
     weight, stop = cuda.to_device(lattice.weight), cuda.to_device(lattice.stop)
     for k in range(0, len(laws), at_once):
-        some = slice(k, k + at_once)
-        grown, taken = cuda.to_device(arrival[some]), cuda.to_device(steps[some])
-        _launch(cuda.to_device(laws[some]), key, first + k, lattice, weight, stop, max_steps, grown, taken)
-        grown.copy_to_host(arrival[some])
-        taken.copy_to_host(steps[some])
+        rows = slice(k, k + at_once)
+        grown, taken = cuda.to_device(arrival[rows]), cuda.to_device(steps[rows])
+        _launch(cuda.to_device(laws[rows]), key, first + k, lattice, weight, stop, max_steps, grown, taken)
+        grown.copy_to_host(arrival[rows])
+        taken.copy_to_host(steps[rows])
 
 
 def _launch(laws, key, first, lattice, weight, stop, max_steps, arrival, steps):
+    """Start the kernel that suits the lattice's size, a block a crystal."""
     n, length, dtype = len(laws), lattice.length, laws.dtype
     masses = cuda.to_device(np.zeros((n, 2, length), dtype))
     marks = cuda.to_device(np.zeros((n, length), np.int8))
@@ -81,7 +82,7 @@ _compiled: dict[str, Any] = {}
 
 
 def _in_shared_memory(dtype):
-    """The kernel for lattices that fit: dynamic shared memory is [vapour, vapour, weight]."""
+    """The kernel for lattices that fit into shared memory. Dynamic shared memory is [vapour, vapour, weight]."""
     if dtype in _compiled:
         return _compiled[dtype]
     kind, size = from_dtype(np.dtype(dtype)), np.dtype(dtype).itemsize
@@ -91,8 +92,10 @@ def _in_shared_memory(dtype):
         k, length = cuda.blockIdx.x, weight.size
         vapour = cuda.shared.array(0, kind)[: 2 * length]
         weights = cuda.shared.array(0, int8)[2 * length * size : 2 * length * size + length]
-        own = random_word(key, np.uint64(first + k))
-        taken = grow_one(laws[k], own, shape, weight, stop, max_steps, masses[k], marks[k], arrival[k], vapour, weights)
+        crystal_key = random_word(key, np.uint64(first + k))
+        taken = grow_one(
+            laws[k], crystal_key, shape, weight, stop, max_steps, masses[k], marks[k], arrival[k], vapour, weights
+        )
         if cuda.threadIdx.x == 0:
             steps[k] = taken
 
@@ -102,10 +105,11 @@ def _in_shared_memory(dtype):
 
 @cuda.jit
 def _in_global_memory(laws, key, first, shape, weight, stop, max_steps, masses, marks, arrival, steps, vapour, weights):
+    """The kernel for lattices that do not fit into shared memory."""
     k = cuda.blockIdx.x
-    own = random_word(key, np.uint64(first + k))
+    crystal_key = random_word(key, np.uint64(first + k))
     taken = grow_one(
-        laws[k], own, shape, weight, stop, max_steps, masses[k], marks[k], arrival[k], vapour[k], weights[k]
+        laws[k], crystal_key, shape, weight, stop, max_steps, masses[k], marks[k], arrival[k], vapour[k], weights[k]
     )
     if cuda.threadIdx.x == 0:
         steps[k] = taken
@@ -113,7 +117,7 @@ def _in_global_memory(laws, key, first, shape, weight, stop, max_steps, masses, 
 
 @cuda.jit(device=True)
 def grow_one(law, key, shape, template, stop, max_steps, masses, marks, arrival, vapour, weight):
-    """Grow a crystal into `arrival`; returns its steps. All threads of a block together.
+    """Grow a crystal into `arrival`; return its steps. All threads of a block work together.
 
     masses: [2, length], boundary and crystal mass; marks: int8[length], sites that attach in a step.
     vapour: [2·length], both buffers; weight: int8[length].
@@ -134,9 +138,9 @@ def grow_one(law, key, shape, template, stop, max_steps, masses, marks, arrival,
         cuda.syncthreads()
         diffuse(vapour, before, after, weight, stride)
         cuda.syncthreads()
-        some = react(vapour, after, weight, masses, marks, stride, law)
+        attaching = react(vapour, after, weight, masses, marks, stride, law)
         reached = 0
-        if cuda.syncthreads_or(some):
+        if cuda.syncthreads_or(attaching):
             reached = attach(weight, marks, vapour, stop, stride, top, step, arrival)
         if law[7] > 0:
             shake(vapour, after, weight, law[7], key, step)
@@ -148,6 +152,7 @@ def grow_one(law, key, shape, template, stop, max_steps, masses, marks, arrival,
 
 @cuda.jit(device=True)
 def mirror(vapour, at, weight, stride):
+    """Fill the ghosts of the buffer at `at` from the sites that they mirror."""
     for s in range(cuda.threadIdx.x, weight.size, cuda.blockDim.x):
         if weight[s] == GHOST:
             vapour[at + s] = vapour[at + mirrored_site(stride, s)]
@@ -155,7 +160,7 @@ def mirror(vapour, at, weight, stride):
 
 @cuda.jit(device=True)
 def diffuse(vapour, before, after, weight, stride):
-    """The buffer at `after` = (Σ of the six neighbours + (k + 1)·own) / 7 of the one at `before`."""
+    """Diffuse the buffer at `before` into the one at `after`: (Σ of the six neighbours + (k + 1)·vapour) / 7."""
     for s in range(cuda.threadIdx.x, weight.size, cuda.blockDim.x):
         if weight[s] > 0:
             here = before + s
@@ -168,11 +173,10 @@ def diffuse(vapour, before, after, weight, stride):
 
 @cuda.jit(device=True)
 def react(vapour, at, weight, masses, marks, stride, law):
-    """Freezing, attachment and melting on the front; marks the sites that attach, returns whether this
-    thread found one."""
+    """Freeze, attach and melt on the front: mark the sites that attach, return whether this thread has one."""
     alpha, beta, gamma, theta, kappa, mu = law[0], law[1], law[2], law[3], law[4], law[5]
     one = vapour.dtype.type(1)
-    some = 0
+    attaching = 0
     for s in range(cuda.threadIdx.x, weight.size, cuda.blockDim.x):
         k = weight[s] - 1
         if k < 1:
@@ -188,11 +192,11 @@ def react(vapour, at, weight, masses, marks, stride, law):
             attaches = b >= beta
         if attaches:
             masses[0, s], masses[1, s] = 0, c + b
-            marks[s] = some = 1
+            marks[s] = attaching = 1
         else:
             vapour[at + s] = cuda.fma(mu, b, gamma * c)
             masses[0, s], masses[1, s] = cuda.fma(-mu, b, b), cuda.fma(-gamma, c, c)
-    return some
+    return attaching
 
 
 @cuda.jit(device=True)
@@ -210,7 +214,7 @@ def vapour_around(vapour, at, weight, stride, s):
 
 @cuda.jit(device=True)
 def attach(weight, marks, vapour, stop, stride, top, step, arrival):
-    """Attach the marked sites; returns whether one of them ends growth, to all threads alike."""
+    """Attach the marked sites; return to all threads alike whether one of them ends growth."""
     length = weight.size
     for s in range(cuda.threadIdx.x, length, cuda.blockDim.x):
         if weight[s] > 0 and marks[s] == 0:
@@ -232,7 +236,7 @@ def attach(weight, marks, vapour, stop, stride, top, step, arrival):
 
 @cuda.jit(device=True)
 def shake(vapour, at, weight, sigma, key, step):
-    """vapour ·= 1 ± σ at all free sites, by the bits that the CPU draws for them."""
+    """Multiply the vapour of all free sites by 1 ± σ, by the bits that the CPU draws for them."""
     one, words = vapour.dtype.type(1), (weight.size + 63) // 64
     for s in range(cuda.threadIdx.x, weight.size, cuda.blockDim.x):
         if weight[s] > 0:

@@ -48,11 +48,11 @@ class LCADataset(Dataset):
         return self._grown(split, rng, slice(k * size, (k + 1) * size))
 
     def _part_size(self) -> int:
-        """Trajectories that grow in about a second: the work of one goes with N³, its sites times its steps."""
+        """The number of trajectories that grow in about a second: one costs N³, its sites times its steps."""
         return max(1, 512 * 64**3 // self.params.size**3)
 
     def _cases(self, split: Split) -> tuple[int, int]:
-        """(distinct ρ, trajectories of each)."""
+        """The number of distinct ρ in a split, and of trajectories at each."""
         p = self.params
         return {
             "train": (p.train // p.repeats, p.repeats),
@@ -60,14 +60,15 @@ class LCADataset(Dataset):
             "test": (p.test.parameters, p.test.repeats),
         }[split]
 
-    def _grown(self, split: Split, rng: np.random.Generator, some: slice) -> GrowthTrajectories:
+    def _grown(self, split: Split, rng: np.random.Generator, part: slice) -> GrowthTrajectories:
+        """The trajectories of that slice of a split."""
         count, repeats = self._cases(split)
         rho = np.repeat(rng.uniform(*self.params.rho, count), repeats)
         params = np.tile([parameter.low for parameter in self.domain.parameters], (len(rho), 1))
         params[:, LAWS.index("rho")] = rho
-        first = some.indices(len(rho))[0]
-        growth = grow_cases(params[some], self.domain, rng, max_steps=self.params.max_steps, first=first)
-        return GrowthTrajectories(params[some], growth.steps + np.int32(1), self.domain, growth.arrival)
+        first = part.indices(len(rho))[0]
+        growth = grow_cases(params[part], self.domain, rng, max_steps=self.params.max_steps, first=first)
+        return GrowthTrajectories(params[part], growth.steps + np.int32(1), self.domain, growth.arrival)
 
 
 def grow_cases(
@@ -79,7 +80,7 @@ def grow_cases(
     first: int = 0,
     device: Device = "cpu",
 ) -> Growth:
-    """Grow one crystal for each row of `params`, float64[n, P]. first: the place of the first among all."""
+    """Grow one crystal for each row of `params`, float64[n, P]. first: the place of the first row among all."""
     symmetry = next((symmetry for symmetry, lattice in LATTICES.items() if lattice == domain.lattice), None)
     if domain.stop_margin is None or domain.shape[0] != domain.shape[1] or symmetry is None:
         raise ValueError(f"the LCA grows square maps of {' or '.join(LATTICES.values())} lattices with a stop margin")

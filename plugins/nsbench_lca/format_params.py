@@ -8,7 +8,7 @@ from nsbench.components.component import Params
 
 
 class CGNEFormatParams(Params):
-    """What files in the CGNE authors' layout do not say.
+    """The parameters that files in the CGNE authors' layout do not hold.
 
     sigma        relative noise of the vapour in each step; the authors' is the default.
     stop_margin  growth ends when a site of row or column N − stop_margin attaches.

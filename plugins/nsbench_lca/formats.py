@@ -46,7 +46,7 @@ _FINAL = "flake_final"
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What a crystal did, with its masses.
+    """The growth of one crystal, with its masses.
 
     arrival: int32[N, N]; 0 at the seed, s >= 1 where the site attached in step s, −1 for never.
     ice:     float32[E, N, N], crystal mass after each step in which something attached, in their order.
@@ -92,10 +92,10 @@ def _write_flake(path: Path, params: Mapping[str, float], record: Record) -> Non
 def read_cgne(path: Path, *, sigma: float = 5e-5, stop_margin: int = 5) -> GrowthTrajectories:
     """The crystals of all folders below `path`, in the order of their numbers i.
 
-    sigma, stop_margin: what the files do not say; the defaults are the authors'. Their generator ends growth
+    sigma, stop_margin: not in the files; the defaults are the authors'. Their generator ends growth
     by rows alone, so a crystal whose columns reached the margin first is cut there. It also leaves out the last
-    step of the crystal that a batch waited for: what ``flake_final`` alone has attached, the margin's row
-    among it, counts as attached in the step after the last one recorded.
+    step of the crystal that a batch waited for: sites that only ``flake_final`` has attached, the margin's row
+    among them, count as attached in the step after the last one recorded.
 
     Raises UnreadableData, naming the file and the fault, for files that are damaged, foreign or contradict
     themselves or each other. One file is in memory at a time.
@@ -105,13 +105,13 @@ def read_cgne(path: Path, *, sigma: float = 5e-5, stop_margin: int = 5) -> Growt
 
 
 class CGNE(Format):
-    """Reads a folder of such folders."""
+    """The reader of a folder of such folders."""
 
     params: CGNEFormatParams
 
     def header(self, path: Path) -> Header:
-        """Of each folder the first file is opened, the others are taken to be like it until they are read."""
-        sets = {folder: self._of_set(files[0]) for folder, files in _folders(path).items()}
+        """The header, from the first file of each folder; the others are taken to be like it until they are read."""
+        sets = {folder: self._parameters_of(files[0]) for folder, files in _folders(path).items()}
         params = np.array([sets[file.parent] for file in _in_order(_folders(path))])
         first = _in_order(_folders(path))[0]
         with naming(first), h5py.File(first, "r") as file:
@@ -136,7 +136,8 @@ class CGNE(Format):
             )
         return GrowthTrajectories(params, lengths, header.domain, arrival).stopped()
 
-    def _of_set(self, file: Path) -> list[float]:
+    def _parameters_of(self, file: Path) -> list[float]:
+        """The parameters of the set that a file belongs to, the noise last."""
         with naming(file), h5py.File(file, "r") as opened:
             return [*_attributes(opened).values(), self.params.sigma]
 
@@ -155,7 +156,7 @@ class CGNE(Format):
         )
 
     def _read_flake(self, path: Path, expected: Mapping[str, float], domain: Domain) -> NDArray[np.int32]:
-        """The growth map, int32[N, N], of a file that is all that it should be."""
+        """The growth map, int32[N, N], of a file, which is checked in all that it holds."""
         with naming(path), h5py.File(path, "r") as file:
             require_self_contained(file)
             for name, value in _attributes(file).items():
@@ -194,12 +195,13 @@ def _in_order(folders: Mapping[Path, list[Path]]) -> list[Path]:
 
 
 def _number(file: Path) -> int:
-    found = _FILE.match(file.name)
-    assert found
-    return int(found[1])
+    match = _FILE.match(file.name)
+    assert match
+    return int(match[1])
 
 
 def _attributes(file: h5py.File) -> dict[str, float]:
+    """The parameters in a file. Raises ValueError where one is missing or no number."""
     missing = [name for name in ATTRIBUTES if name not in file.attrs]
     if missing:
         raise ValueError(f"lacks the attributes {', '.join(missing)}")
@@ -211,6 +213,7 @@ def _attributes(file: h5py.File) -> dict[str, float]:
 
 
 def _size(file: h5py.File) -> int:
+    """N, the sites along an axis. Raises ValueError for a file without a valid ``flake_final``."""
     if _FINAL not in file:
         raise ValueError(f"lacks the dataset {_FINAL}")
     final = file[_FINAL]
@@ -221,7 +224,7 @@ def _size(file: h5py.File) -> int:
 
 
 def _growth(file: h5py.File, margin: int) -> NDArray[np.int32]:
-    """When each site attached, int32[N, N]. margin: the row whose attachment ends growth."""
+    """The step in which each site attached, int32[N, N]. margin: the row whose attachment ends growth."""
     size = _size(file)
     arrival, before = np.full((size, size), -1, np.int32), np.zeros((size, size), bool)
     before[0, 0], arrival[0, 0] = True, 0
@@ -245,15 +248,16 @@ def _growth(file: h5py.File, margin: int) -> NDArray[np.int32]:
 
 
 def _steps(file: h5py.File) -> list[int]:
-    """The numbers of the steps that are there, ascending."""
-    found = {name: _STEP.match(name) for name in file if name != _FINAL}
-    foreign = [name for name, match in found.items() if match is None]
+    """The numbers of the steps in a file, ascending."""
+    matches = {name: _STEP.match(name) for name in file if name != _FINAL}
+    foreign = [name for name, match in matches.items() if match is None]
     if foreign:
         raise ValueError(f"holds {', '.join(foreign)}, which the layout has no place for")
-    return sorted(int(match[1]) for match in found.values() if match)
+    return sorted(int(match[1]) for match in matches.values() if match)
 
 
 def _attachment(dataset: h5py.Dataset, s: int, size: int) -> NDArray[np.bool_]:
+    """The sites that are attached after step s, bool[N, N]. Raises ValueError for a damaged step."""
     name = f"step_{s}"
     if getattr(dataset, "dtype", None) != STEP or dataset.shape != (size, size):
         raise ValueError(
@@ -272,6 +276,7 @@ def _attachment(dataset: h5py.Dataset, s: int, size: int) -> NDArray[np.bool_]:
 
 
 def _require_growth(before: NDArray[np.bool_], attached: NDArray[np.bool_], name: str) -> None:
+    """Raise ValueError unless a step keeps what was attached before and adds to it."""
     if not attached[0, 0]:
         raise ValueError(f"{name}: the seed at (0, 0) is not attached")
     if (before & ~attached).any():
@@ -281,6 +286,7 @@ def _require_growth(before: NDArray[np.bool_], attached: NDArray[np.bool_], name
 
 
 def _final(file: h5py.File) -> NDArray[np.bool_]:
+    """The sites that are attached in ``flake_final``, bool[N, N]. Raises ValueError for damaged numbers."""
     final = file[_FINAL][()]
     if not np.isfinite(final).all():
         raise ValueError(f"{_FINAL} is not finite everywhere")
@@ -290,5 +296,5 @@ def _final(file: h5py.File) -> NDArray[np.bool_]:
     return attached
 
 
-def _kind(found: Any) -> str:
-    return f"{found.dtype}{list(found.shape)}" if isinstance(found, h5py.Dataset) else "a group"
+def _kind(item: Any) -> str:
+    return f"{item.dtype}{list(item.shape)}" if isinstance(item, h5py.Dataset) else "a group"

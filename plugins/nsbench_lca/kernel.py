@@ -21,7 +21,7 @@ Device = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """What n crystals did.
+    """The growth of n crystals.
 
     arrival: int32[n, H, W]; 0 at the seed, s >= 1 where the site attached in step s, −1 for never. H = W = N
              for quadrants, 2N for whole crystals.
@@ -61,14 +61,14 @@ def grow(
     The crystal at position k depends on `seed`, `first` + k and its own parameters alone: not on the number
     of threads, on the device, nor on what else is grown. `first` lets a large set be grown in parts.
 
-    Raises ValueError for parameters outside of sense, RuntimeError for a device that is not there.
+    Raises ValueError for parameters that make no crystal, Unavailable for a device that is not there.
     """
     rho = np.atleast_1d(np.asarray(rho, dtype=np.float64))
     if rho.ndim != 1:
         raise ValueError(f"rho must be one number a crystal, got an array of shape {rho.shape}")
-    given = {"alpha": alpha, "beta": beta, "gamma": gamma, "theta": theta, "kappa": kappa, "mu": mu}
-    given |= {"rho": rho, "sigma": sigma}
-    laws = np.stack([np.broadcast_to(np.asarray(given[name], np.float64), rho.shape) for name in LAWS], axis=1)
+    values = {"alpha": alpha, "beta": beta, "gamma": gamma, "theta": theta, "kappa": kappa, "mu": mu}
+    values |= {"rho": rho, "sigma": sigma}
+    laws = np.stack([np.broadcast_to(np.asarray(values[name], np.float64), rho.shape) for name in LAWS], axis=1)
     return grow_laws(
         laws,
         size=size,
@@ -94,7 +94,7 @@ def grow_laws(
     precision: Precision = "float32",
     device: Device = "cpu",
 ) -> Growth:
-    """``grow`` for parameters float64[n, 8] in the order of LAWS."""
+    """Grow one crystal for each row of parameters, float64[n, 8] in the order of LAWS: see ``grow``."""
     check(laws, size, stop_margin, max_steps)
     lattice = layout(size, symmetry, stop_margin)
     arrival = np.full((len(laws), lattice.side, lattice.side), -1, dtype=np.int32)
@@ -110,7 +110,7 @@ def grow_laws(
 
 
 def check(laws: NDArray[np.float64], size: int, stop_margin: int, max_steps: int) -> None:
-    """Raises ValueError for parameters that make no crystal."""
+    """Raise ValueError for parameters that make no crystal."""
     if size < 4:
         raise ValueError(f"size must be >= 4, got {size}")
     if not 2 <= stop_margin < size:

@@ -1,14 +1,14 @@
-"""How a lattice lies in memory.
+"""The layout of a lattice in memory.
 
 A crystal's sites lie in one flat array, row after row, a row being padded to whole vectors: the site in row p
 and column q is at p·stride + LANES + q. Its six neighbours are then at fixed distances, and the rules need no
 special case at the border.
 
     quadrant  one 120° sector in skewed coordinates, the centre at (0, 0). The axes are mirrors: a row and a
-              column of ghosts in front of them hold what the sites hold that they mirror, (−1, j) is (1, j+1)
-              and (i, −1) is (i+1, 1). Row and column N−1 are the reservoir.
+              column of ghosts in front of them hold the values of the sites that they mirror, (−1, j) those of
+              (1, j+1) and (i, −1) those of (i+1, 1). Row and column N−1 are the reservoir.
     none      the whole crystal: the hexagon |i|, |j|, |i−j| <= N−1 around the centre, its rim the reservoir,
-              on a map of 2N × 2N sites with the centre at (N, N). What lies outside of it is unused.
+              on a map of 2N × 2N sites with the centre at (N, N). Sites outside of it are unused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nsbench_lca.vectors import LANES
 Symmetry = Literal["quadrant", "none"]
 
 RESERVOIR, GHOST = -1, -2
-"""Weights of sites that the rules leave alone; a free site's is k + 1 > 0, an attached one's 0."""
+"""Weights of sites that the rules leave alone; a free site has k + 1 > 0, an attached one 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ def layout(size: int, symmetry: Symmetry, stop_margin: int) -> Layout:
     length = (top + side + 1) * stride
     i, j = np.indices((side, side)) - origin
     radius = np.maximum(np.maximum(abs(i), abs(j)), abs(i - j))
-    made = Layout(
+    lattice = Layout(
         side,
         top,
         stride,
@@ -80,18 +80,18 @@ def layout(size: int, symmetry: Symmetry, stop_margin: int) -> Layout:
         stop=np.zeros(length, np.bool_),
         rows=_rows(radius < size - 1, top, stride),
     )
-    made.map(made.weight)[:] = np.where(radius < size - 1, 1, np.where(radius == size - 1, RESERVOIR, 0))
-    made.map(made.stop)[:] = radius == size - stop_margin
+    lattice.map(lattice.weight)[:] = np.where(radius < size - 1, 1, np.where(radius == size - 1, RESERVOIR, 0))
+    lattice.map(lattice.stop)[:] = radius == size - stop_margin
     if mirrored:
-        made.weight[LANES - 1 : LANES + side] = GHOST
-        made.weight[stride + LANES - 1 : (top + side) * stride : stride] = GHOST
-    return made
+        lattice.weight[LANES - 1 : LANES + side] = GHOST
+        lattice.weight[stride + LANES - 1 : (top + side) * stride : stride] = GHOST
+    return lattice
 
 
 def _rows(free: NDArray[np.bool_], top: int, stride: int) -> NDArray[np.int64]:
     """``Layout.rows`` for the sites that may attach, bool[side, side]: an unbroken run in each row."""
-    which = np.flatnonzero(free.any(axis=1))
-    first, count = free[which].argmax(axis=1), free[which].sum(axis=1)
-    start, last = (top + which) * stride + LANES, first + count - 1
+    rows = np.flatnonzero(free.any(axis=1))
+    first, count = free[rows].argmax(axis=1), free[rows].sum(axis=1)
+    start, last = (top + rows) * stride + LANES, first + count - 1
     begin, end = first // LANES * LANES, (last // LANES + 1) * LANES
     return np.stack([start + begin, start + end, start + first - 1, start + last + 1], axis=1)

@@ -10,7 +10,7 @@ from nsbench.components.component import Params
 
 
 class TestCases(Params):
-    """parameters: distinct values of ρ; repeats: trajectories grown at each."""
+    """The cases of the test split. parameters: distinct values of ρ; repeats: trajectories grown at each."""
 
     parameters: int = Field(64, ge=1)
     repeats: int = Field(8, ge=1)

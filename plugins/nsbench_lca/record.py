@@ -1,4 +1,4 @@
-"""One crystal grown again with its masses: what files of the CGNE authors' layout hold."""
+"""One crystal grown again with its masses, which files of the CGNE authors' layout hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crystals of the LCA's dataset as files of the CGNE authors' layout, which hold masses that data does not."""
+"""Crystals of the LCA's dataset as files of the CGNE authors' layout, which hold masses that the dataset does not."""
 
 from __future__ import annotations
 

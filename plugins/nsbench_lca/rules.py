@@ -3,11 +3,11 @@
 Gravner & Griffeath, "Modeling snow crystal growth II", Physica D 237 (2008), with the noise of section III
 of that paper, as Timmer, Minartz and Menkovski use them (arXiv 2405.16608).
 
-The front are the free sites with an attached neighbour; nothing but vapour changes elsewhere. A step:
+The front is the set of free sites with an attached neighbour; nothing but vapour changes elsewhere. A step:
 
     diffuse  the vapour of all sites, from one buffer into the other
     react    freezing, attachment and melting on the front
-    attach   what new sites change: their neighbours' counts and the front
+    attach   the neighbours' counts and the front, which new sites change
     shake    noise in the vapour of all sites
 
 Weights are k + 1 for a free site with k attached neighbours, 0 for an attached one, negative for sites that
@@ -33,7 +33,7 @@ SHIFT = LANES.bit_length() - 1
 
 
 class Memory(NamedTuple):
-    """What the compiled functions need of a ``Layout``."""
+    """The fields of a ``Layout`` that the compiled functions need."""
 
     stride: int
     top: int
@@ -45,6 +45,7 @@ class Memory(NamedTuple):
 
 
 def memory(lattice: Layout) -> Memory:
+    """The fields of that layout."""
     return Memory(
         lattice.stride, lattice.top, lattice.centre, lattice.mirrored, lattice.weight, lattice.stop, lattice.rows
     )
@@ -74,7 +75,7 @@ class Crystal(NamedTuple):
 
 @njit(cache=True)
 def random_word(key: np.uint64, counter: np.uint64) -> np.uint64:
-    """64 random bits by their position: SplitMix64 (Steele, Lea & Flood 2014) as a counter's hash."""
+    """The 64 random bits at a position: SplitMix64 (Steele, Lea & Flood 2014) as a counter's hash."""
     z = key + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -83,7 +84,7 @@ def random_word(key: np.uint64, counter: np.uint64) -> np.uint64:
 
 @njit(cache=True)
 def seed_crystal(rho, lattice):
-    """One attached site at the centre in vapour of density ρ: (its Crystal, the size of its front)."""
+    """A crystal of one site at the centre, in vapour of density ρ: (its Crystal, the size of its front)."""
     length, kind = lattice.weight.size, type(rho)
     weight = lattice.weight.astype(kind)
     vapour = np.full((2, length), rho, kind)
@@ -101,7 +102,7 @@ def seed_crystal(rho, lattice):
 
 @njit(cache=True)
 def advance(crystal, lattice, law, key, step, front_size):
-    """One step: (the front's size, how many sites attached); these sites are in ``born``.
+    """Take one step; return (the front's size, the number of sites that attached), these sites being in ``born``.
 
     law: [8] in the order of LAWS. step: 1, 2, ...
     """
@@ -131,9 +132,9 @@ def mirror(vapour, lattice):
 
 @njit(cache=True)
 def diffuse(vapour, out, weight, openings, lattice, rho):
-    """out = (Σ of the six neighbours' vapour + (k + 1)·vapour) / 7 at all free sites.
+    """Diffuse `vapour` into `out`: (Σ of the six neighbours' vapour + (k + 1)·vapour) / 7 at all free sites.
 
-    Attached neighbours hold nothing and reflect, which is what the k is for. Vectors in which everything
+    Attached neighbours hold nothing and reflect, hence the k. Vectors in which everything
     has attached are left alone: both buffers are zero there.
     """
     rows, stride, seventh = lattice.rows, lattice.stride, type(rho)(1 / 7)
@@ -147,14 +148,14 @@ def diffuse(vapour, out, weight, openings, lattice, rho):
 
 @njit(cache=True)
 def draw_signs(signs, key, step):
-    """The random bits of a step, by (key, step, place)."""
+    """Draw the random bits of a step into `signs`, by (key, step, place)."""
     for w in range(signs.size):
         signs[w] = random_word(key, np.uint64(step * signs.size + w))
 
 
 @njit(cache=True)
 def shake(vapour, signs, openings, lattice, rho, sigma):
-    """vapour ·= 1 ± σ at all free sites. signs: uint16, one a vector, a bit a site."""
+    """Multiply the vapour of all free sites by 1 ± σ. signs: uint16, one a vector, a bit a site."""
     rows, one = lattice.rows, type(rho)(1)
     high, low = one + sigma, one - sigma
     for p in range(rows.shape[0]):
@@ -167,7 +168,7 @@ def shake(vapour, signs, openings, lattice, rho, sigma):
 
 @njit(cache=True)
 def react(vapour, crystal, lattice, law, front_size):
-    """Freezing, attachment and melting on the front: (front sites left, sites that attach).
+    """Freeze, attach and melt on the front; return (front sites left, sites that attach).
 
     vapour: after diffusion. What a site does depends on its own masses and on the vapour beyond the front
     alone: the order of the front does not matter.
@@ -222,9 +223,9 @@ def mirrored_site(stride, ghost):
 
 @njit(cache=True)
 def attach(crystal, lattice, count, front_size):
-    """Count the sites in ``born`` at their neighbours; returns the size of the front with the new ones.
+    """Count the sites in ``born`` at their neighbours; return the size of the front with the new sites.
 
-    On the axes of a quadrant a site counts twice that is mirrored to another neighbour of the same site.
+    On the axes of a quadrant, a site whose mirror image is a neighbour of the same site too counts twice.
     """
     stride, weight = lattice.stride, crystal.weight
     for g in range(count):
@@ -257,7 +258,7 @@ def beside_axis(lattice, s, r):
 
 @njit(cache=True)
 def grow_one(law, key, lattice, max_steps, arrival):
-    """Grow a crystal into `arrival`; returns its steps."""
+    """Grow a crystal into `arrival`; return its steps."""
     crystal, front_size = seed_crystal(law[6], lattice)
     note(lattice, crystal.born, 1, 0, arrival)
     for step in range(1, max_steps + 1):
@@ -269,7 +270,7 @@ def grow_one(law, key, lattice, max_steps, arrival):
 
 @njit(cache=True)
 def note(lattice, born, count, step, arrival):
-    """Write down when sites attached; whether one of them ends growth."""
+    """Write the step in which sites attached into `arrival`; return whether one of them ends growth."""
     reached = False
     for g in range(count):
         s = born[g]
@@ -282,5 +283,5 @@ def note(lattice, born, count, step, arrival):
 def grow_all(laws, key, first, lattice, max_steps, arrival, steps):
     """Grow a crystal for each row of `laws` into `arrival` and `steps`, a thread a crystal."""
     for k in prange(laws.shape[0]):
-        own = random_word(key, np.uint64(first + k))
-        steps[k] = grow_one(laws[k], own, lattice, max_steps, arrival[k])
+        crystal_key = random_word(key, np.uint64(first + k))
+        steps[k] = grow_one(laws[k], crystal_key, lattice, max_steps, arrival[k])

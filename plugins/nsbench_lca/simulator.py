@@ -14,7 +14,7 @@ from nsbench_lca.params import SimulatorParams
 
 
 class LCASimulator(Simulator):
-    """Grows the crystals of the start's parameters from their seeds, with noise of its own."""
+    """The LCA, which grows crystals of the start's parameters from their seeds, with noise drawn anew."""
 
     params: SimulatorParams
 
@@ -27,7 +27,7 @@ class LCASimulator(Simulator):
 
 
 def frame_growth(start: Trajectories, arrival: np.ndarray, grown_steps: np.ndarray, frames: int) -> GrowthTrajectories:
-    """A record of growth as frames of the start's clock and stride, with the start's own parameters."""
+    """The record of growth as frames of the start's clock and stride, with the start's own parameters."""
     stride = start.domain.stride
     if stride is None:
         raise ValueError("a rollout needs framed trajectories: the start's domain has no stride")

@@ -20,7 +20,7 @@ LANES = 16
 
 @intrinsic
 def fma(typing_context, a, b, c):
-    """a·b + c, rounded once."""
+    """The sum a·b + c, rounded once."""
 
     def generate(context, builder, signature, args):
         return builder.fma(*args)
@@ -30,7 +30,7 @@ def fma(typing_context, a, b, c):
 
 @intrinsic
 def diffuse_vector(typing_context, vapour, weight, out, site, stride, factor):
-    """out[s] = (Σ of the six neighbours of s + weight[s]·vapour[s]) · factor, or 0 where weight[s] <= 0.
+    """Set out[s] = (Σ of the six neighbours of s + weight[s]·vapour[s]) · factor, or 0 where weight[s] <= 0.
 
     For the LANES sites s that begin at `site`, rows being `stride` apart.
     """
@@ -55,7 +55,10 @@ def diffuse_vector(typing_context, vapour, weight, out, site, stride, factor):
 
 @intrinsic
 def shake_vector(typing_context, vapour, site, signs, high, low):
-    """vapour[s] ·= `high` where the site's bit of `signs` (uint16, the first site's the lowest) is set, else `low`."""
+    """Multiply vapour[s] by `high` where its bit of `signs` is set, else by `low`.
+
+    signs: uint16, the lowest bit for the first site.
+    """
 
     def generate(context, builder, signature, args):
         array, site, signs, high, low = args
@@ -77,7 +80,7 @@ class _Lanes:
         self.zero = ir.Constant(self.type, [0.0] * LANES)
 
     def data(self, kind: Any, array: Any) -> Any:
-        """Pointer to an array's first element."""
+        """The pointer to an array's first element."""
         return self.context.make_array(kind)(self.context, self.builder, array).data
 
     def _at(self, data: Any, index: Any) -> Any:
@@ -95,14 +98,17 @@ class _Lanes:
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
 
     def everywhere(self, number: Any) -> Any:
+        """The vector with that number in every lane."""
         undefined, first = ir.Constant(self.type, ir.Undefined), ir.Constant(ir.IntType(32), 0)
         single = self.builder.insert_element(undefined, number, first)
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self.builder.shuffle_vector(single, undefined, lanes)
 
     def choose(self, bits: Any, yes: Any, no: Any) -> Any:
+        """The vector with `yes` in the lanes whose bit is set, `no` in the others."""
         mask = self.builder.bitcast(bits, ir.VectorType(ir.IntType(1), LANES))
         return self.builder.select(mask, self.everywhere(yes), self.everywhere(no))
 
     def where_positive(self, condition: Any, value: Any) -> Any:
+        """The vector `value` with 0 in the lanes where the condition is not positive."""
         return self.builder.select(self.builder.fcmp_ordered(">", condition, self.zero), value, self.zero)

@@ -1,23 +1,32 @@
-"""Does what grows follow the parameter that it is asked for?"""
+"""Diagnostic: dependence of the final state on the parameter that is asked for."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.ensembles import ensembles
-from nsbench_metrics.bootstrap import bootstrap_ensembles
-from nsbench_metrics.diagnostic_params import ConditioningParams
-from nsbench_metrics.leads import select_observables
+from nsbench_metrics.shared import fields
+from nsbench_metrics.shared.bootstrap import estimate
+from nsbench_metrics.shared.observables import choose_observable
+from nsbench_metrics.shared.spec import metric_spec
 
 Array = NDArray[np.float64]
 
 
+class ConditioningParams(Params):
+    """observable: the number that should follow the parameter, by name; the domain's first if not given."""
+
+    observable: str | None = None
+    resamples: int = fields.resamples()
+
+
 def slope(x: Array, y: Array, weights: Array) -> float:
-    """Of the weighted least-squares line of y over x; 0 where x does not vary."""
+    """Slope of the weighted least-squares line of y over x, float64[n]; 0 where x does not vary."""
     total = weights.sum()
     dx, dy = x - (weights * x).sum() / total, y - (weights * y).sum() / total
     spread = float((weights * dx * dx).sum())
@@ -25,7 +34,7 @@ def slope(x: Array, y: Array, weights: Array) -> float:
 
 
 def rank_correlation(x: Array, y: Array) -> float:
-    """Spearman's, ties at their mean rank; 0 where one side does not vary."""
+    """Spearman's rank correlation, ties at their mean rank; 0 where one side does not vary."""
     from scipy.stats import rankdata
 
     a, b = rankdata(x), rankdata(y)
@@ -50,38 +59,44 @@ class Conditioning(Metric):
     params: ConditioningParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
-        domain, found = reference.domain, ensembles(reference, evidence.members)
-        name = self.params.observable or domain.observables[0].name
-        function = select_observables(domain, [name])[0][0].function
-        own, truth = (function(t.final()).astype(np.float64) for t in (evidence.rollouts, reference))
+        domain, groups = reference.domain, ensembles(reference, evidence.members)
+        observable = choose_observable(domain, self.params.observable)
+        simulated, truth = (observable.function(t.final()).astype(np.float64) for t in (evidence.rollouts, reference))
         given = reference.params[:, domain.column(domain.condition)]
         asked = evidence.rollouts.params[:, domain.column(domain.condition)]
         true_slope = slope(given, truth, np.ones(len(truth)))
         if given.std() == 0 or true_slope == 0:
-            raise NotApplicable(f"the truth's {name} does not follow {domain.condition}")
+            raise NotApplicable(f"the truth's {observable.name} does not follow {domain.condition}")
 
         def gap(times: NDArray[np.int64]) -> float:
-            ours, theirs = weights(times, [e.rollouts for e in found]), weights(times, [e.cases for e in found])
-            theirs_slope = slope(given, truth, theirs)
-            return abs(slope(asked, own, ours) / theirs_slope - 1) if theirs_slope else 1.0
+            resampled = slope(given, truth, weights(times, [g.cases for g in groups]))
+            counts = weights(times, [g.rollouts for g in groups])
+            return abs(slope(asked, simulated, counts) / resampled - 1) if resampled else 1.0
 
-        count = sum(len(e) for e in found)
-        return Score(
-            value=gap(np.ones(count, np.int64)),
-            interval=bootstrap_ensembles(gap, count, self.params.resamples, rng, distance=True),
-            extras={
-                "slope": slope(asked, own, np.ones(len(own))),
-                "truth_slope": true_slope,
-                "rank_correlation": rank_correlation(asked, own),
-                "truth_rank_correlation": rank_correlation(given, truth),
-            },
-        )
+        value, interval = estimate(gap, sum(len(g) for g in groups), self.params.resamples, rng, distance=True)
+        extras = {
+            "slope": slope(asked, simulated, np.ones(len(simulated))),
+            "truth_slope": true_slope,
+            "rank_correlation": rank_correlation(asked, simulated),
+            "truth_rank_correlation": rank_correlation(given, truth),
+        }
+        return Score(value, interval, extras=extras)
 
 
 def weights(times: NDArray[np.int64], index: list[NDArray[np.int64]]) -> Array:
-    """How often each trajectory counts when ensembles count `times`: int64[E] to float64[n]."""
+    """The number of times that each trajectory counts, float64[n], when ensembles count `times`, int64[E].
+
+    index: the trajectories of the ensembles, int64[E, m], an array for each size of ensemble.
+    """
     rows = [row for group in index for row in group]
     counted = np.zeros(sum(row.size for row in rows))
     for row, k in zip(rows, times, strict=True):
         counted[row] = k
     return counted
+
+
+SPEC = metric_spec(
+    Conditioning,
+    ConditioningParams,
+    "diagnostic: does the final area follow the parameter as the truth's does?",
+)

@@ -1,4 +1,4 @@
-"""Teacher-forced likelihood: how probable does a simulator find what really happened next?"""
+"""Teacher-forced log-likelihood of what really happened next, or a bound on it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import math
 
 import numpy as np
 
+from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, Score
 from nsbench.trajectories.base import Trajectories
-from nsbench_metrics.bootstrap import bootstrap_mean
-from nsbench_metrics.params import ELBOParams
+from nsbench_metrics.shared import fields
+from nsbench_metrics.shared.bootstrap import bootstrap_mean
+from nsbench_metrics.shared.spec import metric_spec
 
 ACTIVE = 0.01
 """Nats a transition above which a latent counts as used."""
+
+
+class ELBOParams(Params):
+    """The precision of the interval."""
+
+    resamples: int = fields.resamples(1000)
 
 
 class ELBO(Metric):
@@ -50,3 +58,6 @@ class ELBO(Metric):
             extras |= {"latents": likelihood.latents.size, "latents_active": active, "kl": likelihood.latents.sum()}
         interval = bootstrap_mean(likelihood.nats, trajectory, self.params.resamples, rng)
         return Score(value, interval, likelihood.nats, extras, label=likelihood.kind)
+
+
+SPEC = metric_spec(ELBO, ELBOParams, "teacher-forced log-likelihood of test transitions, or a bound on it")

@@ -1,4 +1,4 @@
-"""Expected Wasserstein distance: do simulated crystals have the right distribution of shapes?"""
+"""Expected Wasserstein distance between the shapes of true and of simulated crystals, at like parameters."""
 
 from __future__ import annotations
 
@@ -6,15 +6,32 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
-from nsbench_metrics.descriptors import DESCRIPTORS, describe
-from nsbench_metrics.features import deviations
-from nsbench_metrics.params import EWDParams
+from nsbench.trajectories.bins import equal_bins
+from nsbench_metrics.shared import fields
+from nsbench_metrics.shared.descriptors import DESCRIPTORS, describe
+from nsbench_metrics.shared.features import deviations
+from nsbench_metrics.shared.figures import SIMULATOR, TRUTH, figure, png
+from nsbench_metrics.shared.spec import metric_spec
 
 Array = NDArray[np.float64]
+
+
+class EWDParams(Params):
+    """The numbers whose distributions are compared, and the bins of trajectories in which they are.
+
+    observables: names of observables of the domain or of descriptors (nsbench_metrics/shared/descriptors.py), each
+    then in standard deviations of the truth; the domain's own observables, in their unit, if not given.
+    """
+
+    observables: list[str] | None = Field(None, min_length=1)
+    bins: int = fields.bins()
+    resamples: int = fields.resamples()
 
 
 def expected_wasserstein(rho: Array, reference: Array, simulated: Array, *, bins: int = 16) -> float:
@@ -32,7 +49,10 @@ def expected_wasserstein(rho: Array, reference: Array, simulated: Array, *, bins
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A non-empty bin: which trajectories it holds, and all ground costs between its two sides."""
+    """A non-empty bin of ρ: its ends, the trajectories that it holds, and the ground costs between its two sides.
+
+    index: int64[m]; costs: float64[m, m], of truths and rollouts.
+    """
 
     low: float
     high: float
@@ -46,9 +66,9 @@ class Cell:
         """
         import ot
 
-        own = np.ones(len(self.index), np.int64) if weights is None else weights[self.index]
-        keep = own > 0
-        mass = own[keep] / own.sum()
+        counts = np.ones(len(self.index), np.int64) if weights is None else weights[self.index]
+        keep = counts > 0
+        mass = counts[keep] / counts.sum()
         return float(ot.emd2(mass, mass, np.ascontiguousarray(self.costs[np.ix_(keep, keep)])))
 
 
@@ -62,16 +82,16 @@ def bin_cells(rho: Array, reference: Array, simulated: Array, bins: int) -> list
         )
     if not all(np.isfinite(a).all() for a in (rho, reference, simulated)):
         raise ValueError("rho and the observables must be finite")
-    edges = np.linspace(rho.min(), rho.max(), bins + 1)
-    of_bin = np.clip(np.searchsorted(edges, rho, side="right") - 1, 0, bins - 1)
+    edges, bin_of = equal_bins(rho, bins)
     return [
         Cell(edges[b], edges[b + 1], index, _euclidean(reference[index], simulated[index]))
         for b in range(bins)
-        if len(index := np.flatnonzero(of_bin == b))
+        if len(index := np.flatnonzero(bin_of == b))
     ]
 
 
 def _euclidean(x: Array, y: Array) -> Array:
+    """Distances of all pairs, float64[a, b], of float64[a, k] and float64[b, k]; exact, unlike by inner products."""
     return np.sqrt(((x[:, None] - y[None]) ** 2).sum(axis=-1))
 
 
@@ -107,11 +127,11 @@ class EWD(Metric):
         domain = reference.domain
         rho = np.repeat(reference.params[:, domain.column(domain.condition)], evidence.members)
         names = self.params.observables or [o.name for o in domain.observables]
-        own, simulated = (final_observables(t, self.params.observables) for t in (reference, evidence.rollouts))
+        truth, simulated = (final_observables(t, self.params.observables) for t in (reference, evidence.rollouts))
         if self.params.observables is not None:
-            scale = deviations(own)
-            own, simulated = own / scale, simulated / scale
-        truth = np.repeat(own, evidence.members, axis=0)
+            scale = deviations(truth)
+            truth, simulated = truth / scale, simulated / scale
+        truth = np.repeat(truth, evidence.members, axis=0)
         cells = bin_cells(rho, truth, simulated, self.params.bins)
         distances = np.array([cell.distance() for cell in cells])
         counts = [len(cell.index) for cell in cells]
@@ -129,32 +149,28 @@ class EWD(Metric):
 
 
 def final_observables(trajectories: Trajectories, names: list[str] | None) -> Array:
-    """float64[n, number of names] of the final states; the domain's own observables if None.
+    """Observables of the final states, float64[n, number of names]; all of the domain's if None.
 
     A name is an observable of the domain, else a descriptor. Raises NotApplicable for any other.
     """
     domain, final = trajectories.domain, trajectories.final()
     if names is None:
         return domain.observe(final)
-    known = {o.name: o.function for o in domain.observables}
-    if unknown := [name for name in names if name not in known and name not in DESCRIPTORS]:
-        raise NotApplicable(f"no observable {unknown[0]!r}; there are {', '.join({**known, **DESCRIPTORS})}")
+    functions = {o.name: o.function for o in domain.observables}
+    if unknown := [name for name in names if name not in functions and name not in DESCRIPTORS]:
+        raise NotApplicable(f"no observable {unknown[0]!r}; there are {', '.join({**functions, **DESCRIPTORS})}")
     return np.stack(
-        [known[name](final) if name in known else describe(trajectories, [name])[:, 0] for name in names], axis=1
+        [functions[name](final) if name in functions else describe(trajectories, [name])[:, 0] for name in names],
+        axis=1,
     )
 
 
 def _figure(condition: str, names: list[str], rho: Array, truth: Array, simulated: Array, cells: list[Cell]) -> bytes:
     """Observables against the conditioning parameter, truth and simulator, and W₁ by bin."""
-    from io import BytesIO
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4 * (len(names) + 1), 3.4), layout="constrained")
-    axes = figure.subplots(1, len(names) + 1)
+    drawing, axes = figure(len(names) + 1)
     for k, (ax, name) in enumerate(zip(axes, names, strict=False)):
-        ax.scatter(rho, truth[:, k], s=7, color="#888888", label="truth", linewidths=0)
-        ax.scatter(rho, simulated[:, k], s=7, color="#1f6fb4", alpha=0.6, label="simulator", linewidths=0)
+        ax.scatter(rho, truth[:, k], s=7, color=TRUTH, label="truth", linewidths=0)
+        ax.scatter(rho, simulated[:, k], s=7, color=SIMULATOR, alpha=0.6, label="simulator", linewidths=0)
         ax.set(xlabel=condition, ylabel=name)
     axes[0].legend(markerscale=2, frameon=False)
     axes[-1].bar(
@@ -162,10 +178,11 @@ def _figure(condition: str, names: list[str], rho: Array, truth: Array, simulate
         [cell.distance() for cell in cells],
         width=[cell.high - cell.low for cell in cells],
         align="edge",
-        color="#1f6fb4",
+        color=SIMULATOR,
         edgecolor="white",
     )
     axes[-1].set(xlabel=condition, ylabel="W₁ in the bin")
-    image = BytesIO()
-    figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
-    return image.getvalue()
+    return png(drawing)
+
+
+SPEC = metric_spec(EWD, EWDParams, "expected Wasserstein distance of final observables at like conditioning parameter")

@@ -10,18 +10,19 @@ pooling over 2 × 2. Features are the means over sites after the last. The first
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
-from nsbench_metrics.frechet import frechet_distance
-from nsbench_metrics.params import FIDParams
+from nsbench_metrics.shared.frechet import frechet_distance
+from nsbench_metrics.shared.spec import metric_spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,13 +30,23 @@ if TYPE_CHECKING:
 Layer = tuple["Tensor", "Tensor"]
 
 
+class FIDParams(Params):
+    """weights: a safetensors file (see nsbench_metrics/fid.py); sha256: of it, so that scores belong to it."""
+
+    weights: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    batch: int = Field(256, ge=1)
+
+
 def read_layers(path: Path, digest: str) -> list[Layer]:
     """(weight, bias) of each convolution. Raises ValueError for another file, or another architecture."""
+    from hashlib import sha256
+
     from safetensors.torch import load
 
     content = path.read_bytes()
-    if (found := sha256(content).hexdigest()) != digest:
-        raise ValueError(f"{path} has sha256 {found}, the suite says {digest}")
+    if (actual := sha256(content).hexdigest()) != digest:
+        raise ValueError(f"{path} has sha256 {actual}, the suite says {digest}")
     tensors = load(content)
     layers: list[Layer] = []
     while f"{len(layers)}.weight" in tensors:
@@ -80,3 +91,6 @@ class FID(Metric):
         if min(len(truth), len(simulated)) < 2:
             raise NotApplicable("a covariance needs two cases at least")
         return Score(frechet_distance(truth, simulated), extras={"features": float(truth.shape[1])})
+
+
+SPEC = metric_spec(FID, FIDParams, "Fréchet distance on features of an image network of yours")

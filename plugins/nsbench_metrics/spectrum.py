@@ -1,4 +1,4 @@
-"""Texture at every scale: the power spectra of states. Not proper; read the floor."""
+"""Log spectral distance of states: their texture at every scale. Not proper; read the floor."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.ensembles import Ensembles
-from nsbench_metrics.bootstrap import bootstrap_ensembles
-from nsbench_metrics.leads import chunk_size, groups, last_lead, states, truth_counts
-from nsbench_metrics.params import SpectrumParams
+from nsbench_metrics.shared import fields
+from nsbench_metrics.shared.bootstrap import estimate
+from nsbench_metrics.shared.comparison import Comparison, compare
+from nsbench_metrics.shared.spec import metric_spec
 
 Array = NDArray[np.float64]
+
+
+class SpectrumParams(Params):
+    """frames: lead times at which spectra are compared, evenly spaced."""
+
+    frames: int = Field(8, ge=1)
+    resamples: int = fields.resamples()
 
 
 def radial_spectrum(fields: Array) -> Array:
@@ -55,36 +65,37 @@ class Spectrum(Metric):
     params: SpectrumParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
-        found, last = groups(evidence, reference, members=1), last_lead(reference)
-        leads = np.unique(np.linspace(1, last, min(self.params.frames, last)).round().astype(int)).tolist()
+        comparison = compare(evidence, reference, members=1)
         if min(reference.domain.shape) < 4:
             raise NotApplicable("states must be at least 4 sites wide and high")
-        sides = [
-            _spectra(evidence, reference, chunk, leads)
-            for group in found
-            for chunk in group.chunks(chunk_size(reference.domain, group))
-        ]
-        own, others = (np.concatenate(side) for side in zip(*sides, strict=True))  # [E, leads, K]
-        weights = truth_counts(found)
+        last = comparison.last
+        leads = np.unique(np.linspace(1, last, min(self.params.frames, last)).round().astype(int)).tolist()
+        sides = [_spectra(comparison, chunk, leads) for chunk in comparison.chunks()]
+        truths, rollouts = (np.concatenate(side) for side in zip(*sides, strict=True))  # [E, leads, K]
+
+        def means(times: NDArray[np.int64] | int) -> list[Array]:
+            """Mean spectra of both sides, two float64[leads, K]."""
+            weights = comparison.weights * times
+            return [np.average(side, axis=0, weights=weights) for side in (truths, rollouts)]
 
         def distance(times: NDArray[np.int64]) -> float:
-            now = weights * times
-            return log_spectral_distance(*(np.average(side, axis=0, weights=now) for side in (own, others)))
+            return log_spectral_distance(*means(times))
 
-        means = [np.average(side, axis=0, weights=weights) for side in (own, others)]
+        value, interval = estimate(distance, len(truths), self.params.resamples, rng, distance=True)
         return Score(
-            value=log_spectral_distance(*means),
-            interval=bootstrap_ensembles(distance, len(own), self.params.resamples, rng, distance=True),
-            items=np.array([log_spectral_distance(x, y) for x, y in zip(*means, strict=True)]),
+            value,
+            interval,
+            items=np.array([log_spectral_distance(x, y) for x, y in zip(*means(1), strict=True)]),
         )
 
 
-def _spectra(
-    evidence: Evidence, reference: Trajectories, chunk: Ensembles, leads: Sequence[int]
-) -> tuple[Array, Array]:
+def _spectra(comparison: Comparison, chunk: Ensembles, leads: Sequence[int]) -> tuple[Array, Array]:
     """Mean spectra of each ensemble at each lead time, of truths and of members: two float64[E, leads, K]."""
     pairs = [
-        tuple(radial_spectrum(x).mean(axis=(1, 2)) for x in both) for both in states(evidence, reference, chunk, leads)
+        tuple(radial_spectrum(states).mean(axis=(1, 2)) for states in pair) for pair in comparison.states(chunk, leads)
     ]
-    own, others = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
-    return own, others
+    truths, members = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
+    return truths, members
+
+
+SPEC = metric_spec(Spectrum, SpectrumParams, "log spectral distance of states")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
-from nsbench.neural.layers import beside, broadcast
+from nsbench.neural.layers import broadcast, concatenate
 from nsbench.neural.likelihood import site_cross_entropy
 from nsbench.neural.model import LatentGrowth, StepLoss
 from nsbench.neural.schedules import linear_annealing
@@ -22,7 +22,7 @@ from nsbench_pns.params import PNSParams
 
 
 class Forwarded(NamedTuple):
-    """The embedding e of the present, and h, what the forward model makes of it: [b, width, H, W]."""
+    """The embedding e of the present, and the features h that the forward model makes of it: [b, width, H, W]."""
 
     embedded: Tensor
     h: Tensor
@@ -44,7 +44,7 @@ class PNSModel(LatentGrowth[Forwarded]):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def context(self, x: Tensor, y: Tensor) -> Forwarded:
-        embedded = self.embed(beside(x, broadcast(y, like=x)))
+        embedded = self.embed(concatenate(x, broadcast(y, like=x)))
         return Forwarded(embedded, embedded + self.forward_model(embedded))
 
     def repeat(self, context: Forwarded, times: int) -> Forwarded:
@@ -55,7 +55,7 @@ class PNSModel(LatentGrowth[Forwarded]):
         return gaussian
 
     def posterior(self, context: Forwarded, x_next: Tensor) -> Gaussian:
-        gaussian: Gaussian = self.posterior_encoder(beside(context.h, x_next.to(context.h.dtype)))
+        gaussian: Gaussian = self.posterior_encoder(concatenate(context.h, x_next.to(context.h.dtype)))
         return gaussian
 
     def decode(self, context: Forwarded, z: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class PNSModel(LatentGrowth[Forwarded]):
         return logits
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """Error + β·KL, nats a transition; latents below their free bits give no gradient."""
+        """The loss: error + β·KL, nats a transition; latents below their free bits give no gradient."""
         p = self.params
         context = self.context(x, y)
         prior, posterior = self.prior(context), self.posterior(context, x_next)

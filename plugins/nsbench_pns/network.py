@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
-from nsbench.neural.layers import ResidualBlock, beside
+from nsbench.neural.layers import ResidualBlock, concatenate
 from nsbench.neural.resampling import double, halve
 from nsbench_pns.params import PNSParams
 
@@ -22,7 +22,7 @@ def residual_blocks(inputs: int, params: PNSParams) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Residual blocks at each level on the way down (max-pool 2) and up (nearest neighbour), with skips."""
+    """A UNet: residual blocks at each level on the way down (max-pool 2) and up (nearest neighbour), with skips."""
 
     def __init__(self, params: PNSParams) -> None:
         super().__init__()
@@ -37,12 +37,12 @@ class UNet(nn.Module):
             skips.append(features)
         skips.pop()
         for blocks in self.up:
-            features = blocks(beside(double(features), skips.pop()))
+            features = blocks(concatenate(double(features), skips.pop()))
         return features
 
 
 class LatentEncoder(nn.Module):
-    """Maps [b, C, H, W] to a Gaussian over a vector: convolutions and max-pools, global mean, linear."""
+    """An encoder of maps [b, C, H, W] to a Gaussian over a vector: convolutions and max-pools, global mean, linear."""
 
     def __init__(self, inputs: int, params: PNSParams) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class LatentEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z broadcast beside h; a wide convolution and further 3×3 ones, ReLU between; a map of `width`."""
+    """The decoder of (h, z broadcast): a wide convolution and further 3×3 ones, ReLU between; a map of `width`."""
 
     def __init__(self, params: PNSParams) -> None:
         super().__init__()
@@ -86,6 +86,6 @@ def convolved_constant(z: Tensor, weight: Tensor, shape: tuple[int, int]) -> Ten
 
 
 def taps_inside(size: int, taps: int, device: torch.device) -> Tensor:
-    """float32[size, taps]: 1 where a centred kernel's tap, at that site, falls inside the lattice."""
+    """The taps of a centred kernel that fall inside the lattice, float32[size, taps]: 1 inside, 0 outside."""
     reached = torch.arange(size, device=device)[:, None] + torch.arange(taps, device=device) - taps // 2
     return ((reached >= 0) & (reached < size)).float()

@@ -23,7 +23,7 @@ class PNS(NeuralSimulator):
         return int(2 ** (self.params.levels - 1))
 
     def unroll_length(self, fraction: float, longest: int, rng: np.random.Generator) -> int:
-        """1 at first, then growing with the fraction spent, up to a third of a trajectory."""
+        """The steps of an unroll: 1 at first, then growing with the fraction spent, up to a third of a trajectory."""
         p = self.params
         grown = 0 if fraction < p.unroll_from else 1 + math.floor((fraction - p.unroll_from) / p.unroll_every)
         return min(1 + grown, p.unroll or max(1, longest // 3))

@@ -1,6 +1,6 @@
-"""What components must return, checked where it is returned.
+"""The contracts of components: checks of what they return, made where it is returned.
 
-broken      the error that says what was breached
+broken      the error that names the breach
 dataset     trajectories of a split
 simulator   rollouts, likelihoods, sizes, costs
 metric      scores

@@ -8,7 +8,7 @@ from nsbench.components.component import Component
 
 
 class BrokenContract(Exception):
-    """A component did what its base class does not allow: in which method, what, and what would be right."""
+    """The error of a component that does what its base class does not allow."""
 
     def __init__(self, component: Component, method: str, got: str, right: str) -> None:
         cls = type(component)
@@ -17,6 +17,7 @@ class BrokenContract(Exception):
 
 
 def kind_of(thing: object) -> str:
+    """The type of a value in words, e.g. "ndarray float64[3, 4]"."""
     if isinstance(thing, np.ndarray):
         return f"{type(thing).__name__} {thing.dtype.name}{list(thing.shape)}"
     return type(thing).__name__

@@ -1,4 +1,4 @@
-"""What datasets, fits and metrics must leave, checked where it is returned, by the stages."""
+"""Checks of the trajectories that a dataset returns, made by the stages where they are returned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nsbench.trajectories.domain import Domain
 
 
 def require_recorded(dataset: Dataset, made: object, domain: object, method: str, split: Split) -> Trajectories:
-    """What a dataset made of a split, if it can be used. Raises BrokenContract."""
+    """The trajectories that a dataset made for a split, if they can be used. Raises BrokenContract."""
     if not isinstance(domain, Domain):
         raise BrokenContract(dataset, "domain", f"is {kind_of(domain)}", "it must be a nsbench.Domain")
     if not isinstance(made, Trajectories):
@@ -30,7 +30,7 @@ def require_recorded(dataset: Dataset, made: object, domain: object, method: str
 
 
 def require_parts(dataset: Dataset, parts: object) -> int:
-    """In how many parts a split is made. Raises BrokenContract."""
+    """The number of parts in which a split is made. Raises BrokenContract."""
     if isinstance(parts, int | np.integer) and parts >= 1:
         return int(parts)
     raise BrokenContract(dataset, "parts", f"returned {parts!r:.60}", "it must return a whole number >= 1")

@@ -1,4 +1,4 @@
-"""The score that a metric must return."""
+"""A check of the score that a metric returns."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nsbench.components.metric import Metric, Score
 def require_score(metric: Metric, score: object) -> Score:
     """The score, its numbers as plain floats. Raises BrokenContract."""
 
-    def number(value: object, what: str) -> float:
+    def number(value: object, name: str) -> float:
         if not isinstance(value, Real) or not math.isfinite(value):
-            got = f"returned {value!r:.60} for {what}"
+            got = f"returned {value!r:.60} for {name}"
             raise BrokenContract(
                 metric, "score", got, "it must be a finite number; raise NotApplicable where there is none"
             )

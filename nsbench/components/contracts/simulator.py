@@ -1,4 +1,4 @@
-"""What simulators must return, checked where it is returned: a breach names the method, what came and what would do.
+"""Checks of what simulators return, made where it is returned: a breach names the method, what came and what is right.
 
 A breach fails its trial and no other; the same functions serve `nsbench check`. Those of datasets and metrics are
 apart, because the code of this module is in the key of everything simulated.
@@ -21,7 +21,7 @@ from nsbench.trajectories.fields import FieldTrajectories
 
 
 def require_rollout(simulator: Simulator, rollout: object, start: Trajectories, steps: int) -> Trajectories:
-    """The rollout, if it is one of these cases. Raises BrokenContract."""
+    """The rollout, if it is one of the cases in `start`. Raises BrokenContract."""
 
     def require(holds: bool, right: str, got: str) -> None:
         if not holds:
@@ -55,17 +55,17 @@ def require_rollout(simulator: Simulator, rollout: object, start: Trajectories, 
         "return finite numbers",
         "states that are NaN or infinite",
     )
-    other = np.flatnonzero((rollout.frame(0) != start.frame(0)).any(axis=(1, 2, 3)))
+    changed = np.flatnonzero((rollout.frame(0) != start.frame(0)).any(axis=(1, 2, 3)))
     require(
-        not len(other),
+        not len(changed),
         "begin with the start's own state, as frame 0",
-        f"another first frame, first for trajectory {other[:1]}",
+        f"another first frame, first for trajectory {changed[:1]}",
     )
     return rollout
 
 
 def require_nats(simulator: Simulator, nats: object, count: int) -> NDArray[np.float64]:
-    """Log-likelihoods of so many transitions, float64[count]. Raises BrokenContract."""
+    """The log-likelihoods of `count` transitions, float64[count]. Raises BrokenContract."""
     right = f"it must return {count} finite numbers, float64[{count}], nats a transition"
     if not isinstance(nats, np.ndarray) or nats.shape != (count,) or nats.dtype.kind != "f":
         raise BrokenContract(simulator, "log_likelihood", f"returned {kind_of(nats)}", right)
@@ -76,21 +76,21 @@ def require_nats(simulator: Simulator, nats: object, count: int) -> NDArray[np.f
 
 
 def require_size(simulator: Simulator, size: object) -> int | None:
-    """How many numbers were learned. Raises BrokenContract."""
+    """The number of learned parameters, or None. Raises BrokenContract."""
     if size is None or (isinstance(size, int | np.integer) and size >= 0):
         return None if size is None else int(size)
     raise BrokenContract(simulator, "size", f"returned {size!r:.60}", "it must return a whole number, or None")
 
 
 def require_flops(simulator: Simulator, flops: object) -> float | None:
-    """Operations a trajectory. Raises BrokenContract."""
+    """The floating-point operations of a trajectory, or None. Raises BrokenContract."""
     if flops is None or (isinstance(flops, Real) and math.isfinite(flops) and float(flops) >= 0):
         return None if flops is None else float(flops)
     raise BrokenContract(simulator, "flops", f"returned {flops!r:.60}", "it must return a finite number, or None")
 
 
 def require_saved(simulator: Simulator, learned: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    """A simulator that learned something must save it. Raises BrokenContract.
+    """Raise BrokenContract for a simulator that learned something and does not save it.
 
     learned, before: the instance's attributes after and before its fit.
     """

@@ -4,6 +4,7 @@ page      the file
 charts    the charts of a dataset
 svg       charts as SVG text
 gallery   rollouts beside the truth, packed for the page's script
-gather    what the pictures are drawn from, read from the store
+gather    the data behind the pictures, read from the store
 page.css, page.js
+          the page's style and script
 """

@@ -1,4 +1,4 @@
-"""The charts of a dataset: what its domain calls condition and observables, against each other."""
+"""The charts of a dataset: metrics and observables by condition, cost against score, training curves."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from nsbench.report.page.svg import Axis, Series, axis, chart
 from nsbench.report.pictures import symbol
 from nsbench.results.summary import Summary
 from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.bins import equal_bins
 from nsbench.trajectories.domain import Observable
 
 Array = NDArray[np.float64]
 
 OBSERVABLES = 4
-"""Observables that are drawn at most."""
+"""The largest number of observables that are drawn."""
 
 POINTS = 600
-"""Cases of a scatter plot that are drawn at most, spread over the test data."""
+"""The largest number of cases in a scatter plot; they are spread over the test data."""
 
 
 def charts(pictures: DatasetPictures, summary: Summary, styles: dict[str, str]) -> Iterator[str]:
-    """SVG figures. styles: simulator -> class of its series; the truth's is "truth"."""
+    """The SVG figures of a dataset. styles: simulator -> class of its series; the truth's is "truth"."""
     yield from _by_bin(pictures, styles)
     yield from _observables(pictures, styles)
     yield from _pareto(pictures, summary, styles)
@@ -33,35 +34,34 @@ def charts(pictures: DatasetPictures, summary: Summary, styles: dict[str, str]) 
 
 
 def _by_bin(pictures: DatasetPictures, styles: dict[str, str]) -> Iterator[str]:
-    """Metrics that are known by bin of the condition, as steps."""
+    """Metrics whose items belong to bins of the condition, as steps."""
     domain = pictures.truth.domain
     condition = pictures.truth.params[:, domain.column(domain.condition)]
     for metric, bins in pictures.bins.items():
-        known = [(one.name, one.bins[metric]) for one in pictures.shown if metric in one.bins]
-        edges, label = bin_edges(condition, bins, len(known[0][1])), symbol(domain.condition)
+        scores = [(simulator.name, simulator.bins[metric]) for simulator in pictures.shown if metric in simulator.bins]
+        edges, label = bin_edges(condition, bins, len(scores[0][1])), symbol(domain.condition)
         if edges is None:
-            count = len(known[0][1])
+            count = len(scores[0][1])
             edges, label = np.stack([np.arange(0.0, count), np.arange(1.0, count + 1)], axis=1), f"bin of {label}"
-        y = axis(metric, np.concatenate([values for _, values in known]), zero=True)
-        lines = [Series(*_steps(edges, values), styles[name], "line") for name, values in known]
+        y = axis(metric, np.concatenate([values for _, values in scores]), zero=True)
+        lines = [Series(*_steps(edges, values), styles[name], "line") for name, values in scores]
         yield chart(f"{metric} by bin of {symbol(domain.condition)}", Axis(label, edges[0, 0], edges[-1, 1]), y, lines)
 
 
 def bin_edges(condition: Array, bins: int | None, items: int) -> Array | None:
-    """float64[items, 2]: the ends of the bins that hold cases, of so many equal ones over the condition's range.
+    """The ends of the bins that hold cases, float64[items, 2], of `bins` equal ones over the condition's range.
 
-    None where that is not how the items came about: their number differs.
+    None if `bins` is unknown, or if the number of such bins is not `items`: then the items belong to other bins.
     """
     if bins is None:
         return None
-    edges = np.linspace(condition.min(), condition.max(), bins + 1)
-    of_bin = np.clip(np.searchsorted(edges, condition, side="right") - 1, 0, bins - 1)
-    held = np.unique(of_bin)
-    return np.stack([edges[held], edges[held + 1]], axis=1) if len(held) == items else None
+    edges, of_bin = equal_bins(condition, bins)
+    filled = np.unique(of_bin)
+    return np.stack([edges[filled], edges[filled + 1]], axis=1) if len(filled) == items else None
 
 
 def _steps(edges: Array, values: Array) -> tuple[Array, Array]:
-    """A line along each bin's value, broken where a bin is missing."""
+    """The (x, y) of a line along each bin's value, broken where a bin is missing."""
     x, y = edges.ravel(), np.repeat(values, 2)
     gaps = 2 * (np.flatnonzero(edges[1:, 0] > edges[:-1, 1] + 1e-12) + 1)
     return np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan)
@@ -72,17 +72,17 @@ def _observables(pictures: DatasetPictures, styles: dict[str, str]) -> Iterator[
     domain = pictures.truth.domain
     cases = np.unique(np.linspace(0, len(pictures.truth) - 1, min(POINTS, len(pictures.truth))).astype(int))
     condition = pictures.truth.params[cases, domain.column(domain.condition)]
-    names = ["truth", *(styles[one.name] for one in pictures.shown)]
-    sides = [pictures.truth, *(one.rollouts for one in pictures.shown)]
-    seen = [_final(side, cases) for side in sides]  # [cases, observables] each
-    axes = [axis(_label(o), np.concatenate([s[:, k] for s in seen])) for k, o in enumerate(domain.observables)]
+    names = ["truth", *(styles[simulator.name] for simulator in pictures.shown)]
+    sides = [pictures.truth, *(simulator.rollouts for simulator in pictures.shown)]
+    observed = [_final(side, cases) for side in sides]  # [cases, observables] each
+    axes = [axis(_label(o), np.concatenate([s[:, k] for s in observed])) for k, o in enumerate(domain.observables)]
     for k, observable in enumerate(domain.observables[:OBSERVABLES]):
-        series = [Series(condition, s[:, k], style) for s, style in zip(seen, names, strict=True)]
+        series = [Series(condition, s[:, k], style) for s, style in zip(observed, names, strict=True)]
         title = f"final {observable.name} against {symbol(domain.condition)}"
         yield chart(title, axis(symbol(domain.condition), condition), axes[k], series)
     if len(domain.observables) > 1:
         first, second = domain.observables[:2]
-        series = [Series(s[:, 0], s[:, 1], style) for s, style in zip(seen, names, strict=True)]
+        series = [Series(s[:, 0], s[:, 1], style) for s, style in zip(observed, names, strict=True)]
         yield chart(f"final states: {second.name} against {first.name}", axes[0], axes[1], series)
 
 
@@ -96,7 +96,7 @@ def _label(observable: Observable) -> str:
 
 
 def _pareto(pictures: DatasetPictures, summary: Summary, styles: dict[str, str]) -> Iterator[str]:
-    """Cost against the suite's first metric: nobody is better and cheaper than those on the line."""
+    """Cost against the suite's first metric; no simulator is both better and cheaper than one on the line."""
     metric = summary.metrics[0]
     points = [
         (line.name, pictures.costs[line.name], cell.value)
@@ -122,7 +122,7 @@ def _pareto(pictures: DatasetPictures, summary: Summary, styles: dict[str, str])
 
 
 def pareto_front(costs: Array, losses: Array) -> NDArray[np.int64]:
-    """Indices of the points that no other beats in both, by rising cost."""
+    """The indices of the points that no other point beats in both, by rising cost."""
     order = np.lexsort((losses, costs))
     best = np.minimum.accumulate(losses[order])
     return order[np.append(True, best[1:] < best[:-1])]
@@ -130,12 +130,16 @@ def pareto_front(costs: Array, losses: Array) -> NDArray[np.int64]:
 
 def _curves(pictures: DatasetPictures, styles: dict[str, str]) -> Iterator[str]:
     """Training curves, a chart for each name."""
-    for name in dict.fromkeys(name for one in pictures.shown for name in one.curves):
-        known = [(styles[one.name], *one.curves[name]) for one in pictures.shown if name in one.curves]
-        steps, values = (np.concatenate([entry[k] for entry in known]) for k in (1, 2))
+    for name in dict.fromkeys(name for simulator in pictures.shown for name in simulator.curves):
+        curves = [
+            (styles[simulator.name], *simulator.curves[name])
+            for simulator in pictures.shown
+            if name in simulator.curves
+        ]
+        steps, values = (np.concatenate([entry[k] for entry in curves]) for k in (1, 2))
         if len(np.unique(steps)) < 2:
             continue
         low, high = np.percentile(values, [1, 99])  # the first steps of a fit would flatten all else
         shown = values[(values >= low - (high - low)) & (values <= high + (high - low))]
-        series = [Series(x, y, style, "line") for style, x, y in known]
+        series = [Series(x, y, style, "line") for style, x, y in curves]
         yield chart(f"training: {name}", axis("step", steps, zero=True), axis(name, shown), series)

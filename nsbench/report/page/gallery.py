@@ -20,22 +20,22 @@ from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.plane import site_map
 
 PANEL = 168
-"""Width of a panel in pixels."""
+"""The width of a panel in pixels."""
 
 BUDGET = 1_500_000
-"""Bytes of all panels of a dataset together, before they are deflated."""
+"""The largest size of all panels of a dataset together, in bytes before they are deflated."""
 
 NEVER = 255
-"""Stands for a site that never attaches."""
+"""The byte of a site that never attaches."""
 
 FRAMES = 48
-"""Frames of fields at most."""
+"""The largest number of frames of fields."""
 
 
 def gallery(pictures: DatasetPictures) -> dict[str, Any]:
     """JSON for the page's script: the lattice's map, the frames, a row of panels for the truth and each simulator."""
     truth, cases = pictures.truth, np.array(spread(pictures.truth), dtype=np.int64)
-    sides = [("truth", truth), *((one.name, one.rollouts) for one in pictures.shown)]
+    sides = [("truth", truth), *((simulator.name, simulator.rollouts) for simulator in pictures.shown)]
     chosen = [(name, side.select(cases)) for name, side in sides]
     last = max(int(side.lengths.max()) for _, side in chosen) - 1
     growth = isinstance(truth, GrowthTrajectories)
@@ -59,13 +59,13 @@ def gallery(pictures: DatasetPictures) -> dict[str, Any]:
 
 
 def _affordable(shape: tuple[int, int], panels: int, last: int, *, growth: bool) -> tuple[int, NDArray[np.int64]]:
-    """(take every so manieth site, the frames to show), so that all panels stay within the budget."""
+    """(k, frames): draw every k-th site and these frames, so that all panels stay within the budget."""
     coarse = 1
     fewest = 1 if growth else 8
     while -(-shape[0] // coarse) * -(-shape[1] // coarse) * panels * fewest > BUDGET:
         coarse += 1
-    each = -(-shape[0] // coarse) * -(-shape[1] // coarse) * panels
-    count = NEVER if growth else min(FRAMES, BUDGET // each)
+    frame_size = -(-shape[0] // coarse) * -(-shape[1] // coarse) * panels
+    count = NEVER if growth else min(FRAMES, BUDGET // frame_size)
     return coarse, np.unique(np.linspace(0, last, min(last + 1, count)).round().astype(np.int64))
 
 
@@ -73,13 +73,13 @@ def _panels(side: Trajectories, frames: NDArray[np.int64], coarse: int, span: tu
     if isinstance(side, GrowthTrajectories):
         arrival = side.arrival[:, ::coarse, ::coarse]
         shown = np.where(arrival < 0, NEVER, np.searchsorted(frames, arrival)).astype(np.uint8)
-        return [_packed(one) for one in shown]
+        return [_packed(panel) for panel in shown]
     parts = [side.frame(int(t))[:, 0, ::coarse, ::coarse] for t in frames]
     share = np.clip((np.stack(parts, axis=1) - span[0]) / (span[1] - span[0]), 0, 1)
-    return [_packed(np.rint(one * 255).astype(np.uint8)) for one in share]
+    return [_packed(np.rint(panel * 255).astype(np.uint8)) for panel in share]
 
 
 def _packed(array: NDArray[Any]) -> str:
-    """Little-endian bytes, deflated, as base64."""
+    """The array's little-endian bytes, deflated, as base64."""
     plain = array.astype(array.dtype.newbyteorder("<")).tobytes()
     return base64.b64encode(zlib.compress(plain, 9)).decode()

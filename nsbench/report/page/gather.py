@@ -1,4 +1,4 @@
-"""What the pictures of a report are drawn from, read from the store: nothing is computed anew."""
+"""The data behind a report's pictures, read from the store; nothing is computed anew."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from nsbench.trajectories.base import Trajectories
 Array = NDArray[np.float64]
 
 SHOWN = 8
-"""Simulators whose rollouts are drawn: those that score best, beside what the suite lists of the ground truth."""
+"""The largest number of simulators that are drawn, the best ones; anchors and null models are drawn in addition."""
 
 CURVE_POINTS = 200
-"""Points of a training curve that are drawn at most."""
+"""The largest number of points of a training curve that are drawn."""
 
 Curves = dict[str, tuple[Array, Array]]
 
@@ -37,11 +37,11 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class DatasetPictures:
-    """What is drawn of a dataset.
+    """The data behind a dataset's pictures.
 
     truth    the framed test data; shown: the simulators that are drawn, in the suite's order.
-    left     how many finished simulators are not drawn.
-    bins     metric -> into how many bins it cuts the condition's range; None where not known.
+    left     the number of finished simulators that are not drawn.
+    bins     metric -> number of bins over the condition's range, None if unknown.
     costs    simulator -> milliseconds a trajectory, of all that have been measured.
     """
 
@@ -54,7 +54,7 @@ class DatasetPictures:
 
 
 def gather(stored: StoredResults, summary: Summary, dataset: str) -> DatasetPictures | None:
-    """What is there of a dataset; None where its test data is not in the store, or nobody has simulated it."""
+    """The data behind a dataset's pictures; None if the store lacks its test data, or no trial on it has finished."""
     trials = _first_trials(stored, dataset)
     truth = stored.test(next(iter(trials.values())).data) if trials else None
     if truth is None:
@@ -67,11 +67,11 @@ def gather(stored: StoredResults, summary: Summary, dataset: str) -> DatasetPict
 
 
 def _first_trials(stored: StoredResults, dataset: str) -> dict[str, Trial]:
-    found: dict[str, Trial] = {}
+    trials: dict[str, Trial] = {}
     for trial in stored.plan.trials:
         if trial.data.name == dataset and trial.id in stored.rows and stored.rows[trial.id].status == "ok":
-            found.setdefault(trial.simulator, trial)
-    return found
+            trials.setdefault(trial.simulator, trial)
+    return trials
 
 
 def _chosen(lines: Sequence[Line], summary: Summary) -> list[Line]:
@@ -105,7 +105,7 @@ def _curves(stored: StoredResults, trial: Trial) -> Curves:
 
 
 def _thinned(points: list[tuple[int, float]]) -> tuple[Array, Array]:
-    """Means of as many neighbours as leave few enough points."""
+    """(steps, values) of a curve, each the mean of as many neighbours as leave CURVE_POINTS points or fewer."""
     every = -(-len(points) // CURVE_POINTS)
     array = np.array(sorted(points), dtype=np.float64)
     parts = np.array([array[k : k + every].mean(axis=0) for k in range(0, len(array), every)])
@@ -113,21 +113,22 @@ def _thinned(points: list[tuple[int, float]]) -> tuple[Array, Array]:
 
 
 def _items_by_bin(stored: StoredResults, trial: Trial) -> dict[str, Array]:
-    found = {}
+    items = {}
     for score in stored.rows[trial.id].scores:
         try:
             units = stored.units(trial, score)
         except NoPairs:
             continue
         if units.unit == "bins":
-            found[score.metric] = units.values
-    return found
+            items[score.metric] = units.values
+    return items
 
 
 def _bins(trials: dict[str, Trial], shown: Sequence[Shown]) -> dict[str, int | None]:
-    """The metrics whose items are by bin, and the number of bins that their parameters say, empty ones included."""
+    """Metric -> number of bins, empty ones included, of metrics with an item for each bin; None if unknown."""
     params = {metric.name: metric.part.params for metric in next(iter(trials.values())).scores}
-    return {name: params[name].get("bins") for name in dict.fromkeys(name for one in shown for name in one.bins)}
+    names = dict.fromkeys(name for simulator in shown for name in simulator.bins)
+    return {name: params[name].get("bins") for name in names}
 
 
 def _cost(stored: StoredResults, trial: Trial) -> float | None:

@@ -29,8 +29,8 @@ for (const table of document.querySelectorAll("table.down")) {
       return (p < q ? -1 : p > q ? 1 : 0) * (down ? 1 : -1);
     };
     const rows = [...table.tBodies[0].rows];
-    const own = rows.filter((row) => !row.classList.contains("apart")).sort(order);
-    table.tBodies[0].append(...own, ...rows.filter((row) => row.classList.contains("apart")));
+    const simulators = rows.filter((row) => !row.classList.contains("apart")).sort(order);
+    table.tBodies[0].append(...simulators, ...rows.filter((row) => row.classList.contains("apart")));
   }));
 }
 
@@ -40,7 +40,7 @@ async function unpacked(text) {
   return new Response(stream).arrayBuffer();
 }
 
-// A gallery: every panel shows the same frame; what has ended stays as it is.
+// A gallery: every panel shows the same frame; a trajectory that has ended keeps its last one.
 async function play(gallery) {
   const data = JSON.parse(gallery.querySelector("script").textContent);
   const places = await unpacked(data.map).then((b) => (data.wide ? new Uint32Array(b) : new Uint16Array(b)));

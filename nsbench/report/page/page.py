@@ -18,7 +18,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 
 
 def to_html(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> str:
-    """The page. What the store does not hold is said in place of its pictures."""
+    """The page, as HTML text. A sentence takes the place of pictures that the store has no rollouts for."""
     title = escape(f"{summary.suite}: nsbench report")
     here = files("nsbench.report.page")
     style, script = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
@@ -36,13 +36,13 @@ def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iter
     for dataset in summary.datasets:
         yield f'<section class="data"><h2>{escape(dataset)}</h2>'
         yield _table(grid(summary, dataset))
-        yield _said(legend(summary))
+        yield _list(legend(summary))
         pictures = gather(stored, summary, dataset)
         yield from _pictures(pictures, summary) if pictures else ["<p>The store holds no rollouts to draw.</p>"]
         yield "</section>"
     if summary.failed:
         yield _failed(summary)
-    yield f"<section><h2>Notes</h2>{_said(notes)}"
+    yield f"<section><h2>Notes</h2>{_list(notes)}"
     suite = escape(stored.plan.suite.to_yaml())
     yield f"<details><summary>The suite</summary><pre>{suite}</pre></details></section></main>"
 
@@ -62,23 +62,23 @@ def _facts(stored: StoredResults) -> str:
     return " · ".join(parts)
 
 
-def _table(found: Grid) -> str:
-    """The grid, the longer side down."""
-    names = [(escape(line.name), _apart(found, k)) for k, line in enumerate(found.lines)]
-    headings = [f"{_breakable(q.heading)}{_small(q.unit)}" for q in found.quantities]
-    if found.across:
+def _table(layout: Grid) -> str:
+    """The grid as an HTML table, the longer side down."""
+    names = [(escape(line.name), _apart(layout, k)) for k, line in enumerate(layout.lines)]
+    headings = [f"{_breakable(q.heading)}{_small(q.unit)}" for q in layout.quantities]
+    if layout.across:
         head = "".join(f'<th scope="col"{mark}>{name}</th>' for name, mark in names)
         rows = [
             f'<tr class="{"main" if q.main else "own"}"><th scope="row">{heading}</th>'
-            + "".join(_entry(row[k], mark) for row, (_, mark) in zip(found.cells, names, strict=True))
+            + "".join(_entry(row[k], mark) for row, (_, mark) in zip(layout.cells, names, strict=True))
             + "</tr>"
-            for k, (q, heading) in enumerate(zip(found.quantities, headings, strict=True))
+            for k, (q, heading) in enumerate(zip(layout.quantities, headings, strict=True))
         ]
         return _scrolling(f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", "across")
     head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
     rows = [
         f'<tr{mark}><th scope="row">{name}</th>{"".join(_entry(entry, "") for entry in row)}</tr>'
-        for (name, mark), row in zip(names, found.cells, strict=True)
+        for (name, mark), row in zip(names, layout.cells, strict=True)
     ]
     return _scrolling(
         f'<thead><tr><th scope="col">simulator</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody>', "down"
@@ -94,12 +94,12 @@ def _small(text: str) -> str:
     return f"<small>{escape(text)}</small>" if text else ""
 
 
-def _apart(found: Grid, k: int) -> str:
-    """The class that sets an anchor or a null model apart; the first of them begins a new block."""
-    line: Line = found.lines[k]
+def _apart(layout: Grid, k: int) -> str:
+    """The class attribute that sets an anchor or a null model apart; the first of them begins a new block."""
+    line: Line = layout.lines[k]
     if line.kind == "simulator":
         return ""
-    first = k > 0 and found.lines[k - 1].kind == "simulator"
+    first = k > 0 and layout.lines[k - 1].kind == "simulator"
     return f' class="apart{" first" if first else ""}"'
 
 
@@ -114,7 +114,7 @@ def _scrolling(table: str, kind: str) -> str:
     return f'{region}<table class="{kind}">{table}</table></div>'
 
 
-def _said(lines: Sequence[str]) -> str:
+def _list(lines: Sequence[str]) -> str:
     return f'<ul class="said">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
 
 
@@ -123,7 +123,7 @@ def _pictures(pictures: DatasetPictures, summary: Summary) -> Iterator[str]:
     yield f'<div class="drawn">{_keys(styles)}'
     if pictures.left:
         yield (
-            f"<p>{pictures.left:,} more simulators are in the table; drawn are the best by "
+            f"<p>{pictures.left:,} more simulators are in the table; the pictures show the best by "
             f"{escape(summary.metrics[0].name)}, the first fit of each.</p>"
         )
     yield f'<div class="charts">{"".join(charts(pictures, summary, styles))}</div></div>'
@@ -136,9 +136,9 @@ def _styles(pictures: DatasetPictures, summary: Summary) -> dict[str, str]:
     kinds = {line.name: line.kind for line in summary.lines if line.dataset == pictures.dataset}
     counts = {"s": 0, "a": 0}
     styles = {}
-    for one in pictures.shown:
-        letter = "s" if kinds[one.name] == "simulator" else "a"
-        styles[one.name] = f"{letter}{counts[letter]}"
+    for simulator in pictures.shown:
+        letter = "s" if kinds[simulator.name] == "simulator" else "a"
+        styles[simulator.name] = f"{letter}{counts[letter]}"
         counts[letter] += 1
     return styles
 
@@ -154,20 +154,20 @@ def _keys(styles: dict[str, str]) -> str:
 
 
 def _rollouts(pictures: DatasetPictures) -> str:
-    """Panels that the page's script fills, case by case, and its slider; the data lies beside them as JSON."""
-    found = gallery(pictures)
-    size = f'width="{found["width"]}" height="{found["height"]}"'
-    names = [escape(row["name"], quote=True) for row in found["rows"]]
+    """The gallery: panels that the page's script fills, case by case, a slider, and the data as JSON."""
+    content = gallery(pictures)
+    size = f'width="{content["width"]}" height="{content["height"]}"'
+    names = [escape(row["name"], quote=True) for row in content["rows"]]
     cases = []
-    for title in (escape(title, quote=True) for title in found["titles"]):
+    for title in (escape(title, quote=True) for title in content["titles"]):
         panels = "".join(
             f'<figure><canvas {size} role="img" aria-label="{name}, {title}"></canvas>'
             f"<figcaption>{name}</figcaption></figure>"
             for name in names
         )
         cases.append(f'<h4>{title}</h4><div class="panels">{panels}</div>')
-    last = len(found["frames"]) - 1
-    data = json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
+    last = len(content["frames"]) - 1
+    data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     return (
         f'<div class="gallery"><h3>Rollouts</h3><p class="player"><button type="button">play</button>'
         f'<label><input type="range" min="0" max="{last}" value="{last}" aria-label="frame">'

@@ -21,7 +21,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 10, 12, 44
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of numbers on a line; log: in powers of ten."""
+    """An axis: a range of numbers on a line. log: whether it is logarithmic."""
 
     label: str
     low: float
@@ -29,7 +29,7 @@ class Axis:
     log: bool = False
 
     def place(self, values: Array) -> Array:
-        """Numbers between 0 (low) and 1 (high)."""
+        """The places of values on the axis, from 0 (low) to 1 (high)."""
         low, high = self._scaled(np.array([self.low, self.high]))
         return np.asarray((self._scaled(values) - low) / (high - low))
 
@@ -51,7 +51,7 @@ class Axis:
 
 
 def axis(label: str, values: Array, *, log: bool = False, zero: bool = False) -> Axis:
-    """An axis that holds the values with a little room; zero: and begins at 0."""
+    """An axis that holds the values with a little room. zero: whether it holds 0 too."""
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     if log:
@@ -64,9 +64,13 @@ def axis(label: str, values: Array, *, log: bool = False, zero: bool = False) ->
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Numbers to be drawn. a line is broken at NaN. style: a class of the page's, "s3";
-    names: a title for each point;
-    label: what stands beside the last one."""
+    """Numbers to be drawn.
+
+    x, y   the points; a line is broken at NaN.
+    style  a class of the page's style sheet, e.g. "s3".
+    names  a title for each point.
+    label  the text beside the last point.
+    """
 
     x: Array
     y: Array
@@ -110,19 +114,19 @@ def _draw(series: Series, x: Axis, y: Axis) -> str:
             f'<circle cx="{a:.1f}" cy="{d:.1f}" r="5"><title>{escape(name)}</title></circle>'
             for a, d, name in zip(across, down, series.names, strict=True)
         ]
-        return f'<g class="m {series.style}">{"".join(dots)}{_beside(series.label, across[-1], down[-1])}</g>'
+        return f'<g class="m {series.style}">{"".join(dots)}{_label(series.label, across[-1], down[-1])}</g>'
     if series.kind == "points":
         path = "".join(f"M{a:.1f} {d:.1f}h0" for a, d in zip(across, down, strict=True))
         return f'<path class="p {series.style}" d="{path}"/>'
     breaks = np.flatnonzero(np.isnan(down))
     parts = [
-        "M" + "L".join(f"{a:.1f} {d:.1f}" for a, d in zip(own, others, strict=True) if not np.isnan(d))
-        for own, others in zip(np.split(across, breaks), np.split(down, breaks), strict=True)
+        "M" + "L".join(f"{a:.1f} {d:.1f}" for a, d in zip(xs, ys, strict=True) if not np.isnan(d))
+        for xs, ys in zip(np.split(across, breaks), np.split(down, breaks), strict=True)
     ]
     return f'<path class="n {series.style}" d="{"".join(parts)}"/>'
 
 
-def _beside(label: str, across: float, down: float) -> str:
+def _label(label: str, across: float, down: float) -> str:
     """A label on the side of a mark where there is more room."""
     if not label:
         return ""

@@ -43,13 +43,13 @@ class Lines:
 class Hello:
     """The first message to a worker.
 
-    path: the module search path. workspace: its folder. jobs: how many run at once. plugins: (name, value) of entry
-    points that are not installed.
+    path: the module search path. workspace: its folder. parallel: how many jobs run at once. plugins: (name, value) of
+    entry points that are not installed.
     """
 
     path: list[str]
     workspace: str
-    jobs: int
+    parallel: int
     plugins: list[list[str]] = field(default_factory=list)
 
     def to_json(self) -> Message:

@@ -97,7 +97,7 @@ class Worker:
         tell = Teller(self._lines.send)
         workspace = Workspace(Path(self._hello.workspace))
         workshop = open_workshop(job.suite, job.conditions, self._registry, workspace, tell, stopping=self._stop)
-        workshop = replace(workshop, waiting=self._waiting, built=self._code_check, parallel=self._hello.jobs)
+        workshop = replace(workshop, waiting=self._waiting, built=self._code_check, parallel=self._hello.parallel)
         return carry_out(workshop, job)
 
     def _waiting(self, begins: bool) -> None:

@@ -1,4 +1,4 @@
-"""Collapse to the identity: rollouts in which nothing attaches any more."""
+"""Diagnostic: collapse to the identity, rollouts in which nothing attaches any more."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.ensembles import ensembles
-from nsbench_metrics.bootstrap import bootstrap_ensembles
-from nsbench_metrics.diagnostic_params import IdentityCollapseParams
-from nsbench_metrics.leads import last_lead
+from nsbench_metrics.shared import fields
+from nsbench_metrics.shared.bootstrap import estimate, share
+from nsbench_metrics.shared.comparison import rollouts_by_ensemble, sums_by_ensemble
+from nsbench_metrics.shared.lead_times import last_lead
+from nsbench_metrics.shared.spec import metric_spec
+
+
+class IdentityCollapseParams(Params):
+    """The time after which a rollout counts as deadlocked."""
+
+    patience: int = Field(5, ge=1, description="last transitions in which nothing attaches in a deadlocked rollout")
+    resamples: int = fields.resamples()
 
 
 @dataclass(frozen=True, eq=False)
 class Stillness:
-    """Of n trajectories: transitions before the stop rule, those in which nothing attaches, whether it ends so.
+    """Transitions of n trajectories before the stop rule, those in which nothing attaches, and whether it ends so.
 
     transitions, still: int64[n]; deadlocked: bool[n].
     """
@@ -29,7 +39,7 @@ class Stillness:
 
 
 def stillness(trajectories: Trajectories, last: int, patience: int) -> Stillness:
-    """How often nothing attaches, until the stop rule holds.
+    """Stillness of trajectories: transitions in which nothing attaches, until the stop rule holds.
 
     A trajectory that ends before it, and before frame `last`, counts as still from there to `last`. Deadlocked: the
     stop rule is never met, and nothing attaches in the last `patience` transitions (in all, if there are fewer).
@@ -67,23 +77,26 @@ class IdentityCollapse(Metric):
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         last = last_lead(reference)
-        own, truth = (stillness(t, last, self.params.patience) for t in (evidence.rollouts, reference))
-        if not own.transitions.any() or not truth.transitions.any():
+        simulated, truth = (stillness(t, last, self.params.patience) for t in (evidence.rollouts, reference))
+        if not simulated.transitions.any() or not truth.transitions.any():
             raise NotApplicable("every start state meets the stop rule already")
-        found = [index for e in ensembles(reference, evidence.members) for index in e.rollouts]
-        still = np.array([own.still[index].sum() for index in found])
-        transitions = np.array([own.transitions[index].sum() for index in found])
-
-        def share(times: NDArray[np.int64]) -> float:
-            return float((still * times).sum() / max((transitions * times).sum(), 1))
-
+        index = rollouts_by_ensemble(evidence, reference)
+        still, transitions = (sums_by_ensemble(counts, index) for counts in (simulated.still, simulated.transitions))
+        value, interval = estimate(share(still, transitions), len(index), self.params.resamples, rng)
         return Score(
-            value=share(np.ones(len(found), np.int64)),
-            interval=bootstrap_ensembles(share, len(found), self.params.resamples, rng),
-            items=own.still / np.maximum(own.transitions, 1),
+            value,
+            interval,
+            items=simulated.still / np.maximum(simulated.transitions, 1),
             extras={
-                "deadlocked": float(own.deadlocked.mean()),
+                "deadlocked": float(simulated.deadlocked.mean()),
                 "truth": float(truth.still.sum() / truth.transitions.sum()),
                 "truth_deadlocked": float(truth.deadlocked.mean()),
             },
         )
+
+
+SPEC = metric_spec(
+    IdentityCollapse,
+    IdentityCollapseParams,
+    "diagnostic: transitions in which nothing attaches, rollouts that are deadlocked",
+)

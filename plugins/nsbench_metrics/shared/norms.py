@@ -23,5 +23,5 @@ def distances(x: Array, y: Array) -> Array:
 
 
 def flat(states: Array) -> Array:
-    """float64[E, m, ...] -> float64[E, m, D]: a state as one vector."""
+    """States as vectors, float64[E, m, D] of float64[E, m, ...]."""
     return states.reshape(*states.shape[:2], -1)

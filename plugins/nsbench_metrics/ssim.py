@@ -1,19 +1,30 @@
-"""Scores of pictures: how alike do two of them look? Improper: the truth's distribution need not score best."""
+"""Structural similarity of frames. Improper: the truth's distribution need not score best."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.ensembles import ensembles
-from nsbench_metrics.bootstrap import bootstrap_ensembles
-from nsbench_metrics.leads import last_lead, state_at
-from nsbench_metrics.params import SSIMParams
+from nsbench_metrics.shared import fields
+from nsbench_metrics.shared.bootstrap import estimate, mean
+from nsbench_metrics.shared.lead_times import last_lead, state_at
+from nsbench_metrics.shared.spec import metric_spec
 
 Array = NDArray[np.float64]
+
+
+class SSIMParams(Params):
+    """cases: that many test cases, drawn at random; window: sites along an edge, odd."""
+
+    cases: int = Field(64, ge=1)
+    window: int = Field(7, ge=3)
+    resamples: int = fields.resamples()
 
 
 def ssim(x: Array, y: Array, value_range: float, window: int = 7) -> float:
@@ -45,17 +56,14 @@ class SSIM(Metric):
         window = self.params.window
         if min(reference.domain.shape) < window:
             raise NotApplicable(f"states must be at least {window} sites wide and high")
-        chosen = np.sort(rng.permutation(len(reference))[: self.params.cases])
-        member, blurred = similarities(evidence, reference, chosen, window)  # [cases, L]
-
-        def mean(times: NDArray[np.int64]) -> float:
-            return float(np.average(member.mean(axis=1), weights=times))
-
+        cases = np.sort(rng.permutation(len(reference))[: self.params.cases])
+        member, blurred = similarities(evidence, reference, cases, window)  # [cases, L]
+        _, interval = estimate(mean(member.mean(axis=1)), len(cases), self.params.resamples, rng)
         return Score(
             value=float(member.mean()),
-            interval=bootstrap_ensembles(mean, len(chosen), self.params.resamples, rng),
+            interval=interval,
             items=member.mean(axis=0),
-            extras={"mean": float(blurred.mean()), "cases": float(len(chosen))},
+            extras={"mean": float(blurred.mean()), "cases": float(len(cases))},
             label="improper",
         )
 
@@ -65,9 +73,9 @@ def similarities(
 ) -> tuple[Array, Array]:
     """Similarity of each truth to its first rollout and to its ensemble's mean, two float64[cases, L]."""
     fellows = {
-        case: own
-        for e in ensembles(reference, evidence.members)
-        for alike, own in zip(e.cases.tolist(), e.rollouts, strict=True)
+        case: rollouts
+        for group in ensembles(reference, evidence.members)
+        for alike, rollouts in zip(group.cases.tolist(), group.rollouts, strict=True)
         for case in alike
     }
     final = reference.final()
@@ -81,3 +89,6 @@ def similarities(
             pair = members[first], members.mean(axis=0)
             both[:, row, lead] = [ssim(truth, other, value_range, window) for other in pair]
     return both[0], both[1]
+
+
+SPEC = metric_spec(SSIM, SSIMParams, "structural similarity of frames; improper")

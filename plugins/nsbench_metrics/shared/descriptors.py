@@ -1,4 +1,4 @@
-"""What shape has it? Numbers that describe a crystal, or any set of attached sites, and how it grew.
+"""Numbers that describe the shape of a crystal, or of any set of attached sites, and how it grew.
 
 A site is attached where the first channel is above ½. Lengths are in lattice constants, in the plane: the axes
 of a hexagonal lattice in skewed coordinates stand at 120°. A quadrant is described as it is, without its
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.trajectories import morphology
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain, Lattice
-from nsbench.trajectories.lattices import OFFSETS, attached_neighbours
+from nsbench_metrics.shared.pieces import connected_pieces
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -26,7 +27,7 @@ ARM_RADIUS = 0.6
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """Final states of n trajectories, and what the descriptors need to know of them.
+    """Final states of n trajectories, and what the descriptors need beside them.
 
     attached: bool[n, H, W]; radius: float64[n, H, W], of each site from the centre; tips: float64[n, 2], the
     largest radius of an attached site in the first and the last frame; frames: float64[n], between them.
@@ -41,13 +42,12 @@ class Shapes:
 
 def area(s: Shapes) -> Array:
     """Attached sites."""
-    return s.attached.sum(axis=(1, 2)).astype(np.float64)
+    return morphology.area(s.attached[:, None])
 
 
 def boundary(s: Shapes) -> Array:
     """Unattached sites with an attached neighbour."""
-    touched = attached_neighbours(s.attached, s.lattice) > 0
-    return (touched & ~s.attached).sum(axis=(1, 2)).astype(np.float64)
+    return morphology.boundary(s.attached[:, None], s.lattice)
 
 
 def radius_of_gyration(s: Shapes) -> Array:
@@ -57,15 +57,9 @@ def radius_of_gyration(s: Shapes) -> Array:
 
 def arm_count(s: Shapes) -> Array:
     """Connected pieces of the attached sites beyond 0.6 of the largest radius."""
-    from scipy.ndimage import label
-
     reach = (s.radius * s.attached).max(axis=(1, 2), keepdims=True)
     outer = s.attached & (s.radius > ARM_RADIUS * reach)
-    structure = np.zeros((3, 3, 3), bool)  # within a state, along the lattice's neighbours
-    structure[1, 1, 1] = True
-    for i, j in OFFSETS[s.lattice]:
-        structure[1, 1 + i, 1 + j] = True
-    pieces, count = label(outer, structure)
+    pieces, count = connected_pieces(outer, s.lattice)
     owner = np.zeros(count + 1, np.int64)
     state, row, column = np.nonzero(outer)
     owner[pieces[state, row, column]] = state
@@ -91,6 +85,7 @@ def fractal_dimension(s: Shapes) -> Array:
 
 
 def _boxes(attached: Mask, side: int) -> NDArray[np.int64]:
+    """The number of boxes of side × side sites with an attached one, int64[n]."""
     n, height, width = attached.shape
     padded = np.pad(attached, ((0, 0), (0, -height % side), (0, -width % side)))
     cut = padded.reshape(n, padded.shape[1] // side, side, padded.shape[2] // side, side)
@@ -98,7 +93,7 @@ def _boxes(attached: Mask, side: int) -> NDArray[np.int64]:
 
 
 def tip_speed(s: Shapes) -> Array:
-    """How fast the farthest site moved out, lattice constants a frame; 0 for a single frame."""
+    """Speed at which the farthest attached site moved out, lattice constants a frame; 0 for a single frame."""
     return (s.tips[:, 1] - s.tips[:, 0]) / np.maximum(s.frames, 1)
 
 
@@ -114,7 +109,7 @@ DESCRIPTORS: dict[str, Callable[[Shapes], Array]] = {
 
 
 def shapes(trajectories: Trajectories) -> Shapes:
-    """The shapes of the final states."""
+    """The shapes of the final states of trajectories."""
     domain = trajectories.domain
     first, last = (state[:, 0] > 0.5 for state in (trajectories.frame(0), trajectories.final()))
     radius = radii(first, domain)
@@ -123,7 +118,7 @@ def shapes(trajectories: Trajectories) -> Shapes:
 
 
 def radii(first: Mask, domain: Domain) -> Array:
-    """float64[n, H, W]: distance of each site from the centre, of first frames bool[n, H, W]."""
+    """Distance of each site from the centre, float64[n, H, W], of first frames bool[n, H, W]."""
     i, j = np.indices(domain.shape).astype(np.float64)
     if domain.lattice == "square":
         x, y = i, j
@@ -137,8 +132,8 @@ def radii(first: Mask, domain: Domain) -> Array:
 
 
 def describe(trajectories: Trajectories, names: Sequence[str] | None = None) -> Array:
-    """float64[n, number of names], all descriptors if None. Raises ValueError for an unknown name."""
+    """The named descriptors, all if None, float64[n, number of names]. Raises ValueError for an unknown name."""
     if unknown := [name for name in names or () if name not in DESCRIPTORS]:
         raise ValueError(f"no descriptor {unknown[0]!r}; there are {', '.join(DESCRIPTORS)}")
-    found = shapes(trajectories)
-    return np.stack([DESCRIPTORS[name](found) for name in names or DESCRIPTORS], axis=1)
+    final = shapes(trajectories)
+    return np.stack([DESCRIPTORS[name](final) for name in names or DESCRIPTORS], axis=1)

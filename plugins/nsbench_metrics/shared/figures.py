@@ -10,15 +10,15 @@ TRUTH, SIMULATOR = "#888888", "#1f6fb4"
 
 
 def figure(panels: int) -> tuple[Any, Any]:
-    """A figure and its axes, side by side."""
+    """A figure and its axes, so many panels side by side."""
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(4 * panels, 3.4), layout="constrained")
-    return drawn, drawn.subplots(1, panels, squeeze=False)[0]
+    drawing = Figure(figsize=(4 * panels, 3.4), layout="constrained")
+    return drawing, drawing.subplots(1, panels, squeeze=False)[0]
 
 
-def png(drawn: Any) -> bytes:
-    """The same bytes for the same figure."""
+def png(drawing: Any) -> bytes:
+    """The figure as PNG, the same bytes for the same figure."""
     image = BytesIO()
-    drawn.savefig(image, format="png", dpi=110, metadata={"Software": None})
+    drawing.savefig(image, format="png", dpi=110, metadata={"Software": None})
     return image.getvalue()

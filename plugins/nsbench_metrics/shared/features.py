@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from nsbench.components.evidence import Evidence
 from nsbench.trajectories.base import Trajectories
-from nsbench_metrics.descriptors import describe
-from nsbench_metrics.leads import last_lead, observed
+from nsbench_metrics.shared.descriptors import describe
+from nsbench_metrics.shared.lead_times import last_lead, observed
 
 Array = NDArray[np.float64]
 Space = Literal["observables", "curves", "descriptors", "fields"]
 
 
 def feature_pair(evidence: Evidence, reference: Trajectories, space: Space) -> tuple[Array, Array]:
-    """Truths float64[n, d] and rollouts float64[n · members, d].
+    """The features of truths float64[n, d] and of rollouts float64[n · members, d].
 
     All but fields are divided by the standard deviation over all truths, so that they have no unit; a feature
     that is the same for all truths is left as it is.
@@ -30,7 +30,7 @@ def feature_pair(evidence: Evidence, reference: Trajectories, space: Space) -> t
 
 
 def deviations(truth: Array) -> Array:
-    """Standard deviations float64[d] of float64[n, d], 1 where there is none."""
+    """Standard deviations float64[d] of features float64[n, d], 1 where there is none."""
     scale = truth.std(axis=0)
     return np.where(scale > 1e-12 * np.abs(truth).max(axis=0, initial=0), scale, 1.0)
 

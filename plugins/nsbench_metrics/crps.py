@@ -1,0 +1,65 @@
+"""Fair continuous ranked probability score of the observables over time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components.component import Params
+from nsbench_metrics.shared import fields
+from nsbench_metrics.shared.comparison import Comparison
+from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean
+from nsbench_metrics.shared.observables import choose_observables, common_unit
+from nsbench_metrics.shared.spec import metric_spec
+
+Array = NDArray[np.float64]
+
+
+class CRPSParams(Params):
+    """The numbers that are scored; they must have one unit."""
+
+    observables: list[str] | None = fields.observables()
+    resamples: int = fields.resamples()
+
+
+def fair_crps(truths: Array, members: Array) -> Array:
+    """Fair continuous ranked probability score of a number, in its unit.
+
+        CRPS = mean_m |x_m − y| − Σ_{m,m'} |x_m − x_m'| / (2 M (M − 1))
+
+    truths: float64[..., g], members: float64[..., M], M ≥ 2. Returns float64[..., g]. Its expectation does not depend
+    on M (Ferro 2014, doi 10.1002/qj.2270), so it may be negative.
+    Matheson & Winkler 1976; computed by `scoringrules`, whose "pwm" estimator is the fair one in O(M log M).
+    """
+    from scoringrules import crps_ensemble
+
+    ensemble = np.broadcast_to(members[..., None, :], (*truths.shape, members.shape[-1]))
+    return np.asarray(crps_ensemble(truths, ensemble, estimator="pwm", backend="numpy"))
+
+
+class CRPS(EnsembleMean):
+    """Fair CRPS of the domain's observables, the mean over observables, lead times and truths.
+
+    Items: by ensemble and lead time. Extras: the mean of each observable, members.
+    """
+
+    direction = "min"
+    unit = "sites"
+    zero = "climatology"
+    params: CRPSParams
+
+    def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
+        observables = choose_observables(comparison.reference.domain, self.params.observables)
+        unit = common_unit(observables)
+        truth, simulated = comparison.observed(observables)  # [n, L, K]
+        parts = [
+            fair_crps(np.moveaxis(truth[e.cases], 1, -1), np.moveaxis(simulated[e.rollouts], 1, -1)).mean(axis=-1)
+            for e in comparison.groups
+        ]
+        values = np.concatenate(parts)  # [E, L, K]
+        means = np.average(values.mean(axis=1), axis=0, weights=comparison.weights)
+        extras = {o.name: float(mean) for o, mean in zip(observables, means, strict=True)}
+        return ByEnsemble(values.mean(axis=2), extras, unit=unit)
+
+
+SPEC = metric_spec(CRPS, CRPSParams, "fair CRPS of the observables over time")

@@ -1,0 +1,126 @@
+"""Ensembles of truths and rollouts, side by side.
+
+Shapes: E ensembles, g truths and M simulated members each, L lead times, K observables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import NotApplicable
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Observable
+from nsbench.trajectories.ensembles import Ensembles, ensembles
+from nsbench_metrics.shared.lead_times import last_lead, observed, state_at
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+Rule = Callable[[Array, Array], Array]
+"""(truths [E, g, ...], members [E, M, ...]) -> the score of each truth, [E, g]."""
+
+CHUNK_NUMBERS = 131_072
+"""Numbers that are held at once, 1 MiB: memory does not grow with the cases, and a processor's cache holds them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Truths and rollouts by ensemble.
+
+    groups: the ensembles, one entry for each number of truths in an ensemble. last: L.
+    """
+
+    reference: Trajectories
+    rollouts: Trajectories
+    groups: list[Ensembles]
+    last: int
+
+    @property
+    def weights(self) -> Index:
+        """The number of truths of each ensemble, int64[E]."""
+        return np.concatenate([np.full(len(group), group.cases.shape[1]) for group in self.groups])
+
+    @property
+    def members(self) -> tuple[int, int]:
+        """(smallest, largest) number of simulated members of an ensemble."""
+        return members_range(self.groups)
+
+    @property
+    def label(self) -> str:
+        """The number of members, in words."""
+        return members_label(self.members)
+
+    def only_group(self) -> Ensembles:
+        """The ensembles, where all have one size. Raises NotApplicable elsewhere: then ranks cannot be pooled."""
+        if len(self.groups) > 1:
+            raise NotApplicable("ranks need ensembles of one size: as many truths of each start state and parameters")
+        return self.groups[0]
+
+    def observed(self, observables: Sequence[Observable]) -> tuple[Array, Array]:
+        """The observables at all lead times, of truths and of rollouts, two float64[n, L, K]."""
+        return observed(self.reference, self.last, observables), observed(self.rollouts, self.last, observables)
+
+    def chunks(self) -> Iterator[Ensembles]:
+        """All ensembles, no more at a time than states may be held at once."""
+        domain = self.reference.domain
+        for group in self.groups:
+            numbers = domain.sites * len(domain.channels) * (group.cases.shape[1] + group.rollouts.shape[1])
+            yield from group.chunks(max(1, CHUNK_NUMBERS // numbers))
+
+    def states(self, chunk: Ensembles, leads: Iterable[int] | None = None) -> Iterator[tuple[Array, Array]]:
+        """(truths float64[E, g, C, H, W], members float64[E, M, C, H, W]) at each of the lead times; at all if None."""
+        for t in range(1, self.last + 1) if leads is None else leads:
+            yield state_at(self.reference, chunk.cases, t), state_at(self.rollouts, chunk.rollouts, t)
+
+    def at_lead_times(self, rule: Rule) -> Array:
+        """The mean over truths of a rule applied to whole states, by ensemble and lead time, float64[E, L]."""
+        parts = [
+            np.stack([rule(truths, members).mean(axis=1) for truths, members in self.states(chunk)], axis=1)
+            for chunk in self.chunks()
+        ]
+        return np.concatenate(parts)
+
+
+def compare(evidence: Evidence, reference: Trajectories, *, members: int = 2, truths: int = 1) -> Comparison:
+    """The comparison of ensembles of at least so many simulated members and truths. Raises NotApplicable."""
+    groups = sufficient_ensembles(evidence, reference, members=members, truths=truths)
+    return Comparison(reference, evidence.rollouts, groups, last_lead(reference))
+
+
+def sufficient_ensembles(
+    evidence: Evidence, reference: Trajectories, *, members: int = 2, truths: int = 1
+) -> list[Ensembles]:
+    """The ensembles. Raises NotApplicable where one has fewer simulated members or truths than asked for."""
+    groups = ensembles(reference, evidence.members)
+    least, _ = members_range(groups)
+    if least < members:
+        raise NotApplicable(f"needs ensembles of at least {members} members, the smallest has {least}; raise members")
+    if min(group.cases.shape[1] for group in groups) < truths:
+        raise NotApplicable(f"needs at least {truths} truths of each start state and parameters")
+    return groups
+
+
+def members_range(groups: Sequence[Ensembles]) -> tuple[int, int]:
+    """(smallest, largest) number of simulated members of an ensemble."""
+    sizes = [group.rollouts.shape[1] for group in groups]
+    return min(sizes), max(sizes)
+
+
+def members_label(members: tuple[int, int]) -> str:
+    """A number of members in words, "8 members" or "4 to 8 members"."""
+    low, high = members
+    return f"{low} members" if low == high else f"{low} to {high} members"
+
+
+def rollouts_by_ensemble(evidence: Evidence, reference: Trajectories) -> list[Index]:
+    """The rollouts of each ensemble, E arrays int64[M]."""
+    return [rollouts for group in ensembles(reference, evidence.members) for rollouts in group.rollouts]
+
+
+def sums_by_ensemble(counts: Index, rollouts: list[Index]) -> Index:
+    """The sum over each ensemble's rollouts, int64[E], of a count of each rollout, int64[n]."""
+    return np.array([counts[index].sum() for index in rollouts])

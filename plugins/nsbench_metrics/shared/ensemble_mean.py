@@ -1,0 +1,53 @@
+"""A base class for metrics that are a mean over ensembles."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsbench.components.evidence import Evidence
+from nsbench.components.metric import Metric, Score
+from nsbench.trajectories.base import Trajectories
+from nsbench_metrics.shared.bootstrap import estimate, mean
+from nsbench_metrics.shared.comparison import Comparison, compare
+
+
+@dataclass(frozen=True, eq=False)
+class ByEnsemble:
+    """A number of each ensemble, and what goes with it into the score.
+
+    values: float64[E] or float64[E, L], each ensemble's mean over its truths, at each lead time.
+    extras, figure, unit: as in Score; the number of members joins the extras.
+    """
+
+    values: NDArray[np.float64]
+    extras: dict[str, float] = field(default_factory=dict)
+    figure: bytes | None = None
+    unit: str = ""
+
+
+class EnsembleMean(Metric):
+    """The mean over truths, and lead times, of a number that each ensemble has.
+
+    A metric says only what that number is, in `by_ensemble`: value, interval over ensembles, items by ensemble, label
+    and the number of members follow. Its parameters have `resamples`. least_members: simulated members that it needs.
+    """
+
+    items_by = "ensemble"
+    least_members: ClassVar[int] = 2
+
+    @abstractmethod
+    def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
+        """The number of each ensemble. May raise NotApplicable."""
+
+    def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        comparison = compare(evidence, reference, members=self.least_members)
+        result = self.by_ensemble(comparison)
+        values = result.values if result.values.ndim == 1 else result.values.mean(axis=1)
+        value, interval = estimate(mean(values, comparison.weights), len(values), self.params.resamples, rng)
+        extras = {"members": float(comparison.members[0])} | result.extras
+        return Score(value, interval, result.values, extras, result.figure, comparison.label, result.unit)
