@@ -1,11 +1,11 @@
-"""What came out, and what may be claimed of it.
+"""The results of a suite, and what may be claimed from them.
 
 file         results.jsonl: rows, appended as trials end
 frame        a suite's results as a pandas frame
-stored       the finished rows of a suite, and a reader of what lies behind them in the store
+stored       the finished rows of a suite, and a reader of the artifacts behind them
 pairing      scores by independent unit of the test data
 statistics   intervals by bootstrap, sign-flip tests, Holm's correction
 comparison   two simulators, metric by metric, paired
-ties         which simulators cannot be told from the best
+ties         the simulators that cannot be told from the best
 summary      the results of a suite in one table
 """

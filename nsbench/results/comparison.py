@@ -22,7 +22,6 @@ Verdict = Literal["a", "b", "open", "untested", "not compared"]
 LEVEL = 0.05
 """A difference is claimed below this p-value, after Holm's correction."""
 
-
 ONE_FIT = (
     "one fit of each: this says how these fits differ on other test cases; "
     "training again might change it (raise `replicates`)"
@@ -32,21 +31,21 @@ Pair = tuple[Trial, Trial]
 
 
 class CannotCompare(Refusal):
-    """What was asked for cannot be compared, in words."""
+    """A refusal to compare what was asked for; the message says why."""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A metric's scores of a and b on one dataset.
 
-    a, b        their values, means over replicates; None where one has none.
+    a, b        their values, means over replicates; None where a replicate has no value.
     paired      difference, ratio, intervals and p-value; None where they are not compared.
     p_holm      the p-value, corrected for all tests made together.
     floor       the ground truth's score against itself; effect: difference / |floor|, None where the floor cannot
                 be told from 0.
-    over        what was paired, in words.
+    over        the units that were paired, in words.
     reason      why there is no test or no comparison.
-    verdict     which one is better, if that can be claimed: p_holm < LEVEL, and the interval does not hold 0.
+    verdict     "a" or "b", the better one, if that can be claimed: p_holm < LEVEL, and the interval does not hold 0.
     """
 
     dataset: str
@@ -67,7 +66,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """All metrics on all datasets that a and b share. notes: what must be said beside them."""
+    """All metrics on all datasets that a and b share. notes: remarks that belong beside them."""
 
     a: str
     b: str
@@ -90,7 +89,7 @@ def compare(stored: StoredResults, a: str, b: str) -> Comparisons:
             fewest = min(fewest, len(usable))
             rows += [comparer.metric(usable, k) for k in range(len(plan.suite.metrics))]
     if not rows:
-        raise CannotCompare(_nothing(notes, a, b))
+        raise CannotCompare(_nothing_to_compare(notes, a, b))
     if fewest == 1:
         notes.append(ONE_FIT)
     return Comparisons(a, b, tuple(_corrected(rows)), tuple(dict.fromkeys(notes)))
@@ -106,9 +105,9 @@ def _require_names(plan: Plan, a: str, b: str) -> None:
 
 
 def _trials(plan: Plan, dataset: str, a: str, b: str) -> list[Pair]:
-    """The trials of a and b on a dataset, replicate by replicate."""
-    found = {(t.simulator, t.replicate): t for t in plan.trials if t.data.name == dataset}
-    return [(found[a, r], found[b, r]) for r in range(plan.suite.replicates) if (a, r) in found and (b, r) in found]
+    """The pairs of trials of a and b on a dataset, one a replicate."""
+    trials = {(t.simulator, t.replicate): t for t in plan.trials if t.data.name == dataset}
+    return [(trials[a, r], trials[b, r]) for r in range(plan.suite.replicates) if (a, r) in trials and (b, r) in trials]
 
 
 def _is_ok(stored: StoredResults, trial: Trial) -> bool:
@@ -116,13 +115,14 @@ def _is_ok(stored: StoredResults, trial: Trial) -> bool:
 
 
 def _why(stored: StoredResults, trial: Trial) -> str:
+    """The reason why a trial has no scores to compare, in words."""
     if trial.id in stored.open:
         return f"{trial.id} {stored.open[trial.id]}"
     row = stored.rows[trial.id]
     return f"{trial.id} {row.status}: {row.error}" if row.error else f"{trial.id} {row.status}"
 
 
-def _nothing(left_out: list[str], a: str, b: str) -> str:
+def _nothing_to_compare(left_out: list[str], a: str, b: str) -> str:
     if not left_out:
         return f"{a!r} and {b!r} share no dataset"
     lines = [line.removeprefix("left out: ") for line in dict.fromkeys(left_out)]
@@ -131,16 +131,18 @@ def _nothing(left_out: list[str], a: str, b: str) -> str:
 
 @dataclass(frozen=True)
 class _Comparer:
+    """A comparer of simulators by their stored scores."""
+
     stored: StoredResults
 
     def metric(self, pairs: Sequence[Pair], metric: int) -> Comparison:
-        """A metric of the suite, over the replicates of a dataset."""
+        """The comparison by a metric of the suite, over the replicates of a dataset. metric: its index."""
         trials = list(zip(*pairs, strict=True))  # [2][R]
         name = pairs[0][0].scores[metric].name
         scores = [[self._score(trial, name) for trial in side] for side in trials]
-        known = scores[0][0]
+        example = scores[0][0]
         a, b = (_mean(score.value for score in side) for side in scores)
-        row = Comparison(pairs[0][0].data.name, name, known.unit, known.direction, known.label, a, b)
+        row = Comparison(pairs[0][0].data.name, name, example.unit, example.direction, example.label, a, b)
         if reason := _incomparable(scores):
             return replace(row, reason=reason, verdict="not compared")
         paired, over, reason = self._paired(trials, scores, [self.stored.plan.suite.seed, "compare", row.dataset, name])
@@ -152,7 +154,7 @@ class _Comparer:
     def _paired(
         self, trials: Sequence[Sequence[Trial]], scores: Sequence[Sequence[ScoreRow]], seed: Seed
     ) -> tuple[Paired, str, str]:
-        """(the comparison, over what, why there is no test): over test cases, else over replicates alone."""
+        """The comparison over test cases, else over replicates alone: (comparison, its units, why there is no test)."""
         rng = generator(seed)
         try:
             sides = [
@@ -160,22 +162,22 @@ class _Comparer:
                 for side in zip(trials, scores, strict=True)
             ]
             return *_paired_over_units(sides, rng), ""
-        except NoPairs as none:
+        except NoPairs as fault:
             a, b = (np.array([[score.value] for score in side], dtype=np.float64) for side in scores)  # [R, 1]
-            return compare_pairs(a, b, np.ones(1), rng), _replicates(len(a)), f"no test: {none}"
+            return compare_pairs(a, b, np.ones(1), rng), _replicates(len(a)), f"no test: {fault}"
 
     def _score(self, trial: Trial, metric: str) -> ScoreRow:
         return next(score for score in self.stored.rows[trial.id].scores if score.metric == metric)
 
     def _clear_of_zero(self, trial: Trial, metric: int) -> bool:
-        """Whether the floor's own interval, where it has one, leaves out 0: else it is no unit to measure by."""
+        """Return whether the floor's interval, if it has one, leaves out 0: else it is no unit to measure by."""
         anchor = self.stored.plan.anchors[trial.data.name, trial.replicate].floor
         interval = self.stored.interval(anchor.scores[metric]) if anchor else None
         return interval is None or not interval[0] <= 0 <= interval[1]
 
 
 def _incomparable(scores: Sequence[Sequence[ScoreRow]]) -> str:
-    """Why the two sides cannot be held against each other; "" if they can."""
+    """The reason why two sides cannot be compared; "" if they can."""
     absent = {score.absent for side in scores for score in side if score.value is None}
     if absent:
         return "; ".join(sorted(absent))
@@ -184,10 +186,10 @@ def _incomparable(scores: Sequence[Sequence[ScoreRow]]) -> str:
 
 
 def _paired_over_units(sides: Sequence[Sequence[UnitScores]], rng: np.random.Generator) -> tuple[Paired, str]:
-    """Raises NoPairs where the two sides are not of the same units."""
-    every = [units for side in sides for units in side]
-    first = every[0]
-    if any(u.unit != first.unit or not np.array_equal(u.weights, first.weights) for u in every):
+    """The comparison over units, and these in words. Raises NoPairs where the two sides are not of the same units."""
+    all_units = [units for side in sides for units in side]
+    first = all_units[0]
+    if any(u.unit != first.unit or not np.array_equal(u.weights, first.weights) for u in all_units):
         raise NoPairs("their items are not of the same test cases")
     if len(first.values) < 2:
         raise NoPairs(f"there is one of {first.unit} only")
@@ -202,13 +204,14 @@ def _replicates(count: int) -> str:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = list(values)
-    numbers = [value for value in known if value is not None]
-    return float(np.mean(numbers)) if numbers and len(numbers) == len(known) else None
+    """The mean of values; None if there are none, or one of them is None."""
+    entries = list(values)
+    numbers = [value for value in entries if value is not None]
+    return float(np.mean(numbers)) if numbers and len(numbers) == len(entries) else None
 
 
 def _corrected(rows: Sequence[Comparison]) -> list[Comparison]:
-    """With Holm's p-values and verdicts, over all rows together."""
+    """The rows with Holm's p-values and verdicts, corrected over all rows together."""
     p_holm = holm([row.paired.p if row.paired else None for row in rows])
     return [replace(row, p_holm=p, verdict=_verdict(row, p)) for row, p in zip(rows, p_holm, strict=True)]
 

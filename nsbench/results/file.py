@@ -18,7 +18,7 @@ class UnreadableResults(Refusal):
 
 
 class ResultsFile:
-    """A results file as a run adds to it: a row is added when it says something new, and none replaces a better one.
+    """A results file as a run adds to it: a row is added if it says something new, and never replaces a better one.
 
     Raises UnreadableResults for a file that holds something else.
     """
@@ -33,28 +33,28 @@ class ResultsFile:
         """Add a row, on disk when this returns."""
         with locked(self._path.with_suffix(".lock")):
             self._read()
-            known = self._rows.get(row.trial)
-            if known is not None and (known.outcome() == row.outcome() or _is_no_news(known, row)):
+            last = self._rows.get(row.trial)
+            if last is not None and (last.outcome() == row.outcome() or _is_no_news(last, row)):
                 return
             append(self._path, row)
             self._rows[row.trial] = row
             self._size = self._path.stat().st_size
 
     def _read(self) -> None:
-        """Read what is in the file, unless it is what this run left there."""
+        """Read the file, unless it is as this run left it."""
         size = self._path.stat().st_size if self._path.exists() else 0
         if size != self._size:
             self._rows = {row.trial: row for row in load(self._path)}
             self._size = size
 
 
-def _is_no_news(known: TrialResult, row: TrialResult) -> bool:
-    """Whether another run finished what this one was stopped in."""
-    return row.status == "interrupted" and known.status == "ok" and known.keys == row.keys
+def _is_no_news(last: TrialResult, row: TrialResult) -> bool:
+    """Return whether the row was interrupted in work that another run has finished."""
+    return row.status == "interrupted" and last.status == "ok" and last.keys == row.keys
 
 
 def append(path: Path, row: TrialResult) -> None:
-    """Add a row, on disk when this returns. A line that was cut short before is ended first.
+    """Append a row to a file, on disk when this returns. A line that was cut short before is ended first.
 
     A row that cannot be written whole, as on a full disk, is taken back.
     """
@@ -100,7 +100,7 @@ def load(path: Path) -> list[TrialResult]:
 
 
 def _cut_short(line: bytes) -> bool:
-    """Whether this is how a row begins, and no more."""
+    """Return whether a line is the beginning of a row, and no more."""
     start = b'{"trial"'
     if not (line.startswith(start) or start.startswith(line)):
         return False
@@ -112,7 +112,7 @@ def _cut_short(line: bytes) -> bool:
 
 
 def suites_by_key(workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    """{key: the suites whose results name it}; results that cannot be read are nobody's."""
+    """The suites whose results name a key, {key: suites}; results that cannot be read are left out."""
     suites: dict[str, list[str]] = {}
     runs = workspace.root / "runs"
     for folder in sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else ():

@@ -1,4 +1,4 @@
-"""Scores by independent unit of the test data: what of two simulators on the same test cases is a pair.
+"""Scores by independent unit of the test data, so that two simulators on the same test cases are compared in pairs.
 
 A metric whose value is the mean of its items says in `items_by` what they are:
 
@@ -27,7 +27,7 @@ _TOLERANCE = 1e-6
 
 
 class NoPairs(Exception):
-    """Why a score has no independent units to pair, in words."""
+    """A score has no independent units to pair; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,10 @@ class UnitScores:
 
 @dataclass(frozen=True, eq=False)
 class CaseGroups:
-    """The ensembles of the test data. sizes: float64[E], their truths; of_transition: int64[b], their transitions."""
+    """The ensembles of the test data.
+
+    sizes: float64[E], how many truths each has. of_transition: int64[b], the ensemble of each transition.
+    """
 
     sizes: Array
     of_transition: NDArray[np.int64]
@@ -49,41 +52,43 @@ class CaseGroups:
 
 def case_groups(reference: Trajectories) -> CaseGroups:
     """The ensembles of framed test data."""
-    found = [cases for group in ensembles(reference, 1) for cases in group.cases]
-    of_case = np.empty(len(reference), dtype=np.int64)
-    for k, cases in enumerate(found):
-        of_case[cases] = k
-    return CaseGroups(np.array([float(len(cases)) for cases in found]), of_case[reference.transitions()[0]])
+    groups = [cases for group in ensembles(reference, 1) for cases in group.cases]
+    ensemble_of_case = np.empty(len(reference), dtype=np.int64)
+    for k, cases in enumerate(groups):
+        ensemble_of_case[cases] = k
+    return CaseGroups(np.array([float(len(cases)) for cases in groups]), ensemble_of_case[reference.transitions()[0]])
 
 
 def unit_scores(items: Array, items_by: str | None, value: float, groups: Callable[[], CaseGroups]) -> UnitScores:
-    """A score's items by independent unit. groups: asked for only where it is needed. Raises NoPairs."""
+    """A score's items by independent unit. groups: called only where it is needed. Raises NoPairs."""
     if items_by is None or not len(items):
         raise NoPairs("its value is not a mean over test cases")
     if not np.isfinite(items).all():
         raise NoPairs("some of its items are not finite")
     if items_by == "transition":
-        found = _by_ensemble(items, groups().of_transition)
+        scores = _by_ensemble(items, groups().of_transition)
     elif items_by in ("bin", "ensemble"):
         means = items.reshape(len(items), -1).mean(axis=1)
-        found = UnitScores(means, np.ones(len(means)), "bins" if items_by == "bin" else "ensembles")
-        if items_by == "ensemble" and not _explains(found, value) and len(groups().sizes) == len(means):
-            found = UnitScores(means, groups().sizes, "ensembles")
+        scores = UnitScores(means, np.ones(len(means)), "bins" if items_by == "bin" else "ensembles")
+        if items_by == "ensemble" and not _explains(scores, value) and len(groups().sizes) == len(means):
+            scores = UnitScores(means, groups().sizes, "ensembles")
     else:
         raise NoPairs(f"its items are by {items_by!r}, which is unknown here")
-    if not _explains(found, value):
+    if not _explains(scores, value):
         raise NoPairs("its value is not the mean of its items")
-    return found
+    return scores
 
 
 def _by_ensemble(items: Array, ensemble: NDArray[np.int64]) -> UnitScores:
+    """The means of items over the transitions of each ensemble, weighted by their number."""
     if items.shape != ensemble.shape:
         raise NoPairs(f"it has {len(items):,} items for {len(ensemble):,} test transitions")
     counts = np.bincount(ensemble).astype(np.float64)
-    sums, seen = np.bincount(ensemble, items), counts > 0
-    return UnitScores(sums[seen] / counts[seen], counts[seen], "ensembles")
+    sums, present = np.bincount(ensemble, items), counts > 0
+    return UnitScores(sums[present] / counts[present], counts[present], "ensembles")
 
 
-def _explains(found: UnitScores, value: float) -> bool:
-    mean = float(np.average(found.values, weights=found.weights))
-    return abs(mean - value) <= _TOLERANCE * max(abs(value), float(np.abs(found.values).mean()), 1e-12)
+def _explains(scores: UnitScores, value: float) -> bool:
+    """Return whether a value is the mean of its scores by unit."""
+    mean = float(np.average(scores.values, weights=scores.weights))
+    return abs(mean - value) <= _TOLERANCE * max(abs(value), float(np.abs(scores.values).mean()), 1e-12)

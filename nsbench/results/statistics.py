@@ -1,8 +1,8 @@
 """Paired comparisons: intervals by bootstrap, sign-flip tests, Holm's correction. Arrays in, numbers out.
 
-Two simulators, a and b, met the same test cases; each was fitted R times (replicates). What is known of them is
-x[r, u], a score by replicate and by independent unit of the test data (a value of the parameter, an ensemble, a bin),
-U units with weights w[u]. Their scores are weighted means over units, averaged over replicates.
+Two simulators, a and b, met the same test cases; each was fitted R times (replicates). Each has
+scores x[r, u], by replicate and by independent unit of the test data (a value of the parameter, an ensemble, a bin), U
+units with weights w[u]. Its score is the weighted mean over units, averaged over replicates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLIPS = 10_000
 """Draws of a sign-flip test that is not exact."""
 
 EXACT_UNITS = 16
-"""Up to so many units every assignment of signs is tried, 65,536 at most."""
+"""The most units for which every assignment of signs is tried, 65,536 of them."""
 
 _TAIL = 0.025
 _ROUNDING = 1e-9  # statistics closer than this share of the observed one count as equal
@@ -32,7 +32,7 @@ _ROUNDING = 1e-9  # statistics closer than this share of the observed one count 
 
 @dataclass(frozen=True)
 class Paired:
-    """a held against b.
+    """The comparison of a with b.
 
     difference  mean a − mean b, and its 95 % interval.
     ratio       mean a / mean b, and its 95 % interval; None where the sign of either mean is open.
@@ -77,7 +77,7 @@ def compare_pairs(a: Array, b: Array, weights: Array, rng: np.random.Generator) 
 
 
 def p_values(differences: Array, draws: Array, weights: Array, rng: np.random.Generator) -> Array | None:
-    """The p of compare_pairs for k comparisons on the same units, float64[k]; None for a single unit.
+    """The p-values of compare_pairs for k comparisons on the same units, float64[k]; None for a single unit.
 
     differences: float64[k, R, U]; draws: float64[k, draws], of their means.
     """
@@ -125,7 +125,7 @@ def _stretch(units: int) -> float:
 
 
 def sign_flip_test(differences: Array, weights: Array, rng: np.random.Generator) -> Array:
-    """Two-sided p of the hypothesis that the two sides may be swapped within every unit, float64[k].
+    """The two-sided p of the hypothesis that the two sides may be swapped within every unit, float64[k].
 
         p = share of assignments of signs s ∈ {−1, 1}^U with |Σ w s d| ≥ |Σ w d|
 
@@ -135,12 +135,12 @@ def sign_flip_test(differences: Array, weights: Array, rng: np.random.Generator)
     """
     terms = differences * weights / weights.sum()
     exact = terms.shape[1] <= EXACT_UNITS
-    if exact:  # with the first sign fixed: the other half are their negatives
+    if exact:  # the first sign is fixed: the other half are the negatives of these
         signs = np.array([(1.0, *rest) for rest in product((1.0, -1.0), repeat=terms.shape[1] - 1)])
     else:
         signs = rng.integers(0, 2, size=(FLIPS, terms.shape[1])) * 2.0 - 1
     observed = abs(terms.sum(axis=1)) * (1 - _ROUNDING)
-    extreme = np.array([(abs(signs @ one) >= least).sum() for one, least in zip(terms, observed, strict=True)])
+    extreme = np.array([(abs(signs @ term) >= least).sum() for term, least in zip(terms, observed, strict=True)])
     return np.asarray(extreme / len(signs) if exact else (1 + extreme) / (1 + FLIPS))
 
 
@@ -152,31 +152,31 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     Claiming every p̃ < α makes a false claim at all with probability at most α, however the tests depend on each
     other. Holm 1979, Scandinavian Journal of Statistics 6, 65–70.
     """
-    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    ascending = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
-    for rank, (p, i) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p))
+    for rank, (p, i) in enumerate(ascending):
+        largest = max(largest, min(1.0, (len(ascending) - rank) * p))
         corrected[i] = largest
     return corrected
 
 
 def t_interval(values: Sequence[float] | Array) -> Interval | None:
-    """95 % interval of the mean of independent, roughly normal values; None for fewer than two.
+    """The 95 % interval of the mean of independent, roughly normal values; None for fewer than two.
 
     mean ± t_{n−1} s / √n
     """
     from scipy.special import stdtrit
 
-    known = np.asarray(values, dtype=np.float64)
-    if len(known) < 2:
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) < 2:
         return None
-    half = float(stdtrit(len(known) - 1, 1 - _TAIL) * known.std(ddof=1) / np.sqrt(len(known)))
-    return float(known.mean()) - half, float(known.mean()) + half
+    half = float(stdtrit(len(array) - 1, 1 - _TAIL) * array.std(ddof=1) / np.sqrt(len(array)))
+    return float(array.mean()) - half, float(array.mean()) + half
 
 
 def _ratio(means: tuple[float, float], draws: Array) -> tuple[float | None, Interval | None]:
-    """mean a / mean b and its interval, where 97.5 % of the draws of each have one sign, the same for both."""
+    """The ratio mean a / mean b and its interval; None unless 97.5 % of the draws of both have the same sign."""
     sign = np.sign(means[1])
     if sign == 0 or np.sign(means[0]) != sign or ((draws * sign > 0).mean(axis=1) < 1 - _TAIL).any():
         return None, None

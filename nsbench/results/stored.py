@@ -1,6 +1,6 @@
-"""What a run left: the rows of a suite's trials as the suite now stands, and what lies behind them in the store.
+"""The stored results of a suite: the rows of its trials as the suite now stands, and the artifacts behind them.
 
-Nothing is computed anew. A row counts while every key of it is what the plan says now.
+Nothing is computed anew. A row counts while all its keys are those of the plan.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class StoredResults:
 
     @cached_property
     def rows(self) -> dict[str, TrialResult]:
-        """The last row of each trial of the plan, by its identity, that is of the suite and code as they are now."""
+        """The last row of each trial of the plan, by identity, where it is of the suite and code as they are now."""
         trials = [trial for trial in self.plan.trials if trial.id not in self.open]
         return {trial.id: self._last[trial.id] for trial in trials}
 
     @cached_property
     def open(self) -> dict[str, str]:
-        """The trials without such a row, and why."""
+        """The trials without such a row, and why, {identity: reason}."""
         reasons = {trial.id: self._why_open(trial) for trial in self.plan.trials}
         return {name: reason for name, reason in reasons.items() if reason}
 
@@ -70,10 +70,11 @@ class StoredResults:
         return "" if row.keys == trial.keys() else "was run as the suite, or the code, was before"
 
     def artifact(self, key: Key) -> Artifact | None:
+        """The artifact of a key; None where it is not in the store."""
         return self.store.find(key)
 
     def units(self, trial: Trial, row: ScoreRow) -> UnitScores:
-        """A score of a trial by independent unit. Raises NoPairs."""
+        """The scores of a trial by independent unit, for one metric's row. Raises NoPairs."""
         key = next(metric.key for metric in trial.scores if metric.name == row.metric)
         artifact = self.store.find(key)
         if artifact is None or row.value is None:
@@ -96,7 +97,7 @@ class StoredResults:
         return read_curves(artifact) if artifact else []
 
     def cost(self, trial: Trial) -> Cost | None:
-        """What a trial's rollouts cost; None where its evidence is not in the store."""
+        """The cost of a trial's rollouts; None where its evidence is not in the store."""
         artifact = self.store.find(trial.evidence)
         return read_cost(artifact) if artifact else None
 
@@ -113,7 +114,7 @@ class StoredResults:
         return self._tests.get(key.digest)
 
     def domain(self, data: DataPlan) -> Domain:
-        """The domain of a dataset, of the record."""
+        """The domain of a dataset, as recorded and not in frames."""
         if data.name not in self._domains:
             dataset = build("dataset", self.session.registry.spec("dataset", data.part.name), data.part.params)
             assert isinstance(dataset, Dataset)
@@ -140,7 +141,7 @@ def placed(session: Session, row: TrialResult) -> Submission | None:
 
 
 def submissions_of(session: Session) -> tuple[list[Submission], list[str]]:
-    """The submissions among a suite's results, and what must be said of those that have no place in it any more."""
+    """The submissions among a suite's results, and a message for each that has no place in it any more."""
     submissions: list[Submission] = []
     misplaced: list[str] = []
     for row in (row for row in file.load(session.results) if row.outside):

@@ -25,7 +25,7 @@ class Cell:
 
     interval    95 %: over replicates (t) where there are several, the score's own where there is one.
     replicates  how many values went into the mean.
-    best        whether it is the best of its kind, or cannot be told from it.
+    best        whether the score is the best of its kind, or cannot be told from the best.
     extras      the metric's own columns, by heading, means too.
     absent      why there is no value.
     """
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A simulator, or what gives scores their scale, on a dataset. statuses: how many trials ended how."""
+    """A line of the table: a simulator, an anchor or a null model, on a dataset. statuses: {status: trials}."""
 
     dataset: str
     name: str
@@ -52,12 +52,13 @@ class Line:
 
     @property
     def complete(self) -> bool:
+        """True if every trial ended well."""
         return not self.statuses.keys() - {"ok"}
 
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """What a metric's column says above its values. extras: headings of the metric's own columns."""
+    """The head of a metric's column. extras: headings of the metric's own columns."""
 
     name: str
     unit: str
@@ -71,9 +72,9 @@ class MetricColumn:
 
 @dataclass(frozen=True)
 class Summary:
-    """lines: simulators first, then anchors, then null models, dataset by dataset.
+    """The results of a suite. lines: simulators first, then anchors, then null models, dataset by dataset.
 
-    failed: (trial, status, what went wrong) of each trial that did not end well, or has no result.
+    failed: (trial, status, error) of each trial that did not end well, or has no result.
     """
 
     suite: str
@@ -88,33 +89,34 @@ class Summary:
 
 
 def summarise(stored: StoredResults) -> Summary:
-    """The summary of what has been run."""
+    """The summary of a suite's stored results."""
     plan = stored.plan
     metrics = _columns(stored)
     lines: list[Line] = []
     for dataset in plan.data:
-        own = _simulators(stored, dataset)
-        own = _marked(stored, own, metrics)
-        own.sort(key=lambda line: line.kind != "simulator")  # stable: the suite's order otherwise
-        lines += [*own, *_scales(stored, dataset, {line.name for line in own if line.kind == "anchor"})]
+        simulators = _simulators(stored, dataset)
+        simulators = _marked(stored, simulators, metrics)
+        simulators.sort(key=lambda line: line.kind != "simulator")  # stable: the suite's order otherwise
+        lines += [*simulators, *_scales(stored, dataset, {line.name for line in simulators if line.kind == "anchor"})]
     return Summary(plan.suite.name, metrics, tuple(lines), _failed(stored), plan.suite.replicates)
 
 
 def _columns(stored: StoredResults) -> tuple[MetricColumn, ...]:
-    known: dict[str, ScoreRow] = {}
+    """The heads of the columns, in the suite's order of metrics."""
+    examples: dict[str, ScoreRow] = {}
     for row in stored.rows.values():
         for score in row.scores:
-            if score.metric not in known or known[score.metric].value is None:
-                known[score.metric] = score
-    names = [use.name for use in stored.plan.suite.metrics if use.name in known]
+            if score.metric not in examples or examples[score.metric].value is None:
+                examples[score.metric] = score
+    names = [use.name for use in stored.plan.suite.metrics if use.name in examples]
     return tuple(
-        MetricColumn(n, known[n].unit, known[n].direction, tuple(heading for _, heading in known[n].columns))
+        MetricColumn(n, examples[n].unit, examples[n].direction, tuple(heading for _, heading in examples[n].columns))
         for n in names
     )
 
 
 def _simulators(stored: StoredResults, dataset: str) -> list[Line]:
-    """A line for each simulator of the suite on a dataset; those that are an anchor are of that kind."""
+    """The lines of the suite's simulators on a dataset; one that is a ground truth is of kind "anchor"."""
     truths = {
         trial.evidence.digest
         for (name, _), anchors in stored.plan.anchors.items()
@@ -132,11 +134,11 @@ def _simulators(stored: StoredResults, dataset: str) -> list[Line]:
 
 
 def _by_simulator(plan: Plan, dataset: str) -> dict[str, list[Trial]]:
-    found: dict[str, list[Trial]] = {}
+    trials: dict[str, list[Trial]] = {}
     for trial in plan.trials:
         if trial.data.name == dataset:
-            found.setdefault(trial.simulator, []).append(trial)
-    return found
+            trials.setdefault(trial.simulator, []).append(trial)
+    return trials
 
 
 def _statuses(stored: StoredResults, trials: Iterable[Trial]) -> dict[str, int]:
@@ -148,29 +150,29 @@ def _statuses(stored: StoredResults, trials: Iterable[Trial]) -> dict[str, int]:
 
 
 def _cell(scores: Sequence[ScoreRow]) -> Cell:
-    """The mean of a metric's scores in the replicates of a simulator."""
-    known = [score for score in scores if score.value is not None]
-    if not known:
+    """The mean of a metric's scores over the replicates of a simulator."""
+    valued = [score for score in scores if score.value is not None]
+    if not valued:
         return Cell(absent="; ".join(sorted({score.absent for score in scores})))
-    values = [score.value for score in known if score.value is not None]
-    skills = [score.skill for score in known if score.skill is not None]
+    values = [score.value for score in valued if score.value is not None]
+    skills = [score.skill for score in valued if score.skill is not None]
     extras = {}
-    for name, heading in known[0].columns:
-        numbers = [score.extras[name] for score in known if name in score.extras]
+    for name, heading in valued[0].columns:
+        numbers = [score.extras[name] for score in valued if name in score.extras]
         if numbers:
             extras[heading] = float(np.mean(numbers))
     return Cell(
         value=float(np.mean(values)),
-        interval=t_interval(values) if len(values) > 1 else known[0].interval,
+        interval=t_interval(values) if len(values) > 1 else valued[0].interval,
         replicates=len(values),
-        label=" or ".join(sorted({score.label for score in known} - {""})),
+        label=" or ".join(sorted({score.label for score in valued} - {""})),
         skill=float(np.mean(skills)) if skills else None,
         extras=extras,
     )
 
 
 def _scales(stored: StoredResults, dataset: str, listed: set[str]) -> list[Line]:
-    """Lines of the anchors that the suite does not list, and of the null models."""
+    """The lines of the anchors that the suite does not list, and of the null models."""
     rows = [row for row in stored.rows.values() if row.dataset == dataset and row.status == "ok"]
     names = _listed_anchors(stored.plan, dataset)
     lines = []
@@ -185,7 +187,7 @@ def _scales(stored: StoredResults, dataset: str, listed: set[str]) -> list[Line]
 
 
 def _listed_anchors(plan: Plan, dataset: str) -> dict[str, set[str]]:
-    """Under which names the suite lists the anchors."""
+    """The names under which the suite lists the anchors, {anchor: simulators}."""
     names: dict[str, set[str]] = {}
     for trial in plan.trials:
         if trial.data.name == dataset:
@@ -196,7 +198,7 @@ def _listed_anchors(plan: Plan, dataset: str) -> dict[str, set[str]]:
 
 
 def _scale(rows: Sequence[TrialResult], metric: str, anchor: str) -> Cell | None:
-    """An anchor's score, from what stands beside everybody else's: one a replicate."""
+    """An anchor's mean score over replicates, read off the rows that have it beside their own; else None."""
     by_replicate = {
         row.replicate: value
         for row in rows
@@ -210,7 +212,7 @@ def _scale(rows: Sequence[TrialResult], metric: str, anchor: str) -> Cell | None
 
 
 def _marked(stored: StoredResults, lines: list[Line], metrics: Sequence[MetricColumn]) -> list[Line]:
-    """The lines with the best simulators of each metric marked, kind of score by kind of score."""
+    """The lines, with the best simulators by each metric marked, separately for each label of scores."""
     trials = {trial.id: trial for trial in stored.plan.trials}
     scores = _scores(stored, trials)
     best: set[tuple[str, str]] = set()
@@ -219,8 +221,8 @@ def _marked(stored: StoredResults, lines: list[Line], metrics: Sequence[MetricCo
         for line in lines:
             cell = line.cells.get(metric.name)
             if line.kind == "simulator" and cell is not None and cell.value is not None:
-                known = scores[line.dataset, line.name, metric.name]
-                groups.setdefault(cell.label, []).append(Contender(line.name, cell.value, cell.interval, known))
+                by_replicate = scores[line.dataset, line.name, metric.name]
+                groups.setdefault(cell.label, []).append(Contender(line.name, cell.value, cell.interval, by_replicate))
         for candidates in groups.values():
             best |= {(name, metric.name) for name in tied_with_best(candidates, metric.direction, stored)}
     return [
@@ -232,17 +234,18 @@ def _marked(stored: StoredResults, lines: list[Line], metrics: Sequence[MetricCo
 def _scores(
     stored: StoredResults, trials: dict[str, Trial]
 ) -> dict[tuple[str, str, str], dict[int, tuple[Trial, ScoreRow]]]:
-    """By dataset, simulator and metric: the score of each replicate that has one."""
-    found: dict[tuple[str, str, str], dict[int, tuple[Trial, ScoreRow]]] = {}
+    """The scores by replicate, {(dataset, simulator, metric): {replicate: (trial, score)}}."""
+    scores: dict[tuple[str, str, str], dict[int, tuple[Trial, ScoreRow]]] = {}
     for row in stored.rows.values():
         for score in row.scores if row.status == "ok" else ():
             if score.value is not None:
-                place = found.setdefault((row.dataset, row.simulator, score.metric), {})
-                place[row.replicate] = (trials[row.trial], score)
-    return found
+                by_replicate = scores.setdefault((row.dataset, row.simulator, score.metric), {})
+                by_replicate[row.replicate] = (trials[row.trial], score)
+    return scores
 
 
 def _failed(stored: StoredResults) -> tuple[tuple[str, str, str], ...]:
+    """The (trial, status, error) of each trial that did not end well, or has no result."""
     rows = [(trial.id, stored.rows.get(trial.id)) for trial in stored.plan.trials]
     return tuple(
         (name, row.status, row.error) if row else (name, "not run", stored.open[name])

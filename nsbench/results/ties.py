@@ -1,4 +1,4 @@
-"""Which simulators cannot be told from the best one: a lead within the error is no lead."""
+"""Ties: the simulators that cannot be told from the best one. A lead within the error is no lead."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from nsbench.suite.trials import Trial
 LEVEL = 0.05
 
 MANY = 20
-"""Candidates beyond which those that are far from the best are not read: see `_far`."""
+"""The most candidates that are all read; of more, those far from the best are left out: see `_far`."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A simulator's score: its mean, the interval of it, and the scores by replicate."""
+    """A simulator's score: its mean, the interval of the mean, and the scores by replicate."""
 
     name: str
     value: float
@@ -36,26 +36,26 @@ def tied_with_best(
 ) -> set[str]:
     """The names of the best candidate and of those that are tied with it.
 
-    Tied is whose paired difference from the best, over test cases and replicates, is not significant at 5 %
-    after Holm's correction over candidates, or has an interval that holds 0; where there are no pairs, whose
-    interval overlaps the best one's, or is not known. Nobody is named where there is nobody to compare with, or
-    nothing is known of anybody's error. Among many candidates, those that are far from the best are not tied.
+    A candidate is tied if its paired difference from the best, over test cases and replicates, is not significant
+    at 5 % after Holm's correction over candidates, or has an interval that holds 0; where there are no pairs, if its
+    interval overlaps the best one's, or one of the two has no interval. The set is empty where there is no other
+    candidate, or no error is known. Among many candidates, those that are far from the best are not tied.
     """
     sign = 1 if direction == "min" else -1
     best = min(candidates, key=lambda c: sign * c.value)
-    others = [c for c in candidates if c is not best]
-    if len(others) > MANY:
-        others = [c for c in others if not _far(best, c)]
+    rivals = [c for c in candidates if c is not best]
+    if len(rivals) > MANY:
+        rivals = [c for c in rivals if not _far(best, c)]
     units = _Units(stored)
     paired: dict[tuple[int, ...], list[Contender]] = {}
     tied = {best.name}
-    for candidate in others:
+    for candidate in rivals:
         shared = tuple(sorted(best.scores.keys() & candidate.scores.keys()))
         if shared and units.pair(best, candidate, shared):
             paired.setdefault(shared, []).append(candidate)
         elif not _apart(best, candidate):
             tied.add(candidate.name)
-    if not paired and not any(best.interval and c.interval for c in others):
+    if not paired and not any(best.interval and c.interval for c in rivals):
         return set()
     compared = [(c, shared) for shared, group in paired.items() for c in group]
     apart = [row for shared, group in paired.items() for row in units.differ(best, group, shared)]
@@ -67,26 +67,27 @@ def tied_with_best(
 
 
 def _far(best: Contender, other: Contender) -> bool:
-    """Whether they differ by more than twice all of their intervals' half-widths together.
+    """Return whether two candidates differ by more than twice the sum of their intervals' half-widths.
 
-    Those over test cases and, of several replicates, over replicates. Two independent scores would differ by that
-    less often than once in 10,000 times; that pairs would see no difference there is as good as excluded.
+    The intervals are those over test cases and, of several replicates, over replicates. Two independent scores would
+    differ by that less often than once in 10,000 times, so that a paired test would practically never fail to see it.
     """
     widths = [_half_widths(c) for c in (best, other)]
     return None not in widths and abs(best.value - other.value) > 2 * sum(w for w in widths if w is not None)
 
 
 def _half_widths(candidate: Contender) -> float | None:
-    own = [score.interval for _, score in candidate.scores.values()]
-    if candidate.interval is None or any(interval is None for interval in own):
+    """The sum of a candidate's half-widths, over test cases and over replicates; None if one is unknown."""
+    intervals = [score.interval for _, score in candidate.scores.values()]
+    if candidate.interval is None or any(interval is None for interval in intervals):
         return None
-    over_cases = max((high - low for low, high in filter(None, own)), default=0.0) / 2
-    over_replicates = (candidate.interval[1] - candidate.interval[0]) / 2 if len(own) > 1 else 0.0
+    over_cases = max((high - low for low, high in filter(None, intervals)), default=0.0) / 2
+    over_replicates = (candidate.interval[1] - candidate.interval[0]) / 2 if len(intervals) > 1 else 0.0
     return over_cases + over_replicates
 
 
 def _apart(a: Contender, b: Contender) -> bool:
-    """Whether their intervals are both known and do not overlap."""
+    """Return whether two candidates' intervals are both known and do not overlap."""
     if a.interval is None or b.interval is None:
         return False
     return a.interval[0] > b.interval[1] or b.interval[0] > a.interval[1]
@@ -97,21 +98,21 @@ class _Units:
 
     def __init__(self, stored: StoredResults) -> None:
         self._stored = stored
-        self._known: dict[str, NDArray[np.float64] | None] = {}
+        self._scores: dict[str, NDArray[np.float64] | None] = {}
         self._weights: dict[str, NDArray[np.float64]] = {}
 
     def pair(self, a: Contender, b: Contender, replicates: Sequence[int]) -> bool:
-        """Whether both are known by the same units, two at least, in all of the replicates."""
+        """Return whether a and b have scores by the same units, two at least, in all of the replicates."""
         names = [self._read(*c.scores[r]) for c in (a, b) for r in replicates]
         weights = [self._weights[name] for name in names if name in self._weights]
         same = len(weights) == len(names) and all(np.array_equal(w, weights[0]) for w in weights)
         return same and len(weights[0]) > 1
 
     def differ(
-        self, best: Contender, others: Sequence[Contender], replicates: Sequence[int]
+        self, best: Contender, rivals: Sequence[Contender], replicates: Sequence[int]
     ) -> list[tuple[float, bool]]:
-        """(p, whether the interval holds 0) of each one's difference from the best."""
-        x = np.stack([self._values(c, replicates) for c in (best, *others)])  # [k, R, U]
+        """The differences of rivals from the best: (p, whether the interval holds 0) of each."""
+        x = np.stack([self._values(c, replicates) for c in (best, *rivals)])  # [k, R, U]
         weights = self._weights[self._read(*best.scores[replicates[0]])]
         rng = np.random.default_rng(0)
         draws = bootstrap_means(x, weights, rng)
@@ -119,19 +120,21 @@ class _Units:
         p = p_values(x[1:] - x[:1], apart, weights, rng)
         assert p is not None
         low, high = np.percentile(apart, [2.5, 97.5], axis=1)
-        return [(float(p[k]), bool(low[k] <= 0 <= high[k])) for k in range(len(others))]
+        return [(float(p[k]), bool(low[k] <= 0 <= high[k])) for k in range(len(rivals))]
 
     def _values(self, candidate: Contender, replicates: Sequence[int]) -> NDArray[np.float64]:
-        known = [self._known[self._read(*candidate.scores[r])] for r in replicates]
-        return np.stack([values for values in known if values is not None])
+        """The scores of a candidate by replicate and unit, float64[R, U]."""
+        scores = [self._scores[self._read(*candidate.scores[r])] for r in replicates]
+        return np.stack([values for values in scores if values is not None])
 
     def _read(self, trial: Trial, score: ScoreRow) -> str:
+        """Read a score by unit, once; returns the name that it is kept by."""
         name = f"{trial.id}/{score.metric}"
-        if name not in self._known:
+        if name not in self._scores:
             try:
-                found = self._stored.units(trial, score)
+                units = self._stored.units(trial, score)
             except NoPairs:
-                self._known[name] = None
+                self._scores[name] = None
             else:
-                self._known[name], self._weights[name] = found.values, found.weights
+                self._scores[name], self._weights[name] = units.values, units.weights
         return name

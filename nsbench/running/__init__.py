@@ -1,9 +1,9 @@
-"""Who does the work of a run, when and where.
+"""A run: its jobs, their order, and the processes that do them.
 
-run          jobs go out, ends come back, rows are written, everybody is told
-schedule     what is left to do, in which order, and what became of it
-stop         Ctrl-C and SIGTERM
-executor     what every executor is
+run          the run itself: jobs go out, ends come back, rows are written, listeners are told
+schedule     the jobs that are left to do, their order, and what became of each
+stop         a stop request, by Ctrl-C or SIGTERM
+executor     the protocol that every executor keeps
 inline       the run's own process does the work
 local        worker processes on this machine do it
 ray          a Ray cluster does it

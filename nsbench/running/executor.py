@@ -1,4 +1,4 @@
-"""What every executor is: something that takes jobs, tells what happens in them, and says how they ended."""
+"""The protocol of executors: an executor takes jobs, tells what happens in them, and returns how they ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nsbench.store.workspace import Workspace
 
 @dataclass(frozen=True)
 class RunContext:
-    """Where a run takes place, and who is told of it."""
+    """The surroundings of a run. suite: its name. emit: the function that is told of events."""
 
     suite: str
     workspace: Workspace
@@ -25,7 +25,7 @@ class RunContext:
 
 
 class Executor(Protocol):
-    """Takes jobs while it is free, and hands back their ends. Leaving it ends whatever still runs, at once."""
+    """A taker of jobs: it starts them while it is free, and returns their ends. Leaving it ends what still runs."""
 
     def __enter__(self) -> Self: ...
 
@@ -34,15 +34,17 @@ class Executor(Protocol):
     ) -> None: ...
 
     def free(self) -> bool:
-        """Whether another job can be started."""
+        """Return whether another job can be started."""
         ...
 
     def busy(self) -> bool:
-        """Whether any job has not ended."""
+        """Return whether any job has not ended."""
         ...
 
-    def start(self, job: Job) -> None: ...
+    def start(self, job: Job) -> None:
+        """Start a job. Call it only while the executor is free."""
+        ...
 
     def wait(self) -> list[JobEnd]:
-        """Wait for something to happen: events are told, the ends of jobs are returned."""
+        """Wait for something to happen; tell the events, and return the ends of jobs."""
         ...

@@ -1,4 +1,4 @@
-"""The run's own process does the work: for debugging, and for tests that need no isolation."""
+"""The inline executor: the run's own process does the work. For debugging, and for tests that need no isolation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nsbench.stages.workshop import open_workshop
 
 
 class Inline:
-    """One job at a time, here. No limit but retries can be kept: what hangs, hangs the run."""
+    """An executor of one job at a time, in this process. No limit but retries holds: a job can hang the run."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
@@ -23,7 +23,7 @@ class Inline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing runs on."""
+        """Do nothing: no job runs on after `wait`."""
 
     def free(self) -> bool:
         return self._job is None

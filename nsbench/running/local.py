@@ -1,4 +1,4 @@
-"""Processes on this machine do the work: each job in a worker, whose process group is killed as a whole.
+"""The local executor: each job runs in a worker process on this machine, whose process group is killed as a whole.
 
 Isolation is cheap because a worker whose job ended well is used for the next one: starting Python and
 importing torch is paid for once a run, and once more for each job that did not end well.
@@ -27,13 +27,13 @@ from nsbench.store.environment import cores, cuda_devices
 
 _POLL_SECONDS = 0.2
 _LEAVING_SECONDS = 2.0
-_KEPT = 0.25
-"""A worker that still holds more than this part of the memory limit is not used again."""
+_KEPT_SHARE = 0.25
+"""A worker that still holds more than this share of the memory limit is not used again."""
 
 
 @dataclass
 class Underway:
-    """A job and its guard. kills: what the kernel had killed for want of memory when it began."""
+    """A job and its guard. kills: how many processes the kernel had killed for want of memory when the job began."""
 
     job: Job
     guard: Guard
@@ -41,7 +41,7 @@ class Underway:
 
 
 class Slot:
-    """A place for one job at a time, and the worker that waits there or works."""
+    """A place for one job at a time, and the worker that waits or works there."""
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -51,10 +51,10 @@ class Slot:
 
 
 class Local:
-    """Up to `parallel` jobs at once. The machine's cores are divided between them, its GPUs given out in turn."""
+    """An executor of up to `parallel` jobs at once, which share the machine's cores and get its GPUs in turn."""
 
     def __init__(self, context: RunContext, parallel: int = 1, company: int = 0) -> None:
-        """company: how many jobs there may be on this machine, where others than this executor start them."""
+        """company: how many jobs may run on this machine at once, where other executors start some; else `parallel`."""
         self._context = context
         self._company = company or parallel
         self._slots = [Slot(index) for index in range(parallel)]
@@ -99,20 +99,20 @@ class Local:
                     slot.worker.ask_to_stop()
         ends = []
         for key, _ in self._selector.select(_POLL_SECONDS):
-            end = self._hear(key.data)
+            end = self._receive(key.data)
             if end is not None:
                 ends.append(end)
         return ends
 
     def _hire(self, slot: Slot, log: Path) -> WorkerProcess:
-        context, jobs = self._context, len(self._slots)
+        context, parallel = self._context, len(self._slots)
         hello = Hello(sys.path, str(context.workspace.root), self._company, uninstalled(context.registry))
-        slot.worker = WorkerProcess(hello, surroundings(slot.index, jobs), log)
+        slot.worker = WorkerProcess(hello, surroundings(slot.index, parallel), log)
         self._selector.register(slot.worker.channel, selectors.EVENT_READ, slot)
         return slot.worker
 
     def _retire(self, slot: Slot, patience: float = 0.0) -> int:
-        """JobEnd a slot's worker, if it has one; returns its exit status."""
+        """End a slot's worker, if it has one; returns its exit status, 0 if there is none."""
         if slot.underway is not None:
             self._watch.release(slot.underway.guard)
         worker, slot.worker, slot.underway = slot.worker, None, None
@@ -121,8 +121,8 @@ class Local:
         self._selector.unregister(worker.channel)
         return worker.end(patience)
 
-    def _hear(self, slot: Slot) -> JobEnd | None:
-        """What a worker has to say; the end of its job, if it is that."""
+    def _receive(self, slot: Slot) -> JobEnd | None:
+        """Receive a worker's messages and act on them; returns the end of its job, if it is among them."""
         assert slot.worker is not None
         try:
             messages = slot.worker.receive()
@@ -132,6 +132,7 @@ class Local:
         return ends[0] if ends else None
 
     def _message(self, slot: Slot, message: Message) -> JobEnd | None:
+        """Act on a worker's message; returns the end of its job, if the message is that."""
         if "ready" in message:
             slot.watcher = message["ready"]
             if slot.underway is not None:
@@ -147,7 +148,7 @@ class Local:
         return None
 
     def _ended(self, slot: Slot, end: JobEnd) -> JobEnd:
-        """The end that a worker reports, and the verdict on it; only who did well stays."""
+        """The end that a worker reports, with the guard's verdict on it. Only a worker whose job ended well is kept."""
         assert slot.underway is not None
         guard, job = slot.underway.guard, slot.underway.job
         self._watch.release(guard)
@@ -157,12 +158,12 @@ class Local:
             return replace(end, status=guard.verdict or end.status, error=guard.reason or end.error)
         slot.underway = None
         limit = job.suite.limits.memory
-        if limit is not None and guard.memory.read() > _KEPT * limit:
+        if limit is not None and guard.memory.read() > _KEPT_SHARE * limit:
             self._retire(slot)
         return end
 
     def _died(self, slot: Slot) -> JobEnd | None:
-        """What the end of a worker, rather than of its job, means for the job."""
+        """The end of the job of a worker that died; None if it had no job."""
         underway = slot.underway
         status = self._retire(slot, _LEAVING_SECONDS)
         if underway is None:
@@ -173,7 +174,10 @@ class Local:
 
 
 def cause(status: int, kills_before: int) -> tuple[Status, str]:
-    """What became of a worker that nsbench did not end, from its exit status."""
+    """The (status, error) of a job whose worker ended in the middle of it, from the worker's exit status.
+
+    kills_before: `kernel_kills()` when the job began.
+    """
     if status >= 0:
         return "failed", f"its process ended with exit status {status} in the middle of the work"
     name = signal.Signals(-status).name
@@ -182,11 +186,14 @@ def cause(status: int, kills_before: int) -> tuple[Status, str]:
     return "killed", f"its process was ended by {name}, which nsbench did not send"
 
 
-def surroundings(index: int, jobs: int) -> Mapping[str, str]:
-    """The environment of a worker in a slot: its share of the threads, and its GPU."""
+def surroundings(index: int, parallel: int) -> Mapping[str, str]:
+    """The environment variables of a worker: its share of the threads, and its GPU.
+
+    index: of the worker's slot. parallel: how many jobs run at once.
+    """
     environment = dict(os.environ)
-    if jobs > 1:
-        share = str(max(1, cores() // jobs))
+    if parallel > 1:
+        share = str(max(1, cores() // parallel))
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment.setdefault(name, share)
         if gpus := visible_gpus():
@@ -195,8 +202,8 @@ def surroundings(index: int, jobs: int) -> Mapping[str, str]:
 
 
 def visible_gpus() -> list[str]:
-    """GPUs by the names that CUDA_VISIBLE_DEVICES takes."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name.strip() for name in named.split(",") if name.strip()]
+    """The GPUs that jobs may use, by the names that CUDA_VISIBLE_DEVICES takes."""
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if names is not None:
+        return [name.strip() for name in names.split(",") if name.strip()]
     return [str(index) for index in range(cuda_devices())]

@@ -1,9 +1,9 @@
-"""A Ray cluster does the work: `--executor ray`, with `--address` for one that is there, else one on this machine.
+"""The Ray executor: a cluster does the work, the one at `--address` or else one that is started on this machine.
 
-A job is a Ray task. On its node it runs as it would here, in a worker process with its limits; what it says goes to
-a mailbox on the run's node. Where a node does not see the run's workspace, artifacts travel through the mailbox. A
+A job is a Ray task. On its node it runs as it would here, in a worker process with its limits; its messages go to a
+mailbox on the run's node. Where a node does not see the run's workspace, artifacts travel through the mailbox. A
 task that is lost with its node is begun again by Ray; its fit goes on from its checkpoint where the workspace is
-shared. What is handed to Ray is text and bytes.
+shared. Only text and bytes are handed to Ray.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _POLL_SECONDS = 0.2
 
 
 class Mailbox:
-    """Where tasks leave what they have to say, on the run's node, with its store at hand."""
+    """An actor on the run's node: it collects the messages of tasks, and fetches and stores their artifacts."""
 
     def __init__(self, store: str) -> None:
         self._store = Path(store)
@@ -46,27 +46,33 @@ class Mailbox:
         self._stop = False
 
     def put(self, letter: str) -> None:
+        """Leave a message, as JSON."""
         self._letters.append(letter)
 
     def take(self) -> list[str]:
+        """The messages that have come since the last call."""
         letters, self._letters = self._letters, []
         return letters
 
     def stop(self) -> None:
+        """Ask every task to stop."""
         self._stop = True
 
     def stopping(self) -> bool:
+        """Return whether tasks are asked to stop."""
         return self._stop
 
-    def fetch(self, stage: str, key: str) -> Parcel | None:
-        return pack(self._store, stage, key)
+    def fetch(self, kind: str, key: str) -> Parcel | None:
+        """An artifact of the run's store; None if it is not there."""
+        return pack(self._store, kind, key)
 
-    def deliver(self, stage: str, key: str, parcel: Parcel) -> None:
-        unpack(self._store, stage, key, parcel)
+    def deliver(self, kind: str, key: str, parcel: Parcel) -> None:
+        """Put an artifact into the run's store."""
+        unpack(self._store, kind, key, parcel)
 
 
 class RayCluster:
-    """As many jobs at once as the cluster has room for. address: of a cluster; None starts one here."""
+    """An executor of as many jobs at once as a cluster has room for. address: of the cluster; None starts one here."""
 
     def __init__(self, context: RunContext, address: str | None = None) -> None:
         self._context, self._address = context, address
@@ -103,6 +109,7 @@ class RayCluster:
 
     @property
     def _sign(self) -> Path:
+        """A file that a node looks for, to find out whether it sees this workspace."""
         return self._context.workspace.root / "ray" / self._token
 
     def free(self) -> bool:
@@ -123,12 +130,13 @@ class RayCluster:
         if self._context.stop.asked() and not self._asked:
             self._asked = True
             ray.get(self._mailbox.stop.remote())
-        done, _ = ray.wait(list(self._tasks), num_returns=1, timeout=_POLL_SECONDS)
+        ended, _ = ray.wait(list(self._tasks), num_returns=1, timeout=_POLL_SECONDS)
         for letter in ray.get(self._mailbox.take.remote()):
             self._hear(json.loads(letter))
-        return [self._end(task) for task in done]
+        return [self._end(task) for task in ended]
 
     def _hear(self, message: dict[str, Any]) -> None:
+        """Tell an event, or note on which node a job has begun."""
         if "begun" not in message:
             self._context.emit(read_event(message))
             return
@@ -138,6 +146,7 @@ class RayCluster:
         self._begun[job] = node
 
     def _end(self, task: Any) -> JobEnd:
+        """The end of a task's job. Its log is written here, where the node does not see the workspace."""
         job = self._tasks.pop(task)
         self._begun.pop(job.name, None)
         try:
@@ -151,17 +160,17 @@ class RayCluster:
 
 
 def resources(job: Job) -> dict[str, Any]:
-    """What a task asks of its node, from the suite."""
-    wanted: dict[str, Any] = {"num_cpus": job.suite.compute.threads or 1}
+    """The resources that a job's task asks of its node, by Ray's names."""
+    request: dict[str, Any] = {"num_cpus": job.suite.compute.threads or 1}
     if job.conditions.device == "cuda":
-        wanted["num_gpus"] = 1
+        request["num_gpus"] = 1
     if job.suite.limits.memory is not None:
-        wanted["memory"] = job.suite.limits.memory
-    return wanted
+        request["memory"] = job.suite.limits.memory
+    return request
 
 
 def work(job_text: str, hello_text: str, suite: str, token: str, mailbox: Any) -> str:
-    """The task: a job, done on this node; returns its end as JSON."""
+    """Do a job on this node, as a Ray task; returns its end and its log as JSON."""
     import ray
 
     job, hello = Job.from_json(job_text), Hello(**json.loads(hello_text))
@@ -175,15 +184,15 @@ def work(job_text: str, hello_text: str, suite: str, token: str, mailbox: Any) -
     def tell(event: Event) -> None:
         mailbox.put.remote(json.dumps(event_message(event)))
 
-    wanted = [] if shared else [artifact.key for artifact in job.work.artifacts()]
-    for key in wanted:
+    keys = [] if shared else [artifact.key for artifact in job.work.artifacts()]
+    for key in keys:
         if not store.has(key) and (parcel := ray.get(mailbox.fetch.remote(key.kind, key.digest))) is not None:
             unpack(store.root, key.kind, key.digest, parcel)
-    there = {key.digest for key in wanted if store.has(key)}
+    present = {key.digest for key in keys if store.has(key)}
     context = RunContext(suite, workspace, registry_of(hello.plugins), tell, Stop())
     end = _in_a_worker(context, job, lambda: bool(ray.get(mailbox.stopping.remote())))
-    for key in wanted:
-        parcel = pack(store.root, key.kind, key.digest) if key.digest not in there else None
+    for key in keys:
+        parcel = pack(store.root, key.kind, key.digest) if key.digest not in present else None
         if parcel is not None:
             ray.get(mailbox.deliver.remote(key.kind, key.digest, parcel))
     log = workspace.log(suite, job.name)
@@ -192,7 +201,7 @@ def work(job_text: str, hello_text: str, suite: str, token: str, mailbox: Any) -
 
 
 def _in_a_worker(context: RunContext, job: Job, stopping: Any) -> JobEnd:
-    """One job, as on one machine; costs are marked as measured in the company that the node may have."""
+    """Do one job in a worker process, and return its end. Costs are marked as measured beside a full node's jobs."""
     ends: list[JobEnd] = []
     with Local(context, company=cores()) as crew:
         crew.start(job)

@@ -1,4 +1,4 @@
-"""A run: jobs go from the schedule to the executor, ends come back, rows are written, and everybody is told."""
+"""A run: jobs go from the schedule to the executor, ends come back, rows are written, and listeners are told."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ STOPPING = "stopping: what runs goes on to its next checkpoint; Ctrl-C once more
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The outcome of a run.
 
-    rows: of each trial and submission that was begun. gaps: what should stand beside scores and does not.
+    rows: of each trial and submission that was begun. gaps: names of the jobs without a row, for data and anchors,
+    that ended badly.
     """
 
     rows: list[TrialResult]
@@ -42,29 +43,29 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0 fine, 1 some trials failed, or anchors that their rows want, 130 interrupted."""
+        """The exit status of the process: 0 if all is well, 1 if a trial or an anchor failed, 130 if interrupted."""
         if self.interrupted:
             return 130
         return 0 if all(row.status == "ok" for row in self.rows) and not self.gaps else 1
 
 
 def fan_out(listeners: Sequence[Listener], registry: Registry) -> Emit:
-    """One function that tells every listener, and the plugins, whose faults are named once each."""
-    named: set[str] = set()
+    """A function that tells an event to all listeners and plugins; a fault of a plugin becomes a notice, once."""
+    reported: set[str] = set()
 
     def emit(event: Event) -> None:
         for listener in listeners:
             listener(event)
         for fault in registry.notify(event):
-            if fault not in named:
-                named.add(fault)
+            if fault not in reported:
+                reported.add(fault)
                 emit(Notice(fault))
 
     return emit
 
 
 def new_invocation() -> str:
-    """A name for a run of a suite."""
+    """A new name for a run of a suite."""
     return uuid.uuid4().hex[:12]
 
 
@@ -75,11 +76,11 @@ def run(
     executor: Callable[[RunContext], Executor] = Inline,
     submissions: Sequence[Submission] = (),
 ) -> Outcome:
-    """Carry out a suite's plan. What is in the store is not done again; a trial that fails stops no other.
+    """Carry out a suite's plan. What is in the store is not made again; a trial that fails stops no other.
 
     suite: a session, or a suite's file. listeners: told every event of the run. invocation: a name for this run of
-    the suite; a new one if not given. executor: who does the work. submissions: rollouts from elsewhere that are scored
-    along, by the metrics that the suite has now.
+    the suite; a new one if not given. executor: makes the executor, which does the work. submissions: rollouts made
+    elsewhere that are scored too, by the metrics that the suite has now.
     """
     session = as_session(suite)
     emit = fan_out(listeners, session.registry)
@@ -102,7 +103,7 @@ def run(
 
 @dataclass
 class Run:
-    """A run underway. running: the jobs at work; begun: the candidates that listeners know of."""
+    """A run underway. running: the jobs at work, by name; begun: the candidates whose start listeners were told."""
 
     schedule: Schedule
     results: ResultsFile
@@ -122,7 +123,7 @@ class Run:
         self._settle(self.schedule.cut_short(self.running))
 
     def _step(self, crew: Executor) -> bool:
-        """Do whatever is to be done next. Returns whether there is more."""
+        """Do the next thing that is to be done; returns whether there is more."""
         self._settle(self.schedule.rows())
         if self._start(crew):
             return True
@@ -133,7 +134,7 @@ class Run:
         return self._settle(self.schedule.rows()) > 0  # trials that were skipped just now
 
     def _start(self, crew: Executor) -> bool:
-        """Start a job, if there is one that can be."""
+        """Start a job, if one can be started; returns whether it was."""
         if self.context.stop.asked() or not crew.free():
             return False
         job = self.schedule.take()
@@ -146,6 +147,7 @@ class Run:
         return True
 
     def _end(self, end: JobEnd) -> None:
+        """Take note of a job's end, in its log and in the schedule."""
         log = self.context.workspace.log(self.context.suite, end.job)
         self._log(log, end)
         if end.status == "interrupted":
@@ -155,14 +157,14 @@ class Run:
         self.schedule.end(self.running.pop(end.job), end)
 
     def _log(self, log: Path, end: JobEnd) -> None:
-        """Write the traceback, and how the job ended, below what the job itself had to say."""
+        """Append the traceback of a job, and how it ended, to the job's log."""
         peak = f", {end.peak_bytes / 1e6:,.0f} MB at most" if end.peak_bytes else ""
         when = time.strftime("%Y-%m-%d %H:%M:%S")
-        said = f"{end.fault}{when} {end.job}: {end.status} after {end.seconds:.1f} s{peak}. {end.error}".rstrip()
+        text = f"{end.fault}{when} {end.job}: {end.status} after {end.seconds:.1f} s{peak}. {end.error}".rstrip()
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("a", encoding="utf-8") as file:
-                file.write(said + "\n")
+                file.write(text + "\n")
         except OSError as error:
             self.context.emit(Notice(f"{log} cannot be written: {error}"))
 
@@ -172,7 +174,7 @@ class Run:
             self.context.emit(TrialStarted(candidate))
 
     def _settle(self, rows: Iterable[TrialResult]) -> int:
-        """Write rows down, and tell of them; returns how many."""
+        """Add rows to the results, and tell listeners of them; returns how many."""
         count = 0
         for row in rows:
             self._begin(row.trial)
@@ -187,4 +189,4 @@ def prepare_all(session: Session, listeners: Sequence[Listener]) -> int:
     """Make every split of every dataset; returns how many trajectories there are."""
     workshop = workshop_of(session, fan_out(listeners, session.registry))
     data = session.plan.data.values()
-    return sum(len(prepare(workshop, each.name, each, split)) for each in data for split in SPLITS)
+    return sum(len(prepare(workshop, dataset.name, dataset, split)) for dataset in data for split in SPLITS)

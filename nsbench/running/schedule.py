@@ -1,7 +1,8 @@
-"""What is left to do in a run, in which order, and what became of it: the plan becomes jobs, their ends rows.
+"""The schedule of a run: the jobs that are left to do, their order, and what became of each. A plan becomes jobs,
+their ends become rows.
 
 Data comes first, then the candidates (trials in the order of the suite, then submissions), each followed by the
-anchors that its scores want. What is in the store already makes no job.
+anchors that its scores want. There is no job for what is in the store already.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from nsbench.store.locks import Busy
 from nsbench.suite.trials import Candidate, DataPlan, Plan, ScorePlan, Submission, Trial
 
 _RETRIED: frozenset[Status] = frozenset({"failed", "oom", "killed"})
-"""Ends that may be bad luck. A fit goes on from its checkpoint."""
+"""Statuses that may be bad luck: such a job is begun again. Its fit goes on from its checkpoint."""
 
 
 class Schedule:
-    """The jobs of a run that wait, and the ends of those that do not."""
+    """The jobs of a run that wait, and the ends of those that are over."""
 
     def __init__(self, plan: Plan, submissions: Sequence[Submission], workshop: Workshop) -> None:
         self._plan, self._workshop = plan, workshop
@@ -39,7 +40,7 @@ class Schedule:
         candidates: tuple[Candidate, ...] = (*plan.trials, *submissions)
         self._candidates = {c.id for c in candidates}
         self._makers = {metric.key.digest: c.id for c in candidates for metric in c.scores}
-        self._open = {c.id: c for c in candidates if self._own_scores(c) is None}
+        self._open = {c.id: c for c in candidates if self._stored_scores(c) is None}
         self._without_row = {c.id: c for c in candidates if c.id not in self._open}
         for candidate in self._open.values():
             self._needs[candidate.id] = [self._add_data_job(*need) for need in self._missing_data(candidate)]
@@ -47,9 +48,9 @@ class Schedule:
             self._add(candidate.id, ScoreWork(candidate, candidate.scores))
 
     def take(self) -> Job | None:
-        """The next job that can be started: first one that no other run is at, so that two runs share the work.
+        """Take a job that can be started, and claim it until it has ended; None if there is none.
 
-        It is claimed until it has ended.
+        Jobs that no other run is at come first, so that two runs share the work.
         """
         first = None
         for job in self._waiting.values():
@@ -63,7 +64,7 @@ class Schedule:
         return first
 
     def end(self, job: Job, end: JobEnd) -> None:
-        """Take note of a job's end: it is over or, where that may have been bad luck, begun again before all others."""
+        """Take note of a job's end. Where that may have been bad luck, the job is begun again, before all others."""
         self._give_up_claim(job.name)
         attempt = self._attempts[job.name] = self._attempts.get(job.name, 0) + 1
         if end.status in _RETRIED and attempt <= self._plan.suite.limits.retries:
@@ -75,17 +76,17 @@ class Schedule:
             self._without_row[job.name] = self._open.pop(job.name)
         elif end.status not in ("ok", "interrupted"):
             self._workshop.emit(Notice(f"{job.name}: {end.status}: {end.error}"))
-            self._skip_those_that_need(end)
+            self._skip_dependents(end)
 
-    def _skip_those_that_need(self, lost: JobEnd) -> None:
-        """End the jobs that wait for data which cannot be had."""
+    def _skip_dependents(self, lost: JobEnd) -> None:
+        """End the jobs that wait for data whose own job ended badly."""
         for job in list(self._waiting.values()):
             if lost.job in self._needs.get(job.name, []):
                 del self._waiting[job.name]
                 self.end(job, JobEnd(job.name, "skipped", f"{lost.job}: {lost.status}: {lost.error}"))
 
     def rows(self) -> Iterator[TrialResult]:
-        """The rows that are complete now, each once. Anchors that one still wants become jobs."""
+        """The rows that are complete now, each once. Anchors that an incomplete row still wants become jobs."""
         for candidate in list(self._without_row.values()):
             row = self._row(candidate)
             if row is not None:
@@ -93,7 +94,10 @@ class Schedule:
                 yield row
 
     def cut_short(self, running: Container[str]) -> Iterator[TrialResult]:
-        """Rows of candidates that were begun and have none, when the run ends before they do; claims are given up."""
+        """Rows of the candidates that were begun and have none, as interrupted. Claims are given up.
+
+        Call it when the run ends. running: the names of the jobs at work.
+        """
         for name in list(self._claims):
             self._give_up_claim(name)
         for candidate in [*self._without_row.values(), *(c for c in self._open.values() if c.id in running)]:
@@ -101,18 +105,18 @@ class Schedule:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """The jobs that ended badly and have no row of their own: data, and what should stand beside scores."""
+        """The names of the jobs that ended badly and have no row: data, and anchors."""
         return tuple(name for name, end in self._ends.items() if end.status != "ok" and name not in self._candidates)
 
     def _add(self, name: str, work: DataWork | ScoreWork) -> None:
         self._waiting[name] = Job(name, self._plan.suite, self._plan.conditions, work)
 
     def _is_ready(self, job: Job) -> bool:
-        """Whether a job's data is there."""
+        """Return whether a job's data is there."""
         return all(need in self._ends and self._ends[need].status == "ok" for need in self._needs.get(job.name, []))
 
     def _claim(self, job: Job) -> bool:
-        """Claim what a job makes first; False where another has claimed it, or is at any of what the job makes."""
+        """Claim a job's first missing artifact; returns False where another run is making any of the missing ones."""
         missing = [a.key for a in job.work.artifacts() if a.key.kind != "data" or isinstance(job.work, DataWork)]
         missing = [key for key in missing if not self._workshop.store.has(key)]
         if any(self._workshop.is_in_the_making(key) for key in missing):
@@ -123,7 +127,7 @@ class Schedule:
                 claim.enter_context(self._workshop.claim(missing[0]))
         except Busy:
             return False
-        except OSError:  # a courtesy to other runs: what is wrong with the disk the job itself will say
+        except OSError:  # claims are a courtesy to other runs; a fault of the disk is for the job itself to report
             pass
         self._claims[job.name] = claim
         return True
@@ -132,6 +136,7 @@ class Schedule:
         self._claims.pop(name, ExitStack()).close()
 
     def _missing_data(self, candidate: Candidate) -> Iterator[tuple[DataPlan, Split]]:
+        """The splits that a candidate needs and the store lacks."""
         store = self._workshop.store
         wanted: list[tuple[DataPlan, Split]] = [(candidate.data, "test")]
         if isinstance(candidate, Trial) and not store.has(candidate.evidence) and not store.has(candidate.model):
@@ -139,37 +144,38 @@ class Schedule:
         return ((data, split) for data, split in wanted if not store.has(data.keys[split]))
 
     def _add_data_job(self, data: DataPlan, split: Split) -> str:
+        """Add a job that makes a split, unless it waits already; returns its name."""
         name = f"{data.name}/{split}-data"
         if name not in self._waiting:
             self._add(name, DataWork(data, (split,)))
         return name
 
-    def _own_scores(self, candidate: Candidate) -> list[ScoreRow] | None:
-        """A candidate's scores, if all of them are in the store."""
+    def _stored_scores(self, candidate: Candidate) -> list[ScoreRow] | None:
+        """A candidate's scores, if all of them are in the store; else None."""
         scores = [self._score(metric) for metric in candidate.scores]
-        known = [score for score in scores if score is not None]
-        return known if len(known) == len(scores) else None
+        present = [score for score in scores if score is not None]
+        return present if len(present) == len(scores) else None
 
     def _score(self, metric: ScorePlan) -> ScoreRow | None:
-        known = self._scores.get((metric.key.digest, metric.name))
-        if known is None and (artifact := self._workshop.store.find(metric.key)) is not None:
-            known = self._scores[metric.key.digest, metric.name] = read_score(artifact.folder, metric.name)
-        return known
+        row = self._scores.get((metric.key.digest, metric.name))
+        if row is None and (artifact := self._workshop.store.find(metric.key)) is not None:
+            row = self._scores[metric.key.digest, metric.name] = read_score(artifact.folder, metric.name)
+        return row
 
     def _row(self, candidate: Candidate) -> TrialResult | None:
-        """A candidate's row; None while scores that belong beside its own are being made."""
+        """A candidate's row; None while anchors that it wants are being made."""
         end = self._ends.get(candidate.id, JobEnd(candidate.id, "ok"))
         row = replace(
             blank_row(candidate), status=end.status, error=end.error, seconds=end.seconds, peak_bytes=end.peak_bytes
         )
         if end.status != "ok":
             return row
-        scores = self._own_scores(candidate)
+        scores = self._stored_scores(candidate)
         if scores is None:
             return replace(row, status="failed", error="its scores vanished from the store")
         anchors = list(wanted_anchors(self._plan, candidate, scores))
         unmade = [anchor for anchor in anchors if any(self._score(metric) is None for metric in anchor.scores)]
-        pending = [anchor for anchor in unmade if not self._is_over(candidate, anchor)]
+        pending = [anchor for anchor in unmade if not self._is_out_of_reach(candidate, anchor)]
         for anchor in pending:
             self._add_anchor_job(candidate, anchor)
         if pending:
@@ -181,20 +187,20 @@ class Schedule:
             return ""
         return cost_hardware(self._workshop.store, candidate)
 
-    def _is_over(self, candidate: Candidate, anchor: WantedAnchor) -> bool:
-        """Whether nobody will make this anchor's scores any more: all who could have ended."""
+    def _is_out_of_reach(self, candidate: Candidate, anchor: WantedAnchor) -> bool:
+        """Return whether an anchor's scores will not be made any more: every job that could make them has ended."""
         makers = self._trials_that_make(anchor) or {self._anchor_job(candidate, anchor)}
         return all(name in self._ends for name in makers)
 
     def _trials_that_make(self, anchor: WantedAnchor) -> set[str]:
-        """The candidates of the run that the anchor is: a suite may list its ground truth."""
+        """The run's own candidates that make an anchor's scores, by identity: a suite may list its ground truth."""
         return {self._makers[m.key.digest] for m in anchor.scores if m.key.digest in self._makers}
 
     def _anchor_job(self, candidate: Candidate, anchor: WantedAnchor) -> str:
         return f"{candidate.data.name}/r{candidate.replicate}/{anchor.name}"
 
     def _add_anchor_job(self, candidate: Candidate, anchor: WantedAnchor) -> None:
-        """A job that makes an anchor's scores, before all others, unless somebody is at it."""
+        """Add a job that makes an anchor's scores, before all others, unless another job does."""
         name = self._anchor_job(candidate, anchor)
         if self._trials_that_make(anchor) or name in self._attempts or name in self._waiting:
             return
@@ -205,7 +211,7 @@ class Schedule:
 
 
 def blank_row(candidate: Candidate) -> TrialResult:
-    """The row of a candidate of which nothing is known but its keys."""
+    """The row of a candidate without scores: its identity and keys, and the status "ok"."""
     return TrialResult(
         candidate.id,
         candidate.data.name,

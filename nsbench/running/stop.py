@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: once brings the work to its next checkpoint, twice stops at once."""
+"""A stop request, by Ctrl-C or SIGTERM: the first lets work reach its next checkpoint, the second stops at once."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from types import FrameType
 
 
 class Stop:
-    """Whether the run is to end. tell: called once, from where the question is asked, not from a signal handler."""
+    """A request to end the run. tell: called once, by `asked`, and never from a signal handler."""
 
     def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
         self._tell = tell
         self._wanted = self._told = False
 
     def ask(self) -> None:
-        """The run is to end at the next checkpoint."""
+        """Ask the run to end at its next checkpoint."""
         self._wanted = True
 
     def asked(self) -> bool:
+        """Return whether the run is to end."""
         if self._wanted and not self._told:
             self._told = True
             self._tell()
@@ -29,24 +30,24 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM ask to stop; when they come again, KeyboardInterrupt is raised where the program is.
+    """Within the block, SIGINT and SIGTERM ask to stop; a second signal raises KeyboardInterrupt where the program is.
 
     Does nothing outside the main thread, where Python knows no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    seen: list[int] = []
+    signals: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
+        signals.append(number)
         stop.ask()
-        if len(seen) > 1:
+        if len(signals) > 1:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

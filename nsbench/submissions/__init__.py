@@ -1,7 +1,7 @@
 """Rollouts made elsewhere: cases handed out, files taken in, scored as any other.
 
-cases         what is to be simulated, written to a file
+cases         the test cases, written to a file for a simulator elsewhere
 reading       a file of rollouts, read and checked
 strict_hdf5   HDF5 files from anywhere, read with care
-scoring       rollouts take their place among a suite's results
+scoring       a submission, taken in and scored among a suite's results
 """

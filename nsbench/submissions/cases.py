@@ -1,11 +1,11 @@
-"""What a simulator elsewhere is to simulate, in a file: the start of every test case, and nothing of its future.
+"""A file of test cases for a simulator elsewhere: the start of every case, and nothing of its future.
 
     /case        int64[n]              0, 1, …, n − 1
     /start       float32[n, C, H, W]   frame 0; attribute names: the channels
     /params      float64[n, P]         attributes names, units: of the parameters
     /stop_sites  uint8[H, W]           1 where an attached site ends a rollout
 
-Attributes of the file: see ``describe``. docs/scoring.md is the page for those who read it.
+Attributes of the file: see ``describe``. docs/scoring.md is the page for readers of such files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSION = 1
 
 
 def write_cases(path: Path, test: Trajectories, protocol: Protocol, *, suite: str, dataset: str, key: str) -> None:
-    """Write the cases of framed test trajectories, the file whole or not at all. key: of the test data."""
+    """Write the cases of framed test trajectories to a file, whole or not at all. key: of the test data."""
     start = test.start()
     packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
     with whole(path) as draft, h5py.File(draft, "w") as file:
@@ -43,7 +43,7 @@ def write_cases(path: Path, test: Trajectories, protocol: Protocol, *, suite: st
 
 
 def describe(start: Trajectories, protocol: Protocol) -> dict[str, Any]:
-    """What the cases are and how they are to be simulated: the attributes of the file."""
+    """The attributes of the file: what the cases are, and how they are to be simulated."""
     domain = start.domain
     return {
         "format": FORMAT,
@@ -63,16 +63,16 @@ def describe(start: Trajectories, protocol: Protocol) -> dict[str, Any]:
 
 
 def stop_rule(domain: Domain) -> str:
-    """When a rollout ends, in words."""
+    """The rule by which a rollout ends, in words."""
     if domain.stop_margin is None:
         return "a rollout ends at the horizon"
     return "a rollout ends with the first frame in which one of /stop_sites is attached, or at the horizon"
 
 
 def cases_digest(start: Trajectories, protocol: Protocol) -> str:
-    """Equal for cases that ask the same of a simulator, however and wherever they were made."""
-    asked = {name: getattr(protocol, name) for name in ("stride", "horizon", "members")}
-    digest = hashlib.sha256(json.dumps([start.domain.describe(), asked], sort_keys=True).encode())
+    """A digest that is equal for cases that ask the same of a simulator, however and wherever they were made."""
+    request = {name: getattr(protocol, name) for name in ("stride", "horizon", "members")}
+    digest = hashlib.sha256(json.dumps([start.domain.describe(), request], sort_keys=True).encode())
     for array in (start.params, start.frame(0)):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Rollouts made elsewhere, read from a file and checked: what is wrong with them is said before anything is scored.
+"""Rollouts made elsewhere, read from a file and checked: a fault in them is reported before anything is scored.
 
     /arrival  int32[r, H, W]              growth: the frame in which a site attached, 0 at the start, −1 never; or
     /values   float32[r, T, C, H, W]      states, frame by frame; of growth 0 or 1, which may be uint8
@@ -9,7 +9,7 @@
     /cost             attributes          what the rollouts took, as their maker declares it
 
 r = n cases × members. The attribute "cases" of the file is that of the cases file. docs/scoring.md is the page
-for those who write such files.
+for writers of such files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
 
-_KNOWN = ("arrival", "values", "lengths", "case", "params", "likelihood", "cost")
+_ENTRIES = ("arrival", "values", "lengths", "case", "params", "likelihood", "cost")
 _COSTS: dict[str, type] = {
     "ms_per_trajectory": float,
     "ms_per_trajectory_alone": float,
@@ -52,10 +52,10 @@ _MORE_COSTS: dict[str, type] = {
 
 @dataclass(frozen=True, eq=False)
 class RolloutFile:
-    """Rollouts made elsewhere, as they are scored.
+    """The content of a file of rollouts, checked.
 
     rollouts: cases × members, the members of a case side by side. cost: as declared, None where nothing was.
-    machine: on which that was, in the maker's words. digest: of all of this content.
+    machine: the one that the cost was measured on, in the maker's words. digest: of all of this content.
     """
 
     rollouts: Trajectories
@@ -67,12 +67,12 @@ class RolloutFile:
 
 
 def read_rollouts(path: Path, test: Trajectories, protocol: Protocol) -> RolloutFile:
-    """The rollouts of the cases of framed test trajectories.
+    """Read a file of rollouts of the cases of framed test trajectories, and check it.
 
     Raises UnreadableData, naming the file, the dataset in it and the fault.
     """
     with opened(path) as file:
-        require_known(file, _KNOWN)
+        require_known(file, _ENTRIES)
         if ("arrival" in file) == ("values" in file):
             raise Fault("", "must hold either /arrival or /values")
         case = _cases(file, test, protocol)
@@ -85,9 +85,9 @@ def read_rollouts(path: Path, test: Trajectories, protocol: Protocol) -> Rollout
 
 def _cases(file: h5py.File, test: Trajectories, protocol: Protocol) -> NDArray[np.int64]:
     """The case of each rollout, int64[r]. Something in the file must say that it is about these cases."""
-    expected, named = cases_digest(test.start(), protocol), file.attrs.get("cases")
-    if named is not None and word(named) != expected:
-        raise Fault("attribute 'cases'", f"other cases than the suite's: {word(named)!r:.60}, must be {expected!r}")
+    expected, digest = cases_digest(test.start(), protocol), file.attrs.get("cases")
+    if digest is not None and word(digest) != expected:
+        raise Fault("attribute 'cases'", f"other cases than the suite's: {word(digest)!r:.60}, must be {expected!r}")
     count = len(test) * protocol.members
     case = np.repeat(np.arange(len(test)), protocol.members)
     if "case" in file:
@@ -97,9 +97,9 @@ def _cases(file: h5py.File, test: Trajectories, protocol: Protocol) -> NDArray[n
         params = array(file, "params", (np.float64,), (count, test.params.shape[1]))
         for k, _ in first(params != test.params[case]):
             raise Fault("/params", f"rollout {k} does not have the parameters of case {case[k]}")
-    elif named is None:
-        what = "nothing says which cases these are: copy the attribute 'cases', or /params, from the cases file"
-        raise Fault("", what)
+    elif digest is None:
+        fault = "nothing says which cases these are: copy the attribute 'cases', or /params, from the cases file"
+        raise Fault("", fault)
     return case
 
 
@@ -124,7 +124,7 @@ def _rollouts(file: h5py.File, test: Trajectories, protocol: Protocol, case: NDA
     params, dense = test.params[case], "values" in file
     rollouts: Trajectories
     if domain.irreversible:
-        arrival = _grown(_values(file, domain, lengths)) if dense else _arrival(file, domain, lengths)
+        arrival = _arrival_of(_values(file, domain, lengths)) if dense else _arrival(file, domain, lengths)
         rollouts = GrowthTrajectories(params, lengths, domain, arrival)
     elif dense:
         rollouts = FieldTrajectories(params, lengths, domain, _values(file, domain, lengths))
@@ -147,7 +147,7 @@ def _arrival(file: h5py.File, domain: Domain, lengths: NDArray[np.int32]) -> NDA
 
 
 def _values(file: h5py.File, domain: Domain, lengths: NDArray[np.int32]) -> NDArray[Any]:
-    """States [r, T, C, H, W]; in place of what follows a rollout's end its last state."""
+    """The states [r, T, C, H, W]; after the end of a rollout its last state is repeated."""
     dtypes = (np.float32, np.uint8) if domain.irreversible else (np.float32,)
     values = array(file, "values", dtypes, (len(lengths), "T", len(domain.channels), *domain.shape))
     for (k,) in first(lengths > values.shape[1]):
@@ -159,8 +159,8 @@ def _values(file: h5py.File, domain: Domain, lengths: NDArray[np.int32]) -> NDAr
     return values
 
 
-def _grown(values: NDArray[Any]) -> NDArray[np.int32]:
-    """Growth maps of states [r, T, 1, H, W], which must be 0 or 1 and never melt."""
+def _arrival_of(values: NDArray[Any]) -> NDArray[np.int32]:
+    """The arrival maps int32[r, H, W] of states [r, T, 1, H, W], which must be 0 or 1 and never melt."""
     attached = values[:, :, 0] == 1
     for k, t, i, j in first(~attached & (values[:, :, 0] != 0)):
         value = values[k, t, 0, i, j]
@@ -199,35 +199,35 @@ def _likelihood(file: h5py.File, test: Trajectories) -> Likelihood | None:
 
 
 def _cost(file: h5py.File) -> tuple[Cost | None, str]:
-    """The cost as declared, and the machine on which it was."""
+    """The cost as declared, and the machine that it was measured on; (None, "") where nothing is declared."""
     if "cost" not in file:
         return None, ""
     kinds = _COSTS | _MORE_COSTS
     declared = group(file, "cost", (), tuple(kinds)).attrs
     if missing := [name for name in _COSTS if name not in declared]:
-        raise Fault("/cost", f"lacks the attribute {missing[0]!r}; who declares costs declares {', '.join(_COSTS)}")
-    given = {name: _declared(name, value, kinds[name]) for name, value in declared.items()}
-    if given["device"] not in get_args(Device):
-        raise Fault("/cost", f"device must be {' or '.join(get_args(Device))}, got {given['device']!r}")
-    machine = given.pop("machine", "")
-    return Cost(**given), machine
+        raise Fault("/cost", f"lacks the attribute {missing[0]!r}; a declared cost has all of {', '.join(_COSTS)}")
+    values = {name: _declared(name, value, kinds[name]) for name, value in declared.items()}
+    if values["device"] not in get_args(Device):
+        raise Fault("/cost", f"device must be {' or '.join(get_args(Device))}, got {values['device']!r}")
+    machine = values.pop("machine", "")
+    return Cost(**values), machine
 
 
 def _declared(name: str, value: Any, kind: type) -> Any:
-    """An attribute as a word, or as a number above zero."""
+    """The value of an attribute, as a word or as a number above zero."""
     if kind is str:
         return word(value)
-    given = np.asarray(value)
-    if given.size != 1 or given.dtype.kind not in "iuf" or not np.isfinite(given).all() or given.item() <= 0:
+    entry = np.asarray(value)
+    if entry.size != 1 or entry.dtype.kind not in "iuf" or not np.isfinite(entry).all() or entry.item() <= 0:
         raise Fault("/cost", f"{name} must be one number above 0, got {value!r:.60}")
-    number = given.item()
+    number = entry.item()
     if kind is int and number != int(number):
         raise Fault("/cost", f"{name} must be a whole number, got {number:g}")
     return kind(number)
 
 
 def _digest(rollouts: Trajectories, likelihood: Likelihood | None, cost: Cost | None, machine: str) -> str:
-    """Of the content, not of the file: the same rollouts packed or ordered otherwise are the same."""
+    """A digest of the content, not of the file: it is the same for rollouts that are packed or ordered otherwise."""
     words: dict[str, Any] = {
         "kind": likelihood.kind if likelihood else None,
         "cost": asdict(cost) if cost else None,

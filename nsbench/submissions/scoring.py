@@ -1,8 +1,8 @@
 """Rollouts made elsewhere take their place among a suite's results: checked, taken in, scored as any other.
 
 Checked rollouts become evidence in the store, under the digest of their content, the key of the test data and the
-protocol. Their row says that they came from outside; a later run of the suite finds it, scores what is missing, and
-shows it.
+protocol. Their row says that they came from outside; a later run of the suite finds the row, scores what is missing,
+and shows it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from nsbench.suite.trials import DataPlan, Plan, Submission
 
 
 class CannotScore(Refusal):
-    """Rollouts that cannot be scored as was asked."""
+    """A refusal to score rollouts as was asked; the message says why."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where rollouts stand in a suite. dataset: None for the only one; replicate: which fit they are of."""
+    """The place of rollouts in a suite. dataset: None for the only one; replicate: the fit that they are of."""
 
     name: str
     dataset: str | None = None
@@ -38,7 +38,7 @@ class Entry:
 
 
 def choose_dataset(plan: Plan, name: str | None) -> DataPlan:
-    """The dataset of that name, or the only one. Raises CannotScore."""
+    """The dataset of that name, or the suite's only one. Raises CannotScore."""
     if name is None and len(plan.data) > 1:
         raise CannotScore(f"suite {plan.suite.name!r} has several datasets: say --dataset {' or '.join(plan.data)}")
     name = next(iter(plan.data)) if name is None else name
@@ -48,7 +48,7 @@ def choose_dataset(plan: Plan, name: str | None) -> DataPlan:
 
 
 def require_free_name(plan: Plan, name: str, replicate: int) -> None:
-    """Raise CannotScore where rollouts may not be called so."""
+    """Raise CannotScore where rollouts may not have this name and replicate."""
     if not NAME.fullmatch(name):
         raise CannotScore(bad_name(name))
     if name in [use.name for use in plan.suite.simulators]:
@@ -60,7 +60,8 @@ def require_free_name(plan: Plan, name: str, replicate: int) -> None:
 def submit(session: Session, path: Path, entry: Entry, listeners: Sequence[Listener]) -> tuple[Submission, Outcome]:
     """Take a file of rollouts in and score it, with every other submission of the suite.
 
-    Raises CannotScore, and UnreadableData for a file that is not what it should be; nothing is kept then.
+    Returns the submission and the outcome of the run. Raises CannotScore, and UnreadableData for a file that is not
+    what it should be; nothing is kept then.
     """
     data = choose_dataset(session.plan, entry.dataset)
     require_free_name(session.plan, entry.name, entry.replicate)
@@ -69,8 +70,8 @@ def submit(session: Session, path: Path, entry: Entry, listeners: Sequence[Liste
     rollouts = read_rollouts(path, test, session.suite.protocol)
     submission = session.plan.submission(data, entry.name, entry.replicate, rollouts.digest)
     take_in(workshop, submission, _evidence(rollouts), {"machine": rollouts.machine})
-    others = [other for other in submissions_of(session)[0] if other.id != submission.id]
-    return submission, run(session.only(()), listeners, submissions=[*others, submission])
+    submissions = [earlier for earlier in submissions_of(session)[0] if earlier.id != submission.id]
+    return submission, run(session.only(()), listeners, submissions=[*submissions, submission])
 
 
 def _evidence(rollouts: RolloutFile) -> Evidence:

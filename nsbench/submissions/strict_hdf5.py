@@ -20,7 +20,7 @@ Shape = tuple[int | str, ...]
 
 
 class Fault(Exception):
-    """What is wrong, and where in the file."""
+    """A fault of a file. where: the dataset or attribute, "" for the whole file; what: the fault, and what is right."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(f"{where}: {what}" if where else what)
@@ -28,7 +28,7 @@ class Fault(Exception):
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """The file; whatever is found wrong while it is open names it."""
+    """The file, open within the block. A Fault or an error of HDF5 there becomes an UnreadableData that names it."""
     if not path.is_file():
         raise UnreadableData(f"{path}: no such file")
     try:
@@ -43,26 +43,26 @@ def opened(path: Path) -> Iterator[h5py.File]:
 def array(file: h5py.File, name: str, dtypes: tuple[type[np.generic], ...], shape: Shape) -> NDArray[Any]:
     """A dataset in this machine's byte order, its type and shape checked before it is read."""
     where = f"/{name}"
-    found = file.get(name)
-    if not isinstance(found, h5py.Dataset):
-        raise Fault(where, "is missing" if found is None else "must be a dataset")
-    if found.is_virtual or found.external:
+    dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise Fault(where, "is missing" if dataset is None else "must be a dataset")
+    if dataset.is_virtual or dataset.external:
         raise Fault(where, "keeps its data in other files; rollouts are one file that holds everything itself")
     wanted = " or ".join(np.dtype(d).name for d in dtypes)
-    if not any(found.dtype.newbyteorder("=") == np.dtype(d) for d in dtypes):
-        raise Fault(where, f"must be {wanted}, is {found.dtype}")
-    if not _fits(found.shape, shape):
-        reverse = tuple(reversed(found.shape))
+    if not any(dataset.dtype.newbyteorder("=") == np.dtype(d) for d in dtypes):
+        raise Fault(where, f"must be {wanted}, is {dataset.dtype}")
+    if not _fits(dataset.shape, shape):
+        reverse = tuple(reversed(dataset.shape))
         hint = "; its axes are reversed, see the notes on column-major languages" if _fits(reverse, shape) else ""
-        raise Fault(where, f"must be {wanted}{_written(shape)}, is {_written(found.shape)}{hint}")
+        raise Fault(where, f"must be {wanted}{_written(shape)}, is {_written(dataset.shape)}{hint}")
     try:
-        return np.ascontiguousarray(found[()], dtype=found.dtype.newbyteorder("="))
+        return np.ascontiguousarray(dataset[()], dtype=dataset.dtype.newbyteorder("="))
     except OSError as error:
         raise Fault(where, f"cannot be read ({error})") from error
 
 
-def _fits(found: tuple[int, ...], wanted: Shape) -> bool:
-    return len(found) == len(wanted) and all(isinstance(w, str) or n == w for n, w in zip(found, wanted, strict=True))
+def _fits(shape: tuple[int, ...], wanted: Shape) -> bool:
+    return len(shape) == len(wanted) and all(isinstance(w, str) or n == w for n, w in zip(shape, wanted, strict=True))
 
 
 def _written(shape: Shape) -> str:
@@ -71,34 +71,35 @@ def _written(shape: Shape) -> str:
 
 def group(file: h5py.File, name: str, datasets: tuple[str, ...], attributes: tuple[str, ...]) -> h5py.Group:
     """A group that holds nothing but these datasets and attributes."""
-    found = file[name]
-    if not isinstance(found, h5py.Group):
+    entry = file[name]
+    if not isinstance(entry, h5py.Group):
         raise Fault(f"/{name}", "must be a group")
-    require_known(found, datasets)
-    for entry in found.attrs:
-        if entry not in attributes:
-            raise Fault(f"/{name}", f"attribute {entry!r} is not part of the layout{did_you_mean(entry, attributes)}")
-    return found
+    require_known(entry, datasets)
+    for attribute in entry.attrs:
+        if attribute not in attributes:
+            guess = did_you_mean(attribute, attributes)
+            raise Fault(f"/{name}", f"attribute {attribute!r} is not part of the layout{guess}")
+    return entry
 
 
-def require_known(found: h5py.Group, known: tuple[str, ...]) -> None:
-    """Raise Fault for what a group holds beyond these, and for links out of the file."""
-    at = found.name.rstrip("/")
-    for entry in found:
-        if entry not in known:
-            raise Fault(f"{at}/{entry}", f"is not part of the layout{did_you_mean(entry, known)}")
-        if not isinstance(found.get(entry, getlink=True), h5py.HardLink):
+def require_known(parent: h5py.Group, names: tuple[str, ...]) -> None:
+    """Raise Fault for an entry of a group that has none of these names, and for links out of the file."""
+    at = parent.name.rstrip("/")
+    for entry in parent:
+        if entry not in names:
+            raise Fault(f"{at}/{entry}", f"is not part of the layout{did_you_mean(entry, names)}")
+        if not isinstance(parent.get(entry, getlink=True), h5py.HardLink):
             raise Fault(f"{at}/{entry}", "is a link; rollouts are one file that holds everything itself")
 
 
 def word(value: Any) -> str:
-    """An attribute as text; languages write strings as one of several types."""
+    """The text of an attribute; languages write strings as one of several types."""
     value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def first(wrong: NDArray[np.bool_]) -> list[tuple[int, ...]]:
-    """The first place where something is wrong, or none."""
+    """The first place where something is wrong, a list of one index; an empty list if there is none."""
     if not wrong.any():
         return []
     return [tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))]

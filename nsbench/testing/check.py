@@ -21,7 +21,7 @@ from nsbench.testing.small_data import Data, Source
 
 
 class CannotCheck(Refusal):
-    """What was asked for cannot be checked: a name that is not there, parameters that it does not take."""
+    """A refusal to check a component: its name is not there, or it does not take these parameters."""
 
 
 def conformance(
@@ -66,7 +66,7 @@ def check(
                  is, else the growth of nsbench.testing. on_params: that dataset's parameters.
     transitions  the budget of a short fit.
     registry     where names are looked up; what is installed if None.
-    tell         hears the report's lines as they come.
+    tell         is called with each line of the report as it comes.
 
     Raises CannotCheck.
     """
@@ -132,7 +132,7 @@ def _require_usable(data: Data) -> None:
 
 
 def _source(registry: Registry, simulator: str, on: str | None, on_params: Mapping[str, Any] | None) -> Source:
-    """The data to check on: what was asked for, else the dataset whose truth the simulator is, else growth."""
+    """The data to check on: the dataset asked for, else the one whose ground truth the simulator is, else growth."""
     if on is None:
         truths = [name for name in registry.names("dataset") if _truth_of(registry, name) == simulator]
         on = truths[0] if truths else None
@@ -144,6 +144,7 @@ def _source(registry: Registry, simulator: str, on: str | None, on_params: Mappi
 
 
 def _truth_of(registry: Registry, dataset: str) -> str | None:
+    """The name of the simulator that is a dataset's ground truth; None if it has none."""
     claims = registry.providers("dataset", dataset)
     floor = cast(DatasetSpec, claims[0][1]).floor if claims else None
     return floor.name if floor else None

@@ -1,4 +1,4 @@
-"""What holds for every dataset: the same seed the same data, splits apart, and a domain that says what is true."""
+"""Checks of a dataset: the same seed gives the same data, splits are apart, and the domain says what is true."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GENERATOR_RIGHT = "draw every random number from the generator given, and keep n
 
 @dataclass
 class DatasetSubject:
-    """A dataset under check. params: with which it is made in seconds; module: of its plugin."""
+    """A dataset under check. params: such that it is made in seconds; module: of its plugin."""
 
     registry: Registry
     spec: DatasetSpec
@@ -40,16 +40,16 @@ class DatasetSubject:
 
     @cached_property
     def dataset(self) -> Dataset:
-        made = build("dataset", self.spec, self.params)
-        assert isinstance(made, Dataset)
-        return made
+        dataset = build("dataset", self.spec, self.params)
+        assert isinstance(dataset, Dataset)
+        return dataset
 
     def prepare(self, split: Split, seed: int = 0) -> Trajectories:
-        """A split with the seed that a suite of that seed gives it, or a finding."""
+        """A split, made with the seed that a suite of that seed gives it. Raises Raised, with a finding."""
         rng = generator(data_seed(seed, split, self.spec.name))
         with calling(self.dataset, "prepare", "return the trajectories of the split"):
-            made = self.dataset.prepare(split, rng)
-            return require_recorded(self.dataset, made, self.dataset.domain, "prepare", split)
+            trajectories = self.dataset.prepare(split, rng)
+            return require_recorded(self.dataset, trajectories, self.dataset.domain, "prepare", split)
 
     @cached_property
     def _splits(self) -> dict[Split, Trajectories] | None:
@@ -60,20 +60,20 @@ class DatasetSubject:
 
     @property
     def splits(self) -> dict[Split, Trajectories]:
-        """Every split. Raises Blocked where one cannot be made, which `can_be_made` has said."""
+        """All splits. Raises Blocked where one cannot be made, which the check `can_be_made` reports."""
         if self._splits is None:
             raise Blocked
         return self._splits
 
     def repeatable(self) -> dict[Split, Trajectories]:
-        """Every split. Raises Blocked where another call makes other data, which `repeats` has said."""
+        """All splits. Raises Blocked where another call makes other data, which the check `repeats` reports."""
         if bits(self.prepare("test")) != bits(self.splits["test"]):
             raise Blocked("no two calls make the same")
         return self.splits
 
 
 def can_be_made(subject: DatasetSubject) -> Iterator[Finding]:
-    """Trajectories of its own domain, for every split."""
+    """The dataset makes trajectories of its own domain, for every split."""
     dataset = subject.dataset
     with calling(dataset, "domain", "return a nsbench.Domain"):
         domain: object = dataset.domain
@@ -94,7 +94,7 @@ def can_be_made(subject: DatasetSubject) -> Iterator[Finding]:
 
 
 def repeats(subject: DatasetSubject) -> Iterator[Finding]:
-    """The same generator, the same bits, whatever the global generators are; another one, other data."""
+    """The same generator gives the same bits, whatever the global generators are; another one gives other data."""
     where, changed, results = place_of(subject.dataset, "prepare"), set[str](), []
     first = bits(subject.splits["test"])
     for seed, global_seed in ((0, 1), (0, 2), (1, 1)):
@@ -116,19 +116,19 @@ def repeats(subject: DatasetSubject) -> Iterator[Finding]:
 def splits_are_apart(subject: DatasetSubject) -> Iterator[Finding]:
     """No trajectory stands in two splits, and no parameters that vary do."""
     where, splits = place_of(subject.dataset, "prepare"), subject.splits
-    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
-        a, b = splits[one], splits[other]  # type: ignore[index]
+    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+        a, b = splits[first], splits[second]  # type: ignore[index]
         shared = len(_digests(a) & _digests(b))
         if shared:
             yield Finding(
                 where,
-                f"{shared} trajectories of {other} are in {one} too",
+                f"{shared} trajectories of {second} are in {first} too",
                 "splits share no case: draw each from its generator, or cut files by their parameters",
             )
         elif a.domain.varying and (same := len(_parameters(a) & _parameters(b))):
             yield Finding(
                 where,
-                f"{same} parameter sets of {other} are in {one} too, with other trajectories",
+                f"{same} parameter sets of {second} are in {first} too, with other trajectories",
                 "better parameters of its own for each split: repeats of one tell much of each other",
                 "note",
             )
@@ -147,25 +147,25 @@ def _parameters(trajectories: Trajectories) -> set[bytes]:
 
 
 def facts_are_true(subject: DatasetSubject) -> Iterator[Finding]:
-    """What the domain says of the data is so: ranges, growth, the stop rule, observables."""
+    """The domain's statements are true of the data: ranges, growth, the stop rule, observables."""
     where = place_of(subject.dataset, "domain")
-    for split, made in subject.splits.items():
+    for split, trajectories in subject.splits.items():
         with calling(subject.dataset, "domain", "state facts and observables that can be read off every state"):
-            untrue = list(_untrue(made))
+            untrue = list(_untrue(trajectories))
         yield from (Finding(where, f"{wrong} ({split})", right) for wrong, right in untrue)
 
 
-def _untrue(made: Trajectories) -> Iterator[tuple[str, str]]:
-    """(what is wrong, what would be right) of a record."""
-    domain = made.domain
+def _untrue(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
+    """The domain's untrue statements about a record: (what is wrong, what would be right) of each."""
+    domain = trajectories.domain
     for column, parameter in enumerate(domain.parameters):
-        low, high = made.params[:, column].min(), made.params[:, column].max()
+        low, high = trajectories.params[:, column].min(), trajectories.params[:, column].max()
         if not parameter.low <= low <= high <= parameter.high:
             yield (
                 f"says {parameter.name} is in [{parameter.low:g}, {parameter.high:g}], data have [{low:g}, {high:g}]",
                 "a range that holds all values: networks are standardised and metrics binned by it",
             )
-    states = np.stack([made.frame(t) for t in _some_frames(made)])  # [k, n, C, H, W]
+    states = np.stack([trajectories.frame(t) for t in _some_frames(trajectories)])  # [k, n, C, H, W]
     if not np.isfinite(states).all():
         yield "states are NaN or infinite", "finite numbers"
     elif domain.irreversible:
@@ -173,30 +173,30 @@ def _untrue(made: Trajectories) -> Iterator[tuple[str, str]]:
             yield "says that growth is irreversible, states hold numbers other than 0 and 1", "attached, 1, or not, 0"
         if (np.diff(states, axis=0) < 0).any():
             yield "says that growth is irreversible, sites melt", "irreversible=False, or growth that is monotone"
-    beyond = made.lengths - made.stopped().lengths
+    beyond = trajectories.lengths - trajectories.stopped().lengths
     if (beyond > 0).any():
         yield (
             f"has stop_margin={domain.stop_margin}, and {int((beyond > 0).sum())} trajectories go on after that",
             "trajectories.stopped(), or no stop_margin",
         )
-    yield from _unobservable(made)
+    yield from _unobservable(trajectories)
 
 
-def _unobservable(made: Trajectories) -> Iterator[tuple[str, str]]:
-    final = made.final()
-    for observable in made.domain.observables:
+def _unobservable(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
+    final = trajectories.final()
+    for observable in trajectories.domain.observables:
         values = observable.function(final)
-        if not isinstance(values, np.ndarray) or values.shape != (len(made),) or values.dtype != np.float64:
+        if not isinstance(values, np.ndarray) or values.shape != (len(trajectories),) or values.dtype != np.float64:
             got = f"{getattr(values, 'dtype', type(values).__name__)}{list(getattr(values, 'shape', ()))}"
-            yield f"observable {observable.name} returns {got}", f"float64[n], here float64[{len(made)}]"
+            yield f"observable {observable.name} returns {got}", f"float64[n], here float64[{len(trajectories)}]"
         elif not np.isfinite(values).all():
             yield f"observable {observable.name} is NaN or infinite", "a finite number for every state"
-    if not made.domain.observables:
+    if not trajectories.domain.observables:
         yield "names no observable", "at least one number that is read off a state: metrics compare its distributions"
 
 
-def _some_frames(made: Trajectories) -> list[int]:
-    return sorted({int(t) for t in np.linspace(0, int(made.lengths.max()) - 1, 32)})
+def _some_frames(trajectories: Trajectories) -> list[int]:
+    return sorted({int(t) for t in np.linspace(0, int(trajectories.lengths.max()) - 1, 32)})
 
 
 def parts_join(subject: DatasetSubject) -> Iterator[Finding]:
@@ -220,15 +220,15 @@ def parts_join(subject: DatasetSubject) -> Iterator[Finding]:
 
 
 def can_be_stored(subject: DatasetSubject) -> Iterator[Finding]:
-    """Written, read and framed, it is the same."""
-    dataset, made = subject.dataset, subject.splits["test"]
+    """A split that was written and read is the same, and can be cut into frames."""
+    dataset, trajectories = subject.dataset, subject.splits["test"]
     with tempfile.TemporaryDirectory() as folder, calling(dataset, "prepare", "return what the store can hold"):
-        write_trajectories(Path(folder) / "trajectories.h5", made)
-        again = read_trajectories(Path(folder) / "trajectories.h5", dataset.domain)
-    if bits(again) != bits(made):
+        write_trajectories(Path(folder) / "trajectories.h5", trajectories)
+        restored = read_trajectories(Path(folder) / "trajectories.h5", dataset.domain)
+    if bits(restored) != bits(trajectories):
         yield Finding(place_of(dataset, "prepare"), "is not the same after it was stored", "plain NumPy arrays")
     with calling(dataset, "prepare", "return a record that can be cut into frames"):
-        framed = made.framed(2, 8)
+        framed = trajectories.framed(2, 8)
     if not framed.lengths.max() > 1:
         yield Finding(
             place_of(dataset, "prepare"), "nothing happens: no trajectory has a second frame", "some dynamics"
@@ -236,7 +236,7 @@ def can_be_stored(subject: DatasetSubject) -> Iterator[Finding]:
 
 
 def anchors_run(subject: DatasetSubject) -> Iterator[Finding]:
-    """The simulators that the spec names as truth are there, and simulate its cases."""
+    """The simulators that the spec names as ground truth are there, and simulate its cases."""
     dataset = subject.dataset
     data = Data(Source.of(subject.spec, subject.params))
     for role in ("floor", "noise_free"):
@@ -266,16 +266,17 @@ def anchors_run(subject: DatasetSubject) -> Iterator[Finding]:
 def works_elsewhere(subject: DatasetSubject) -> Iterator[Finding]:
     """A process that knows only names and parameters makes the same bits."""
     expected = bits(subject.repeatable()["test"])
-    said = elsewhere(data_job(subject.spec, subject.params, subject.module))
-    if said.heavy:
+    answer = elsewhere(data_job(subject.spec, subject.params, subject.module))
+    if answer.heavy:
         yield Finding(
             subject.module,
-            f"imports {', '.join(said.heavy)} as soon as it is listed",
+            f"imports {', '.join(answer.heavy)} as soon as it is listed",
             "name the class as text and import such things in the class's own module",
             "note",
         )
-    if said.error or said.bits != expected:
-        wrong = f"fails in a process of its own: {said.error}" if said.error else "other bits in a process of its own"
+    if answer.error or answer.bits != expected:
+        wrong = f"fails in a process of its own: {answer.error}"
+        wrong = wrong if answer.error else "other bits in a process of its own"
         yield Finding(place_of(subject.dataset, "prepare"), wrong, "depend on parameters and generator alone")
 
 

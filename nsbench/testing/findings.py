@@ -1,4 +1,4 @@
-"""Findings: what is wrong, where, and what would be right; and the running of checks that make them."""
+"""Findings, which say what is wrong, where, and what would be right; and the running of checks that make them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check(Generic[Subject]):
-    """One thing that is to hold, in words, and the function that yields what speaks against it."""
+    """A statement that is to hold, in words, and the function that yields the findings against it."""
 
     title: str
     run: Callable[[Subject], Iterable[Finding]]
@@ -41,7 +41,7 @@ class Check(Generic[Subject]):
 
 @dataclass(frozen=True)
 class Checked:
-    """A check that was made. left_out: why it was not, "" if it was."""
+    """The result of a check. left_out: why the check was not made, "" if it was."""
 
     title: str
     findings: tuple[Finding, ...]
@@ -49,7 +49,7 @@ class Checked:
     seconds: float
 
     def lines(self) -> Iterator[str]:
-        """The check in plain text: how it went, and its findings."""
+        """The result in plain text: how the check went, and its findings."""
         levels = {finding.level for finding in self.findings}
         word = "–" if self.left_out else "ok"
         word = "FINDING" if "finding" in levels else "note" if levels else word
@@ -61,7 +61,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Report:
-    """What the checks of one component found. about: what was checked, on what."""
+    """The results of all checks of a component. about: the component and the data that it was checked on, in words."""
 
     about: str
     checks: tuple[Checked, ...]
@@ -73,11 +73,12 @@ class Report:
 
     @property
     def notes(self) -> tuple[Finding, ...]:
+        """Findings that are no breach of the contract."""
         return tuple(f for check in self.checks for f in check.findings if f.level == "note")
 
     @property
     def conforms(self) -> bool:
-        """No breach."""
+        """True if there is no breach of the contract."""
         return not self.findings
 
     def lines(self) -> Iterator[str]:
@@ -88,18 +89,18 @@ class Report:
         yield self.summary()
 
     def summary(self) -> str:
-        """ "2 findings, 1 note in 3 s"."""
+        """The counts and the time in a line: "2 findings, 1 note in 3 s"."""
         seconds = sum(check.seconds for check in self.checks)
         counts = [_counted(len(self.findings), "finding"), _counted(len(self.notes), "note")]
         return f"{', '.join(counts)} in {seconds:.0f} s"
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 class Raised(Exception):
-    """A component's method raised, or broke its contract: the finding that says so."""
+    """A component's method raised, or broke its contract. finding: says so."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.wrong)
@@ -107,44 +108,44 @@ class Raised(Exception):
 
 
 class LeftOut(Exception):
-    """A check that says nothing of this component, with the reason."""
+    """A check does not apply to this component; the message says why."""
 
 
 class Blocked(LeftOut):
-    """What a check needs is not there, and another check has said why."""
+    """A check cannot be made, for a reason that another check reports."""
 
     def __init__(self, reason: str = "what it needs is not there") -> None:
         super().__init__(reason)
 
 
 Tell = Callable[[str], None]
-"""Hears a report's lines as they come."""
+"""A function that is called with each line of a report as it comes."""
 
 
 def run_checks(about: str, subject: Subject, checks: Iterable[Check[Subject]], tell: Tell) -> Report:
-    """Make the checks, in their order; what one of them finds stops no other."""
-    done = []
+    """Make the checks, in their order; a finding of one stops no other."""
+    results = []
     tell(about)
     for check in checks:
-        found: list[Finding] = []
+        findings: list[Finding] = []
         before, left_out = time.perf_counter(), ""
         try:
-            found.extend(check.run(subject))
+            findings.extend(check.run(subject))
         except Raised as raised:
-            found.append(raised.finding)
+            findings.append(raised.finding)
         except LeftOut as reason:
             left_out = str(reason)
-        done.append(Checked(check.title, tuple(found), left_out, time.perf_counter() - before))
-        for line in done[-1].lines():
+        results.append(Checked(check.title, tuple(findings), left_out, time.perf_counter() - before))
+        for line in results[-1].lines():
             tell(line)
-    report = Report(about, tuple(done))
+    report = Report(about, tuple(results))
     tell(report.summary())
     return report
 
 
 @contextmanager
 def calling(component: Component, method: str, right: str) -> Iterator[None]:
-    """Whatever the block raises is a finding about that method. right: what it should have done."""
+    """Turn an exception in the block into a finding about that method. right: what it should have done."""
     try:
         yield
     except (Raised, LeftOut):
@@ -157,7 +158,7 @@ def calling(component: Component, method: str, right: str) -> Iterator[None]:
 
 
 def place_of(component: Component, method: str) -> str:
-    """ "mine.py:14 Mine.rollout"; the class's own line where it does not define the method."""
+    """The place of a method, "mine.py:14 Mine.rollout"; the class's line where it does not define the method."""
     cls = type(component)
     name = f"{cls.__qualname__}.{method}"
     try:
@@ -172,12 +173,12 @@ def place_of(component: Component, method: str) -> str:
 
 
 def _raised_at(error: BaseException, component: Component, method: str) -> str:
-    """The last of the component's own lines that an error went through; its method, if there is none."""
+    """The last line of the component's file that an error went through; its method's line, if there is none."""
     try:
-        own = inspect.getsourcefile(type(component))
+        source = inspect.getsourcefile(type(component))
     except TypeError:
-        own = None
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
-    if own is None or not lines:
+        source = None
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
+    if source is None or not lines:
         return place_of(component, method)
-    return f"{Path(own).name}:{lines[-1]} {type(component).__qualname__}.{method}"
+    return f"{Path(source).name}:{lines[-1]} {type(component).__qualname__}.{method}"

@@ -1,4 +1,4 @@
-"""What holds for every format that is written and read: what comes back is what went in."""
+"""Checks of a format that is written and read: the trajectories that come back are those that went in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FormatSubject:
 
 
 def comes_back(subject: FormatSubject) -> Iterator[Finding]:
-    """Written and read, trajectories are the same; a part of them too; a foreign file is refused."""
+    """Trajectories that were written and read are the same; so are some of them, read by an index."""
     if subject.spec.writer is None:
         raise LeftOut("nothing writes it")
     writer: Writer = import_object(subject.spec.writer)
@@ -50,47 +50,49 @@ def comes_back(subject: FormatSubject) -> Iterator[Finding]:
                 "note",
             )
             return
-        made = cast(Format, build("format", subject.spec, subject.params | options))
-        yield from _the_same(made, directory, written)
+        reader = cast(Format, build("format", subject.spec, subject.params | options))
+        yield from _changes(reader, directory, written)
 
 
-def _header(made: Format, path: Path) -> tuple[Path, Header]:
-    """Where the split lies, the folder that was written to or the only thing in it, and what is there."""
+def _header(reader: Format, path: Path) -> tuple[Path, Header]:
+    """The path of the split, the folder that was written to or the only entry in it, and its header."""
     try:
-        return path, made.header(path)
+        return path, reader.header(path)
     except UnreadableData:
         inner = sorted(path.iterdir()) if path.is_dir() else []
         if len(inner) != 1:
             raise
-        return _header(made, inner[0])
+        return _header(reader, inner[0])
 
 
-def _the_same(made: Format, directory: Path, written: Trajectories) -> Iterator[Finding]:
-    with calling(made, "header", "say what lies there"):
-        path, header = _header(made, directory)
-    with calling(made, "read", "read the trajectories that the index names"):
-        read = made.read(path, np.arange(len(header.params)))
-        some = made.read(path, np.arange(0, len(header.params), 2))
-    where = place_of(made, "read")
+def _changes(reader: Format, directory: Path, written: Trajectories) -> Iterator[Finding]:
+    """The differences between the trajectories that were written and those that are read."""
+    with calling(reader, "header", "say what lies there"):
+        path, header = _header(reader, directory)
+    with calling(reader, "read", "read the trajectories that the index names"):
+        read = reader.read(path, np.arange(len(header.params)))
+        half = reader.read(path, np.arange(0, len(header.params), 2))
+    where = place_of(reader, "read")
     if len(read) != len(written):
         yield Finding(where, f"{len(read)} trajectories of {len(written)} come back", "all of them")
         return
     if not np.array_equal(header.params, read.params):
-        yield Finding(place_of(made, "header"), "its params differ from those that read returns", "the same, in order")
+        faulty = place_of(reader, "header")
+        yield Finding(faulty, "its params differ from those that read returns", "the same, in order")
     order, back = _sorted(written), _sorted(read)
-    for name, one, other in (
+    for name, before, after in (
         ("parameters", written.params[order], read.params[back]),
         ("lengths", written.lengths[order], read.lengths[back]),
         ("final states", written.final()[order], read.final()[back]),
     ):
-        if not np.allclose(one, other, rtol=1e-6, atol=0):
+        if not np.allclose(before, after, rtol=1e-6, atol=0):
             yield Finding(where, f"{name} come back changed", "what was written, to single precision")
-    if not np.array_equal(some.params, read.params[::2]) or not np.array_equal(some.final(), read.final()[::2]):
+    if not np.array_equal(half.params, read.params[::2]) or not np.array_equal(half.final(), read.final()[::2]):
         yield Finding(where, "an index of every second trajectory gives others", "those that the index names, in order")
 
 
 def _sorted(trajectories: Trajectories) -> np.ndarray:
-    """An order that does not depend on the files': by parameters, then by final state."""
+    """The order of trajectories by parameters, then by final state: files may have another."""
     final = trajectories.final().reshape(len(trajectories), -1)
     keys = [(tuple(p), tuple(f)) for p, f in zip(trajectories.params.tolist(), final.tolist(), strict=True)]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__))

@@ -1,4 +1,4 @@
-"""The generators that belong to nobody: Python's, NumPy's and torch's. A component neither uses nor changes them."""
+"""The global generators of Python, NumPy and torch, which a component neither uses nor changes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import numpy as np
 def states() -> dict[str, str]:
     """A digest of each global generator's state, by the name of its module; torch's only where it is loaded."""
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 - the state that nobody should touch
-    found = {"random": repr(random.getstate()), "numpy.random": repr(numpy_state)}
+    texts = {"random": repr(random.getstate()), "numpy.random": repr(numpy_state)}
     if "torch" in sys.modules:
         import torch
 
-        found["torch"] = torch.get_rng_state().numpy().tobytes().hex()
-    return {name: blake2b(text.encode()).hexdigest() for name, text in found.items()}
+        texts["torch"] = torch.get_rng_state().numpy().tobytes().hex()
+    return {name: blake2b(text.encode()).hexdigest() for name, text in texts.items()}
 
 
 def reseed(seed: int) -> None:
-    """Seed all of them."""
+    """Seed all global generators."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     if "torch" in sys.modules:
@@ -34,7 +34,7 @@ def reseed(seed: int) -> None:
 
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Whatever the block does to them, afterwards they are as they were."""
+    """Restore the states of the global generators after the block."""
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     torch_state = None
     if "torch" in sys.modules:
@@ -54,7 +54,7 @@ def preserved() -> Iterator[None]:
 
 @contextmanager
 def watched(changed: set[str], seed: int) -> Iterator[None]:
-    """Seed the global generators, run the block, and note in `changed` those whose state is another then."""
+    """Seed the global generators, run the block, and add to `changed` the names of those whose state it changed."""
     with preserved():
         reseed(seed)
         before = states()

@@ -1,4 +1,4 @@
-"""A growth process whose law is known exactly: what is checked on where nothing else is asked for.
+"""A growth process whose law is known exactly: components are checked on it where no dataset is asked for.
 
 One site is attached at the start. In each frame every unattached site beside the crystal attaches with
 probability ρ, independently (Richardson's model in discrete time, Richardson 1973, doi 10.1017/S0305004100077288).
@@ -25,7 +25,7 @@ LATTICE: Lattice = "hexagonal-quadrant"
 
 
 class GrowthParams(Params):
-    """size: sites along an edge; steps: frames at most; repeats: trajectories of each ρ in the test split."""
+    """Parameters of Growth. size: sites along an edge; steps: frames at most; repeats: test trajectories of each ρ."""
 
     size: int = Field(16, ge=8)
     steps: int = Field(24, ge=1)

@@ -1,4 +1,4 @@
-"""What holds for a likelihood: numbers, no more probability than there is, and better with training.
+"""Checks of a likelihood: it is a number, claims no more probability than there is, and improves with training.
 
 Probability is summed over next states by brute force. Of a claim p(x' | x), exact or bounded from below,
 
@@ -36,14 +36,17 @@ TRANSITIONS = 64
 """Transitions of the test set that are looked at."""
 
 CERTAIN = 1e-6
-"""By how much an exact sum may miss 1: single precision."""
+"""The most by which an exact sum may miss 1: single precision."""
 
 States = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Situation:
-    """A state float32[1, H, W] and sites that may attach, in words."""
+    """A state float32[1, H, W] and sites that may attach.
+
+    name: in words. complete: whether no other site may attach.
+    """
 
     name: str
     state: States
@@ -51,14 +54,14 @@ class Situation:
     complete: bool
 
     def next_states(self) -> States:
-        """float32[2^m, 1, H, W]: each subset of the sites attached."""
+        """The next states float32[2^m, 1, H, W], one for each subset of the sites that may attach."""
         states = np.repeat(self.state[None], 2 ** len(self.sites), axis=0)
         for n, chosen in enumerate(product((0, 1), repeat=len(self.sites))):
             states[n, 0, self.sites[:, 0], self.sites[:, 1]] = chosen
         return states
 
     def molten(self) -> States:
-        """float32[k, 1, H, W]: next states in which one of eight attached sites has melted."""
+        """The next states float32[k, 1, H, W] in which one of up to eight attached sites has melted."""
         attached = np.argwhere(self.state[0] > 0.5)
         chosen = attached[np.linspace(0, len(attached) - 1, min(8, len(attached))).astype(int)]
         states = np.repeat(self.next_states()[None], len(chosen), axis=0)
@@ -68,8 +71,8 @@ class Situation:
 
 
 def is_a_number(subject: SimulatorSubject) -> Iterator[Finding]:
-    """float64[b] for b transitions that happened, finite; the same seed the same bits."""
-    simulator = _claiming(subject)
+    """The likelihoods of b transitions that happened are float64[b] and finite; the same seed gives the same bits."""
+    simulator = _claimant(subject)
     where, changed, results = place_of(simulator, "log_likelihood"), set[str](), []
     x, x_next, params = _transitions(subject)
     subject.likelihood_fails = True  # until it is seen not to
@@ -95,17 +98,17 @@ def is_a_number(subject: SimulatorSubject) -> Iterator[Finding]:
 
 
 def is_a_bound(subject: SimulatorSubject) -> Iterator[Finding]:
-    """Its exponentials over all next states of a few open sites do not sum to more than 1."""
-    simulator = _claiming(subject)
+    """The likelihood's exponentials over all next states of a few open sites do not sum to more than 1."""
+    simulator = _claimant(subject)
     domain = subject.data.dataset.domain
     if not domain.irreversible or len(domain.channels) != 1:
         raise LeftOut("states cannot be summed over: they are no growth of one channel")
     params = subject.data.test.params[:1]
     judge = _exactly_one if simulator.likelihood == "exact" else _at_most_one
     for situation in situations(subject):
-        found = list(judge(simulator, situation, params))
-        yield from found
-        if found:
+        findings = list(judge(simulator, situation, params))
+        yield from findings
+        if findings:
             return
 
 
@@ -137,7 +140,7 @@ def _at_most_one(simulator: Simulator, situation: Situation, params: NDArray[np.
 
 
 def log_total(nats: NDArray[np.float64]) -> tuple[float, float]:
-    """(log Σ_x' exp mean_r L_r(x'), its standard error) of float64[repeats, states].
+    """The log of a sum and its standard error, (log Σ_x' exp mean_r L_r(x'), error), of float64[repeats, states].
 
     The error is that of the mean, by the delta method, with half the variance of each mean for the bias of its
     exponential.
@@ -159,24 +162,25 @@ def _too_much(where: str, situation: Situation, total: str) -> Finding:
 
 def rises_with_samples(subject: SimulatorSubject) -> Iterator[Finding]:
     """L_K does not fall with K, beyond Monte-Carlo error."""
-    simulator = _claiming(subject)
+    simulator = _claimant(subject)
     if simulator.likelihood != "elbo":
         raise LeftOut(f"it is {simulator.likelihood}")
     x, x_next, params = _transitions(subject)
-    one, many = (_nats(simulator, x, x_next, params, samples, samples) for samples in (1, 16))
-    gain = many - one
+    single, several = (_nats(simulator, x, x_next, params, samples, samples) for samples in (1, 16))
+    gain = several - single
     error = gain.std(ddof=1) / np.sqrt(len(gain))
     if not gain.mean() >= -4 * error - CERTAIN:
         yield Finding(
             place_of(simulator, "log_likelihood"),
-            f"falls with the number of importance samples: {one.mean():.4g} nats with K = 1, {many.mean():.4g} with 16",
+            f"falls with the number of importance samples: {single.mean():.4g} nats with K = 1, "
+            f"{several.mean():.4g} with 16",
             "L_K = logsumexp over K samples, minus log K, rises with K",
         )
 
 
 def improves_with_fit(subject: SimulatorSubject) -> Iterator[Finding]:
     """Validation transitions are more probable after a longer fit."""
-    simulator = _claiming(subject)
+    simulator = _claimant(subject)
     if not subject.learns:
         raise LeftOut("learns nothing")
     val = subject.data.val
@@ -211,7 +215,8 @@ def situations(subject: SimulatorSubject) -> Iterator[Situation]:
         yield Situation(f"a start with {len(sites)} sites beside it", start, sites, complete=False)
 
 
-def _claiming(subject: SimulatorSubject) -> Simulator:
+def _claimant(subject: SimulatorSubject) -> Simulator:
+    """The fitted simulator. Raises LeftOut where it claims no likelihood, Blocked where that is no number."""
     simulator = subject.fitted
     if simulator.likelihood is None:
         raise LeftOut("none is claimed")
@@ -221,6 +226,7 @@ def _claiming(subject: SimulatorSubject) -> Simulator:
 
 
 def _transitions(subject: SimulatorSubject) -> tuple[States, States, NDArray[np.float64]]:
+    """Some transitions of the test split: (x, x_next, params)."""
     test = subject.data.test
     index, t = test.transitions()
     chosen = np.linspace(0, len(index) - 1, min(TRANSITIONS, len(index))).astype(int)

@@ -1,4 +1,4 @@
-"""What holds for every metric, on growth whose law is known: direction, invariances, repetition, numbers.
+"""Checks of a metric, on growth whose law is known: direction, invariances, repetition, numbers.
 
 Rollouts that are scored beside the truth:
 
@@ -39,12 +39,12 @@ MEMBERS = 4
 """Rollouts of each case."""
 
 SEEDS = 6
-"""Draws from which a metric's own randomness is known."""
+"""Seeds from which a metric's own randomness is estimated."""
 
 
 @dataclass
 class MetricSubject:
-    """A metric under check. declined: why it has not scored what it was asked to."""
+    """A metric under check. declined: the reason for which it last raised NotApplicable."""
 
     registry: Registry
     spec: MetricSpec
@@ -53,9 +53,9 @@ class MetricSubject:
 
     @cached_property
     def metric(self) -> Metric:
-        made = build("metric", self.spec, self.params)
-        assert isinstance(made, Metric)
-        return made
+        metric = build("metric", self.spec, self.params)
+        assert isinstance(metric, Metric)
+        return metric
 
     @cached_property
     def truth(self) -> Trajectories:
@@ -64,11 +64,12 @@ class MetricSubject:
         return dataset.prepare("test", np.random.default_rng(0)).framed(1, 12)
 
     def redrawn(self) -> Trajectories:
+        """Rollouts drawn anew from the truth's law."""
         start = self.truth.start().select(np.repeat(np.arange(len(self.truth)), MEMBERS))
         return GrowthTruth().rollout(start, 12, np.random.default_rng(1))
 
     def noise(self) -> Trajectories:
-        """Scattered sites attach in a fixed order, whatever the case."""
+        """Rollouts in which scattered sites attach in a fixed order, whatever the case."""
         start = self.truth.start().select(np.repeat(np.arange(len(self.truth)), MEMBERS))
         order = np.random.default_rng(2).permutation(start.domain.sites).reshape(start.domain.shape)
         late = np.where(order < 36, 1 + order // 4, -1).astype(np.int32)
@@ -77,11 +78,13 @@ class MetricSubject:
         return GrowthTrajectories(start.params, np.full(len(start), 13, np.int32), start.domain, arrival)
 
     def still(self) -> Trajectories:
+        """Rollouts in which nothing ever attaches."""
         noise = self.noise()
         assert isinstance(noise, GrowthTrajectories)
         return replace(noise, arrival=np.where(noise.arrival == 0, 0, -1).astype(np.int32))
 
     def flicker(self) -> Trajectories:
+        """Rollouts whose states are drawn independently of each other."""
         start = self.truth.start().select(np.repeat(np.arange(len(self.truth)), MEMBERS))
         values = np.random.default_rng(5).random((len(start), 13, 1, *start.domain.shape)) < 0.25
         values[:, 0] = start.frame(0) > 0
@@ -90,10 +93,11 @@ class MetricSubject:
         )
 
     def identical(self) -> Trajectories:
+        """Rollouts that are copies of the truth."""
         return self.truth.select(np.repeat(np.arange(len(self.truth)), MEMBERS))
 
     def evidence(self, rollouts: Trajectories, quality: float, reference: Trajectories | None = None) -> Evidence:
-        """With a likelihood and a cost that are the better the larger the quality, nats and milliseconds."""
+        """Evidence with a likelihood (nats) and a cost (ms) that are the better the larger the quality."""
         reference = self.truth if reference is None else reference
         nats = quality - 10 + generator([3]).normal(size=len(reference.transitions()[0]))
         likelihood = Likelihood("elbo", nats, {k: nats[:16] + np.log(k) / 9 for k in (1, 16, 64)}, np.full(8, 0.5))
@@ -112,17 +116,18 @@ class MetricSubject:
         return Evidence(rollouts, len(rollouts) // len(reference), cost, likelihood)
 
     def score(self, evidence: Evidence, reference: Trajectories | None = None, seed: int = 0) -> Score:
-        """A score that keeps its contract, or a finding. Raises NotApplicable."""
+        """A score that keeps its contract. Raises Raised, with a finding, or Blocked where the metric declines."""
         with calling(self.metric, "score", "score the evidence, or raise NotApplicable with the reason"):
             try:
-                made = self.metric.score(evidence, self.truth if reference is None else reference, generator([seed]))
+                reference = self.truth if reference is None else reference
+                score = self.metric.score(evidence, reference, generator([seed]))
             except NotApplicable as reason:
                 self.declined = str(reason)
                 raise Blocked from reason
-            return require_score(self.metric, made)
+            return require_score(self.metric, score)
 
     @cached_property
-    def _known(self) -> dict[str, Score] | None:
+    def _scores(self) -> dict[str, Score] | None:
         sides = {"identical": 5.0, "redrawn": 4.0, "noise": 0.0}
         try:
             return {name: self.score(self.evidence(getattr(self, name)(), q)) for name, q in sides.items()}
@@ -131,29 +136,29 @@ class MetricSubject:
 
     @property
     def scores(self) -> dict[str, Score]:
-        """Of the identical, the redrawn and the noise. Raises Blocked where they cannot be scored."""
-        if self._known is None:
+        """The scores of the identical, the redrawn and the noise. Raises Blocked where they cannot be scored."""
+        if self._scores is None:
             raise Blocked
-        return self._known
+        return self._scores
 
     @cached_property
     def failures(self) -> list[Score]:
-        """Of what is worse than the truth in one way or another, as far as the metric scores it."""
-        found = [self.scores["noise"]]
+        """The scores of rollouts that are worse than the truth in some way, as far as the metric scores them."""
+        scores = [self.scores["noise"]]
         for make in (self.still, self.flicker):
             try:
-                found.append(self.score(self.evidence(make(), 0.0)))
+                scores.append(self.score(self.evidence(make(), 0.0)))
             except (Raised, Blocked):
-                continue  # judged by what it does score
-        return found
+                continue  # it is judged by those that it does score
+        return scores
 
     def loss(self, score: Score) -> float:
-        """The value, so that less is better."""
+        """The value of a score, with its sign turned where more is better."""
         return score.value if self.metric.direction == "min" else -score.value
 
 
 def gives_a_score(subject: MetricSubject) -> Iterator[Finding]:
-    """A finite number, an interval in order, numbers and a picture that can be shown."""
+    """The score is a finite number, with an interval in order, and numbers and a picture that can be shown."""
     metric, evidence = subject.metric, subject.evidence(subject.redrawn(), 4)
     where = place_of(metric, "score")
     if unknown := set(metric.needs) - {"rollouts", "likelihood", "cost"}:
@@ -178,7 +183,7 @@ def gives_a_score(subject: MetricSubject) -> Iterator[Finding]:
 
 
 def respects_its_direction(subject: MetricSubject) -> Iterator[Finding]:
-    """The truth, itself or redrawn, scores better than noise; a metric that looks for one fault, than that fault."""
+    """The truth, itself or redrawn, scores better than at least one failure: a metric may look for one fault."""
     scores, metric = subject.scores, subject.metric
     better = "less" if metric.direction == "min" else "more"
     for name in ("redrawn", "identical"):
@@ -229,17 +234,17 @@ def depends_on_no_order(subject: MetricSubject) -> Iterator[Finding]:
         )
 
 
-def _alike(subject: MetricSubject, rollouts: Trajectories, one: Score, other: Score) -> bool:
-    """Equal, or as near as the metric's own seeds bring it: its range over some of them, four times."""
-    gap, rounding = abs(one.value - other.value), 1e-6 * max(1.0, abs(other.value))
+def _alike(subject: MetricSubject, rollouts: Trajectories, a: Score, b: Score) -> bool:
+    """Return whether scores are equal, or differ by no more than four times the metric's range over some seeds."""
+    gap, rounding = abs(a.value - b.value), 1e-6 * max(1.0, abs(b.value))
     if gap <= rounding:
         return True
     values = [subject.score(subject.evidence(rollouts, 4), seed=seed).value for seed in range(1, SEEDS)]
-    return gap <= rounding + 4 * float(np.ptp([other.value, *values]))
+    return gap <= rounding + 4 * float(np.ptp([b.value, *values]))
 
 
 def repeats(subject: MetricSubject) -> Iterator[Finding]:
-    """The same generator, the same score, whatever the global generators are."""
+    """The same generator gives the same score, whatever the global generators are."""
     where, changed, results = place_of(subject.metric, "score"), set[str](), []
     evidence, expected = subject.evidence(subject.redrawn(), 4), subject.scores["redrawn"]
     for global_seed in (1, 2):
@@ -262,12 +267,12 @@ def _numbers(score: Score) -> NDArray[np.float64]:
 
 def few_cases(subject: MetricSubject) -> Iterator[Finding]:
     """A single case with a single member is scored, or declined with a reason."""
-    if subject._known is None:
+    if subject._scores is None:
         raise Blocked
-    one = subject.truth.select(slice(0, 1))
-    evidence = subject.evidence(subject.redrawn().select(slice(0, 1)), 4, one)
+    case = subject.truth.select(slice(0, 1))
+    evidence = subject.evidence(subject.redrawn().select(slice(0, 1)), 4, case)
     try:
-        subject.score(evidence, one)
+        subject.score(evidence, case)
     except Blocked:
         return
     except Raised as raised:

@@ -1,4 +1,4 @@
-"""A process of its own: what a component does there, knowing only the names that a worker is given.
+"""A component in a process of its own, which knows only the names that a worker is given.
 
     python -m nsbench.testing.other_process < job.json
 
@@ -30,12 +30,12 @@ HEAVY = ("torch", "mlflow", "matplotlib")
 """Modules that listing plugins must not import."""
 
 SECONDS = 120
-"""What a process may take, its start and imports included."""
+"""The most seconds that a process may take, its start and imports included."""
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What another process said. bits: of the rollouts or the data; heavy: what reading the specs imported."""
+    """The answer of another process. bits: of the rollouts or the data; heavy: modules imported to read the spec."""
 
     bits: str = ""
     heavy: tuple[str, ...] = ()
@@ -43,11 +43,11 @@ class Elsewhere:
 
 
 def elsewhere(job: dict[str, Any]) -> Elsewhere:
-    """Have a new process do a job (see `_do`), with this one's module search path."""
+    """Do a job (see `_do`) in a new process with this one's module search path; returns its answer."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONHASHSEED": "1"}
     command = [sys.executable, "-m", "nsbench.testing.other_process"]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             input=json.dumps(job),
             capture_output=True,
@@ -58,18 +58,19 @@ def elsewhere(job: dict[str, Any]) -> Elsewhere:
         )
     except subprocess.TimeoutExpired:
         return Elsewhere(error=f"it did not end within {SECONDS} s")
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
-        return Elsewhere(error=(done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1])
-    said = json.loads(lines[-1])
-    return Elsewhere(said.get("bits", ""), tuple(said.get("heavy", ())), said.get("error", ""))
+    lines = process.stdout.splitlines()
+    if process.returncode or not lines:
+        complaints = process.stderr.strip().splitlines() or [f"it ended with code {process.returncode}"]
+        return Elsewhere(error=complaints[-1])
+    answer = json.loads(lines[-1])
+    return Elsewhere(answer.get("bits", ""), tuple(answer.get("heavy", ())), answer.get("error", ""))
 
 
 def rollout_job(
     spec: ComponentSpec, params: dict[str, Any], module: str, data: Data, conditions: Conditions, weights: Path
 ) -> dict[str, Any]:
-    """Load a simulator's weights and roll out the data's starts with seed 0."""
-    return _named("simulator", spec, params, module) | {
+    """The job of loading a simulator's weights and rolling out the data's starts with seed 0."""
+    return _job("simulator", spec, params, module) | {
         "source": data.source.to_json(),
         "conditions": {name: getattr(conditions, name) for name in ("device", "precision", "decode")},
         "weights": str(weights),
@@ -77,41 +78,42 @@ def rollout_job(
 
 
 def data_job(spec: ComponentSpec, params: dict[str, Any], module: str) -> dict[str, Any]:
-    """Make a dataset's test split with the seed that a suite would give it."""
-    return _named("dataset", spec, params, module)
+    """The job of making a dataset's test split with the seed that a suite would give it."""
+    return _job("dataset", spec, params, module)
 
 
-def _named(kind: str, spec: ComponentSpec, params: dict[str, Any], module: str) -> dict[str, Any]:
+def _job(kind: str, spec: ComponentSpec, params: dict[str, Any], module: str) -> dict[str, Any]:
     names = {"name": spec.name, "target": spec.target, "params": spec.params}
     return {"kind": kind, "spec": names, "params": params, "module": module}
 
 
 def _do(job: dict[str, Any]) -> dict[str, Any]:
+    """Do a job; returns the fields of its Elsewhere."""
     spec = ComponentSpec(**job["spec"])
     if job["module"]:
         importlib.import_module(job["module"])
     params_model(spec)
     heavy = [name for name in HEAVY if name in sys.modules]
-    made = build(job["kind"], spec, job["params"])
+    component = build(job["kind"], spec, job["params"])
     hold_threads(1)
-    if isinstance(made, Dataset):
+    if isinstance(component, Dataset):
         data = Data(Source(spec.name, spec.target, spec.params, job["params"]))
         return {"heavy": heavy, "bits": bits(data.recorded("test"))}
-    assert isinstance(made, Simulator)
-    made.conditions = Conditions(**job["conditions"])
-    made.load(Path(job["weights"]))
+    assert isinstance(component, Simulator)
+    component.conditions = Conditions(**job["conditions"])
+    component.load(Path(job["weights"]))
     data = Data(Source.from_json(job["source"]))
-    return {"heavy": heavy, "bits": bits(made.rollout(data.starts(), data.horizon, generator([0])))}
+    return {"heavy": heavy, "bits": bits(component.rollout(data.starts(), data.horizon, generator([0])))}
 
 
 def main() -> None:
     """Do the job on standard input."""
     with redirect_stdout(sys.stderr):  # a component may print
         try:
-            said = _do(json.loads(sys.stdin.read()))
+            answer = _do(json.loads(sys.stdin.read()))
         except Exception as error:
-            said = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-    print(json.dumps(said))
+            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,10 @@ from nsbench.testing.small_data import Data, bits
 from nsbench.trajectories.base import Trajectories
 
 FIT_SECONDS = 60
-"""What a short fit may take on a CPU."""
-
+"""The most seconds that a short fit may take on a CPU."""
 
 FEW_TRANSITIONS = 32
-"""A budget beside which the other one is large."""
+"""A budget that is small beside that of a short fit."""
 
 
 @dataclass
@@ -55,13 +54,15 @@ class SimulatorSubject:
         return self.fresh()
 
     def fresh(self) -> Simulator:
-        made = cast(Simulator, build("simulator", self.spec, self.params))
-        made.conditions = self.conditions
+        """A new instance, under the subject's conditions."""
+        simulator = cast(Simulator, build("simulator", self.spec, self.params))
+        simulator.conditions = self.conditions
         hold_threads(1)
-        return made
+        return simulator
 
     @property
     def learns(self) -> bool:
+        """True if the simulator has a fit of its own."""
         return type(self.bare).fit is not Simulator.fit
 
     @cached_property
@@ -71,7 +72,7 @@ class SimulatorSubject:
     def fit(self, transitions: int, global_seed: int) -> Fitted:
         """A fit within so many transitions, always with the same generator, made once.
 
-        global_seed: of the generators that it must not use. Raises Raised.
+        global_seed: of the global generators, which it must not use. Raises Raised.
         """
         key = (transitions, global_seed)
         if key not in self._fits:
@@ -79,31 +80,31 @@ class SimulatorSubject:
                 self._fits[key] = self.fit_again(transitions, global_seed)
             except Raised as raised:
                 self._fits[key] = raised
-        made = self._fits[key]
-        if isinstance(made, Raised):
-            raise made
-        return made
+        fitted = self._fits[key]
+        if isinstance(fitted, Raised):
+            raise fitted
+        return fitted
 
     def fit_again(self, transitions: int, global_seed: int) -> Fitted:
-        """The same as `fit`, made anew."""
-        simulator, changed, told = self.fresh(), set[str](), [0]
-        place = Path(tempfile.mkdtemp(dir=self.folder))
-        (place / "weights").mkdir()
-        (place / "work").mkdir()
+        """A fit as of `fit`, but always made anew."""
+        simulator, changed, reported = self.fresh(), set[str](), [0]
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        (folder / "weights").mkdir()
+        (folder / "work").mkdir()
         ctx = FitContext(
             transitions=transitions,
-            workdir=place / "work",
+            workdir=folder / "work",
             rng=np.random.default_rng(1),
             conditions=self.conditions,
-            progress=lambda done, total: told.append(done),
+            progress=lambda done, total: reported.append(done),
         )
         before = time.perf_counter()
         with watched(changed, global_seed), calling(simulator, "fit", f"learn from {transitions} transitions"):
             simulator.fit(self.data.train, self.data.val, ctx)
         seconds = time.perf_counter() - before
         with calling(simulator, "save", "write what fit learned to the directory given"):
-            simulator.save(place / "weights")
-        return Fitted(simulator, place / "weights", seconds, max(told), frozenset(changed))
+            simulator.save(folder / "weights")
+        return Fitted(simulator, folder / "weights", seconds, max(reported), frozenset(changed))
 
     @cached_property
     def _ready(self) -> Simulator | None:
@@ -114,37 +115,41 @@ class SimulatorSubject:
 
     @property
     def fitted(self) -> Simulator:
-        """The simulator after a short fit. Raises Blocked where it cannot be fitted, which `fits` has said."""
+        """The simulator after a short fit. Raises Blocked where there is none, which the check `fits` reports."""
         if self._ready is None:
             raise Blocked
         return self._ready
 
     @property
     def weights(self) -> Path:
+        """The folder of what a short fit saved; an empty one for a simulator that learns nothing."""
         if not self.learns:
-            place = self.folder / "nothing-learned"
-            place.mkdir(exist_ok=True)
-            return place
+            folder = self.folder / "nothing-learned"
+            folder.mkdir(exist_ok=True)
+            return folder
         return self.fit(self.transitions, 1).weights
 
     def rollout(
         self, seed: int, *, simulator: Simulator | None = None, start: Trajectories | None = None, steps: int = 0
     ) -> Trajectories:
-        """A rollout of the starts that keeps its contract, or a finding; after a finding of `fitted`, Blocked."""
+        """A rollout of the starts that keeps its contract.
+
+        Raises Raised, with a finding; and Blocked once a rollout of `fitted` has raised.
+        """
         if self._broken:
             raise Blocked
-        made, start = simulator or self.fitted, self.data.starts() if start is None else start
+        simulator, start = simulator or self.fitted, self.data.starts() if start is None else start
         steps = steps or self.data.horizon
         try:
-            with calling(made, "rollout", f"simulate {len(start)} cases for at most {steps} frames"):
-                return require_rollout(made, made.rollout(start, steps, generator([seed])), start, steps)
+            with calling(simulator, "rollout", f"simulate {len(start)} cases for at most {steps} frames"):
+                return require_rollout(simulator, simulator.rollout(start, steps, generator([seed])), start, steps)
         except Raised:
-            self._broken = made is self.fitted
+            self._broken = simulator is self.fitted
             raise
 
     @cached_property
     def expected(self) -> str:
-        """The bits of the rollout of seed 0. Raises Blocked where it has none, which `seeds_count` has said."""
+        """The bits of the rollout of seed 0. Raises Blocked where they vary, which the check `seeds_count` reports."""
         results = []
         for global_seed in (1, 2):
             with watched(set(), global_seed):
@@ -156,7 +161,7 @@ class SimulatorSubject:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit, and what it did. done: the most transitions that it reported; changed: global generators."""
+    """A finished fit. done: the most transitions that it reported; changed: the global generators that it changed."""
 
     simulator: Simulator
     weights: Path
@@ -165,5 +170,6 @@ class Fitted:
     changed: frozenset[str]
 
     def saved(self) -> dict[str, bytes]:
+        """The files that the fit saved, {path: content}."""
         files = (p for p in sorted(self.weights.rglob("*")) if p.is_file())
         return {str(p.relative_to(self.weights)): p.read_bytes() for p in files}

@@ -1,4 +1,4 @@
-"""What holds for every simulator, on small data: fits, rollouts, saving, costs, and a process of its own."""
+"""Checks of a simulator, on small data: fits, rollouts, saving, costs, and a process of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GENERATOR_RIGHT = "draw every random number from the generator given, and keep n
 
 
 def can_be_made(subject: SimulatorSubject) -> Iterator[Finding]:
-    """Made from its parameters; its likelihood is of a kind."""
+    """The simulator is made from its parameters, and claims a likelihood of a known kind or none."""
     simulator = subject.bare
     if simulator.likelihood not in (None, "exact", "elbo", "vlb"):
         yield Finding(
@@ -69,7 +69,7 @@ def _require_learning(subject: SimulatorSubject, fitted: bool = True) -> None:
 
 
 def budget_counts(subject: SimulatorSubject) -> Iterator[Finding]:
-    """More budget, another result."""
+    """A larger budget gives another fit."""
     _require_learning(subject)
     large, small = subject.fit(subject.transitions, 1), subject.fit(FEW_TRANSITIONS, 1)
     if large.saved() and large.saved() == small.saved():
@@ -82,15 +82,15 @@ def budget_counts(subject: SimulatorSubject) -> Iterator[Finding]:
 
 
 def fit_repeats(subject: SimulatorSubject) -> Iterator[Finding]:
-    """The same generator, the same fit, whatever the global generators are."""
+    """The same generator gives the same fit, whatever the global generators are."""
     _require_learning(subject)
-    one, other = subject.fit(subject.transitions, 1), subject.fit(subject.transitions, 2)
-    yield from _untouched(one.simulator, "fit", one.changed | other.changed)
-    if _same_fit(subject, one, other):
+    first, second = subject.fit(subject.transitions, 1), subject.fit(subject.transitions, 2)
+    yield from _untouched(first.simulator, "fit", first.changed | second.changed)
+    if _same_fit(subject, first, second):
         return
-    repeated = _same_fit(subject, one, subject.fit_again(subject.transitions, 1))
+    repeated = _same_fit(subject, first, subject.fit_again(subject.transitions, 1))
     yield Finding(
-        place_of(one.simulator, "fit"),
+        place_of(first.simulator, "fit"),
         "learns something else when Python's, NumPy's and torch's global generators are seeded differently"
         if repeated
         else "two fits of the same data, from generators in the same state, differ",
@@ -98,15 +98,15 @@ def fit_repeats(subject: SimulatorSubject) -> Iterator[Finding]:
     )
 
 
-def _same_fit(subject: SimulatorSubject, one: Fitted, other: Fitted) -> bool:
-    """Files may hold a date: then rollouts decide."""
-    if one.saved() == other.saved():
+def _same_fit(subject: SimulatorSubject, first: Fitted, second: Fitted) -> bool:
+    """Return whether two fits are the same. Their files may hold a date: then their rollouts decide."""
+    if first.saved() == second.saved():
         return True
-    return bits(subject.rollout(0, simulator=one.simulator)) == bits(subject.rollout(0, simulator=other.simulator))
+    return bits(subject.rollout(0, simulator=first.simulator)) == bits(subject.rollout(0, simulator=second.simulator))
 
 
 def rollouts_keep_their_contract(subject: SimulatorSubject) -> Iterator[Finding]:
-    """Whole batches, single cases and single frames; finite numbers; the start is left as it was."""
+    """Rollouts of whole batches, single cases and single frames keep the contract, and leave the start as it was."""
     start = subject.data.starts()
     before = bits(start)
     rollout = subject.rollout(0, start=start)
@@ -119,7 +119,7 @@ def rollouts_keep_their_contract(subject: SimulatorSubject) -> Iterator[Finding]
 
 
 def _grows(subject: SimulatorSubject, rollout: Trajectories) -> Iterator[Finding]:
-    """What irreversible growth promises: sites are attached or not, and stay so."""
+    """Sites of irreversible growth are attached or not, and stay attached."""
     where = place_of(subject.fitted, "rollout")
     frames = np.stack([rollout.frame(t) for t in range(int(rollout.lengths.max()))])  # [T, n, 1, H, W]
     if not np.isin(frames, (0, 1)).all():
@@ -138,7 +138,7 @@ def _grows(subject: SimulatorSubject, rollout: Trajectories) -> Iterator[Finding
 
 
 def stop_rule(subject: SimulatorSubject) -> Iterator[Finding]:
-    """Where the domain has a stop rule, rollouts end with it."""
+    """Rollouts end with the domain's stop rule, if it has one."""
     if subject.data.dataset.domain.stop_margin is None:
         raise LeftOut("the domain has none")
     rollout = subject.rollout(0, steps=3 * subject.data.horizon)
@@ -155,7 +155,7 @@ def stop_rule(subject: SimulatorSubject) -> Iterator[Finding]:
 
 
 def seeds_count(subject: SimulatorSubject) -> Iterator[Finding]:
-    """The same generator, the same bits, whatever the global generators are; another one, other samples."""
+    """The same generator gives the same bits, whatever the global generators are; another one gives other samples."""
     simulator = subject.fitted
     where, changed = place_of(simulator, "rollout"), set[str]()
     subject.rollout(0)  # whatever is imported late is imported now
@@ -163,7 +163,7 @@ def seeds_count(subject: SimulatorSubject) -> Iterator[Finding]:
     for seed, global_seed in ((0, 1), (0, 1), (0, 2), (1, 1), (2, 1)):
         with watched(changed, global_seed):
             results.append(subject.rollout(seed))
-    first, again, reseeded, *others = map(bits, results)
+    first, again, reseeded, *other_seeds = map(bits, results)
     yield from _untouched(simulator, "rollout", frozenset(changed))
     if first != again:
         yield Finding(
@@ -177,12 +177,12 @@ def seeds_count(subject: SimulatorSubject) -> Iterator[Finding]:
             "samples change when Python's, NumPy's and torch's global generators are seeded differently",
             GENERATOR_RIGHT,
         )
-    elif set(others) == {first}:
+    elif set(other_seeds) == {first}:
         yield _without_chance(where, results[0])
 
 
 def _without_chance(where: str, rollout: Trajectories) -> Finding:
-    """Other seeds, the same samples: a deterministic simulator, or one that ignores its generator."""
+    """The finding about a simulator whose samples are the same for every seed: it may ignore its generator."""
     twins = [bits(rollout.select(slice(k, None, 2))) for k in (0, 1)]
     if twins[0] != twins[1]:
         return Finding(
@@ -208,7 +208,7 @@ def _untouched(simulator: Simulator, method: str, changed: frozenset[str]) -> It
 
 
 def survives_saving(subject: SimulatorSubject) -> Iterator[Finding]:
-    """What was saved and loaded simulates the same bits; nothing is pickled."""
+    """A simulator that was saved and loaded simulates the same bits; nothing is pickled."""
     fitted, weights, _ = subject.fitted, subject.weights, subject.expected
     if subject.learns:
         yield from _plain_files(subject.fit(subject.transitions, 1))
@@ -247,7 +247,7 @@ def _plain_files(fitted: Fitted) -> Iterator[Finding]:
 
 
 def costs_are_measured(subject: SimulatorSubject) -> Iterator[Finding]:
-    """The harness can time it, and it says its size."""
+    """The harness can time the simulator and measure its costs."""
     simulator, data = subject.fitted, subject.data
     protocol = Protocol(stride=data.stride, horizon=data.horizon, batch=4, bounds=Bounds(samples=[1, 4], transitions=8))
     test = data.test.select(slice(0, 8))
@@ -281,21 +281,21 @@ def works_elsewhere(subject: SimulatorSubject) -> Iterator[Finding]:
     except Raised as raised:
         raise Blocked("not even in this one") from raised
     job = rollout_job(subject.spec, subject.params, subject.module, subject.data, subject.conditions, subject.weights)
-    said = elsewhere(job)
-    if said.heavy:
+    answer = elsewhere(job)
+    if answer.heavy:
         yield Finding(
             subject.module,
-            f"imports {', '.join(said.heavy)} as soon as it is listed",
+            f"imports {', '.join(answer.heavy)} as soon as it is listed",
             "name the class as text and import such things in the class's own module: `nsbench list` waits for it",
             "note",
         )
-    if said.error:
+    if answer.error:
         yield Finding(
             place_of(simulator, "rollout"),
-            f"fails in a process of its own: {said.error}",
+            f"fails in a process of its own: {answer.error}",
             "everything that rollout needs must come from the module itself, the parameters, or load",
         )
-    elif said.bits != expected:
+    elif answer.bits != expected:
         yield Finding(
             place_of(simulator, "rollout"),
             "gives other bits in a process of its own, with the same seed",
@@ -314,6 +314,5 @@ SIMULATOR_CHECKS: tuple[Check[SimulatorSubject], ...] = (
     Check("saving and loading lose nothing", survives_saving),
     Check("works in a process of its own", works_elsewhere),
 )
-
 
 COST_CHECKS: tuple[Check[SimulatorSubject], ...] = (Check("costs are measured", costs_are_measured),)

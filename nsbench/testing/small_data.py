@@ -17,7 +17,7 @@ from nsbench.testing.known_growth import Growth, GrowthParams
 from nsbench.trajectories.base import Trajectories
 
 FRAMES = 16
-"""About so many frames a trajectory: the stride of a dataset's record is chosen for it."""
+"""The number of frames that a trajectory should have, roughly: a dataset's stride is chosen for it."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,19 @@ class Source:
 
     @classmethod
     def of(cls, spec: DatasetSpec, params: dict[str, Any]) -> Source:
+        """The source that is a dataset with these parameters."""
         return cls(spec.name, spec.target, spec.params, params, spec.floor)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Source:
-        """What `to_json` made; without the floor, which another process has no need of."""
+        """The source that `to_json` wrote, without its floor, which another process does not need."""
         return cls(**content)
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name != "floor"}
 
     def make(self) -> Dataset:
-        """The dataset. Raises BrokenComponent, or pydantic's ValidationError."""
+        """Build the dataset. Raises BrokenComponent, or pydantic's ValidationError."""
         if not self.name:
             return Growth(GrowthParams.model_validate(self.params))
         spec = DatasetSpec(self.name, self.target, self.params_model)
@@ -55,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Data:
-    """Framed trajectories of a source: its splits, and the frames that follow the first at most."""
+    """The trajectories of a source, as recorded and in frames."""
 
     source: Source
 
@@ -65,6 +66,7 @@ class Data:
 
     @cached_property
     def stride(self) -> int:
+        """The stride of frames, such that the longest training trajectory has about FRAMES."""
         if not self.source.name:
             return 1  # the growth's law is that of a frame
         longest = int(self.recorded("train").framed(1, 1 << 30).lengths.max()) - 1
@@ -72,12 +74,15 @@ class Data:
 
     @cached_property
     def horizon(self) -> int:
+        """The most frames that follow the first in a test trajectory."""
         return int(self.recorded("test").framed(self.stride, 1 << 30).lengths.max()) - 1
 
     def recorded(self, split: Split) -> Trajectories:
+        """A split as recorded, with the seed that a suite of seed 0 gives it."""
         return self.dataset.prepare(split, generator(data_seed(0, split, self.source.name)))
 
     def framed(self, split: Split) -> Trajectories:
+        """A split in frames."""
         return self.recorded(split).framed(self.stride, 1 << 30)
 
     @cached_property

@@ -3,9 +3,9 @@
 job        a piece of work, and how it ended
 worker     the process that does jobs, seen from within
 process    the same process, seen from the run
-launch     how it begins
-lifeline   why it does not outlive the run
-messages   what a run and its workers say to each other
-memory     how much memory a process and its descendants hold
-guard      what holds a job to its limits
+launch     the program that such a process begins with
+lifeline   the pipe that ends it with the run
+messages   the messages between a run and its workers
+memory     the memory that a process and its descendants hold
+guard      a job's limits, and the thread that keeps them
 """

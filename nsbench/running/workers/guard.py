@@ -1,4 +1,4 @@
-"""What holds a job to its limits: a thread, so that no listener of the run can delay it."""
+"""Guards, which hold jobs to their limits, in a thread, so that no listener of the run can delay them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nsbench.running.workers.memory import GroupMemory
 from nsbench.suite.suite import Limits
 
 GRACE_SECONDS = 5.0
-"""Between SIGTERM, at which a fit writes a checkpoint, and SIGKILL."""
+"""Seconds between SIGTERM, at which a fit writes a checkpoint, and SIGKILL."""
 
 _TICK_SECONDS = 0.2
 _MEMORY_TICK_SECONDS = 0.05
@@ -22,7 +22,7 @@ _MEMORY_TICK_SECONDS = 0.05
 
 @dataclass
 class Guard:
-    """A job's limits, and how it stands to them. signal: sends one to the whole process group."""
+    """A job's limits, and how the job stands to them. signal: a function that signals the job's whole process group."""
 
     limits: Limits
     signal: Callable[[signal.Signals], None]
@@ -35,11 +35,11 @@ class Guard:
     _kill_at: float = float("inf")
 
     def begin(self) -> None:
-        """The job begins now: starting its worker was not its own work."""
+        """Let the job begin now: the start of its worker does not count against the limit."""
         self.begun = time.monotonic()
 
     def wait(self, begins: bool) -> None:
-        """Time spent waiting for another process's work is nobody's."""
+        """Waiting for another process does not count against the limit. begins: whether it begins or ends now."""
         now = time.monotonic()
         if begins:
             self._waits_since = now
@@ -48,10 +48,11 @@ class Guard:
             self._waits_since = None
 
     def seconds(self) -> float:
-        """Since the job began, waiting for others' work not counted."""
+        """Seconds since the job began, without those spent waiting for other processes."""
         return (self._waits_since or time.monotonic()) - self.begun
 
     def check(self, now: float) -> None:
+        """Read the memory, and send the signal that is due. now: of `time.monotonic`."""
         self.peak = max(self.peak, self.memory.read())
         limits = self.limits
         if now > self._kill_at:
@@ -69,12 +70,12 @@ class Guard:
 
 
 class Watch:
-    """Checks guards until it is left. A guard that was released sends no signal any more."""
+    """A thread that checks guards, within a with-block. A guard that was released sends no signal any more."""
 
     def __init__(self) -> None:
         self._guards: list[Guard] = []
         self._lock = threading.Lock()
-        self._done = threading.Event()
+        self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nsbench-watch", daemon=True)
 
     def __enter__(self) -> Watch:
@@ -82,7 +83,7 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
+        self._left.set()
         self._thread.join()
 
     def add(self, guard: Guard) -> None:
@@ -94,7 +95,7 @@ class Watch:
             self._guards = [other for other in self._guards if other is not guard]
 
     def _run(self) -> None:
-        while not self._done.wait(self._tick()):
+        while not self._left.wait(self._tick()):
             with self._lock:
                 for guard in self._guards:
                     guard.check(time.monotonic())

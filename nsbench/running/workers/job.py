@@ -25,21 +25,21 @@ from nsbench.suite.trials import Candidate, DataPlan, NullPlan, PlannedArtifact,
 
 @dataclass(frozen=True)
 class DataWork:
-    """Make splits of a dataset."""
+    """The work of making splits of a dataset."""
 
     data: DataPlan
     splits: tuple[Split, ...]
 
     def artifacts(self) -> list[PlannedArtifact]:
-        """What it makes."""
+        """The artifacts that this work makes."""
         return [self.data.artifact(split) for split in self.splits]
 
 
 @dataclass(frozen=True)
 class ScoreWork:
-    """Score a candidate, or a null model, by these metrics.
+    """The work of scoring a candidate, or a null model, by these metrics.
 
-    anchor: it stands beside others' scores, so a failing metric does not stop the others.
+    anchor: the scores are wanted as an anchor only, and a failing metric does not stop the others.
     """
 
     of: Trial | Submission | NullPlan
@@ -47,14 +47,14 @@ class ScoreWork:
     anchor: bool = False
 
     def artifacts(self) -> list[PlannedArtifact]:
-        """What it may need or make, of the scores only these."""
+        """The artifacts that this work may need or make; of the scores only those by its metrics."""
         scores = {metric.artifact().name for metric in self.scores}
         return [a for a in self.of.artifacts() if a.key.kind != "score" or a.name in scores]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work. name: a candidate's identity; of anything else, words that no trial is called."""
+    """A piece of work. name: the candidate's identity; for other work a name that no candidate has."""
 
     name: str
     suite: Suite
@@ -82,7 +82,7 @@ _JOBS = TypeAdapter(Job)
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended. fault: the traceback of what stopped it."""
+    """The end of a job. fault: the traceback of the exception that stopped it."""
 
     job: str
     status: Status
@@ -93,7 +93,7 @@ class JobEnd:
 
 
 def carry_out(workshop: Workshop, job: Job) -> JobEnd:
-    """Do the work. Whatever stops it becomes its status; only what ends the process itself gets past this."""
+    """Do a job, and return its end. Exceptions become its status; only what ends the process itself gets past this."""
     before = time.perf_counter()
     try:
         _work(workshop, job)
@@ -116,9 +116,9 @@ def status_of(error: Exception) -> Status:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; torch says it on a GPU by a class of its own, on a CPU in words."""
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    """Return whether memory ran out: torch has a class of its own for that on a GPU, and only a message on a CPU."""
+    by_class = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return by_class or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def _work(workshop: Workshop, job: Job) -> None:
@@ -127,16 +127,16 @@ def _work(workshop: Workshop, job: Job) -> None:
             for split in splits:
                 recorded(workshop, job.name, data, split)
         case ScoreWork(Trial() as trial, scores, anchor):
-            _each(workshop, trial.id, scores, lambda metric: score(workshop, trial, metric), lenient=anchor)
+            _make_scores(workshop, trial.id, scores, lambda metric: score(workshop, trial, metric), lenient=anchor)
         case ScoreWork(NullPlan() as null, scores):
-            _each(
+            _make_scores(
                 workshop, null.null, scores, lambda metric: score_null(workshop, job.name, null, metric), lenient=True
             )
         case ScoreWork(Submission() as submission, scores):
-            _each(workshop, submission.id, scores, lambda metric: score_submission(workshop, submission, metric))
+            _make_scores(workshop, submission.id, scores, lambda metric: score_submission(workshop, submission, metric))
 
 
-def _each(
+def _make_scores(
     workshop: Workshop,
     name: str,
     scores: Sequence[ScorePlan],
@@ -144,8 +144,8 @@ def _each(
     *,
     lenient: bool = False,
 ) -> None:
-    """Make scores one by one. lenient: one that fails is told of and raised when the others have been tried."""
-    first: Exception | None = None
+    """Make scores one by one. lenient: an error becomes a notice, and is raised once every metric has been tried."""
+    first_error: Exception | None = None
     for metric in scores:
         try:
             make(metric)
@@ -153,6 +153,6 @@ def _each(
             if not lenient:
                 raise
             workshop.emit(Notice(f"no {metric.name} from {name}: {type(error).__name__}: {error}"))
-            first = first or error
-    if first is not None:
-        raise first
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error

@@ -1,4 +1,4 @@
-"""`python -m nsbench.running.workers.launch CHANNEL LIFELINE`: how a worker process begins."""
+"""The program of a worker process: `python -m nsbench.running.workers.launch CHANNEL LIFELINE`, file descriptors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from nsbench.running.workers.lifeline import tie_group_to
 
 
 def main() -> None:
+    """Tie this process group to the run, then do the run's jobs."""
     watcher = tie_group_to(int(sys.argv[2]))  # before there is anything that a fork could upset
     from nsbench.running.workers.worker import serve
 

@@ -1,7 +1,7 @@
-"""A process group that does not outlive the run: a watcher within the group waits on a pipe whose other end is the
-run's, and kills the group when that end is closed, however the run came to its end.
+"""A lifeline, which ends a worker's process group with the run: a watcher within the group waits on a pipe whose other
+end the run holds, and kills the group when that end is closed, however the run came to its end.
 
-The watcher is forked before anything is imported. While it lives, the group's number is nobody else's.
+The watcher is forked before anything is imported. While it lives, no other group can get the group's number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much memory a process and its descendants hold, and whether the kernel has killed for want of it."""
+"""The memory that a process and its descendants hold, and the number of the kernel's kills for want of memory."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 import psutil
 
 _LISTING_SECONDS = 1.0
-"""How often descendants are looked for anew; known ones are read every time."""
+"""Seconds between two searches for new descendants; known ones are read every time."""
 
 
 class GroupMemory:
-    """The resident memory of a process and its descendants, summed: pages that they share count for each."""
+    """The resident memory of a process and its descendants, summed: a page that they share counts for each."""
 
     def __init__(self, pid: int, but: int) -> None:
-        """but: a descendant that does not count."""
+        """Watch process `pid`. but: the id of a descendant that does not count."""
         self._root = psutil.Process(pid)
         self._but = but
-        self._known: list[psutil.Process] = []
+        self._children: list[psutil.Process] = []
         self._listed = float("-inf")
 
     def leave_out(self, pid: int) -> None:
@@ -26,11 +26,11 @@ class GroupMemory:
         self._but, self._listed = pid, float("-inf")
 
     def read(self) -> int:
-        """Bytes now."""
+        """The memory held now, in bytes."""
         if time.monotonic() - self._listed > _LISTING_SECONDS:
             self._listed = time.monotonic()
-            self._known = [p for p in _descendants(self._root) if p.pid != self._but]
-        return sum(_resident(process) for process in [self._root, *self._known])
+            self._children = [p for p in _descendants(self._root) if p.pid != self._but]
+        return sum(_resident(process) for process in [self._root, *self._children])
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
@@ -48,7 +48,7 @@ def _resident(process: psutil.Process) -> int:
 
 
 def kernel_kills() -> int:
-    """How often the kernel has killed for want of memory: in this process's cgroup, else on this machine."""
+    """The number of the kernel's kills for want of memory: in this process's cgroup, else on the machine, else 0."""
     for path in [*_cgroup_files(), Path("/proc/vmstat")]:
         try:
             words = path.read_text(encoding="utf-8").split()
@@ -60,16 +60,16 @@ def kernel_kills() -> int:
 
 
 def _cgroup_files() -> list[Path]:
-    """Where this process's cgroup counts kills: version 2, then version 1."""
+    """The files in which this process's cgroup counts kills, by version 2 or 1 of cgroups."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    root, found = Path("/sys/fs/cgroup"), []
+    root, files = Path("/sys/fs/cgroup"), []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            found.append(root / path.lstrip("/") / "memory.events")
+            files.append(root / path.lstrip("/") / "memory.events")
         elif "memory" in controllers.split(","):
-            found.append(root / "memory" / path.lstrip("/") / "memory.oom_control")
-    return found
+            files.append(root / "memory" / path.lstrip("/") / "memory.oom_control")
+    return files

@@ -1,4 +1,4 @@
-"""What a run and its workers say to each other: JSON, a message a line. Nothing is pickled."""
+"""The messages between a run and its workers: JSON, a message a line. Nothing is pickled."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Lines:
             self._channel.sendall(line)
 
     def receive(self) -> list[Message]:
-        """The messages that have come, after waiting for something to come. Raises EOFError at the end."""
+        """Wait for messages, and return those that have come. Raises EOFError when the socket was closed."""
         data = self._channel.recv(1 << 16)
         if not data:
             raise EOFError
@@ -41,7 +41,11 @@ class Lines:
 
 @dataclass(frozen=True)
 class Hello:
-    """What a worker must know before its first job. plugins: entry points that are not installed."""
+    """The first message to a worker.
+
+    path: the module search path. workspace: its folder. parallel: how many jobs run at once. plugins: (name, value) of
+    entry points that are not installed.
+    """
 
     path: list[str]
     workspace: str
@@ -58,7 +62,7 @@ def uninstalled(registry: Registry) -> list[list[str]]:
 
 
 def registry_of(plugins: list[list[str]]) -> Registry:
-    """What is installed, and these entry points."""
+    """A registry of the installed plugins and of these entry points, (name, value)."""
     if not plugins:
         return installed()
     extra = [EntryPoint(name, value, "nsbench") for name, value in plugins]
@@ -66,11 +70,12 @@ def registry_of(plugins: list[list[str]]) -> Registry:
 
 
 def event_message(event: Event) -> Message:
+    """An event as a message, for `read_event`."""
     return {"event": type(event).__name__, **asdict(event)}
 
 
 def read_event(message: Message) -> Event:
-    """The event of a message that event_message made."""
+    """The event in a message of `event_message`."""
     fields = dict(message)
     kind = getattr(events, fields.pop("event"))
     event: Event = kind(**fields)
@@ -78,8 +83,10 @@ def read_event(message: Message) -> Event:
 
 
 def end_message(end: JobEnd) -> Message:
+    """A job's end as a message, for `read_end`."""
     return {"end": asdict(end)}
 
 
 def read_end(message: Message) -> JobEnd:
+    """The job's end in a message of `end_message`."""
     return JobEnd(**message["end"])

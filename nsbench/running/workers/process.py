@@ -15,13 +15,13 @@ from nsbench.running.workers.messages import Hello, Lines, Message
 
 
 class WorkerProcess:
-    """A worker process. log: where it prints until its first job says otherwise."""
+    """A worker process. log: the file that it prints to before its first job."""
 
     def __init__(self, hello: Hello, environment: Mapping[str, str], log: Path) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        self.channel, theirs = socket.socketpair()
+        self.channel, remote = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
-        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", str(theirs.fileno()), str(lifeline)]
+        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", str(remote.fileno()), str(lifeline)]
         try:
             with log.open("ab") as output:
                 self._process = subprocess.Popen(
@@ -30,7 +30,7 @@ class WorkerProcess:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
-                    pass_fds=(theirs.fileno(), lifeline),
+                    pass_fds=(remote.fileno(), lifeline),
                     env=dict(environment),
                 )
         except BaseException:
@@ -38,31 +38,31 @@ class WorkerProcess:
             os.close(self._lifeline)
             raise
         finally:
-            theirs.close()
+            remote.close()
             os.close(lifeline)
         self._lines = Lines(self.channel)
         self.pid = self._process.pid
         self.send({"hello": hello.to_json()})
 
     def send(self, message: Message) -> None:
-        """What a worker that has died is told, its end will answer."""
+        """Send a message. A dead worker is not an error here: `receive` raises EOFError."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._lines.send(message)
 
     def receive(self) -> list[Message]:
-        """Raises EOFError when the worker has ended."""
+        """Wait for messages, and return those that have come. Raises EOFError when the worker has ended."""
         try:
             return self._lines.receive()
         except ConnectionResetError:
             raise EOFError from None
 
     def signal_group(self, number: signal.Signals) -> None:
-        """The worker has not been waited for yet, so the group's number is still its own."""
+        """Send a signal to the worker's process group: it has not been waited for, so no other group has its number."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
     def ask_to_stop(self) -> None:
-        """Only the worker itself is asked: what it has started is its own affair."""
+        """Send SIGINT to the worker alone, not to the processes that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGINT)
 

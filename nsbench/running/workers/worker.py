@@ -29,18 +29,18 @@ from nsbench.store.workspace import Workspace
 from nsbench.suite.trials import Part
 
 PROGRESS_SECONDS = 0.1
-"""How often a stage's progress is told."""
+"""The least time between two messages of a stage's progress."""
 
 COLLECT_SECONDS = 1.0
-"""After a job that took longer, what it left in memory is collected before the next."""
+"""Garbage is collected after a job that took longer than this."""
 
 
 class CodeChanged(RuntimeError):
-    """A component's code is not what it was when the run was planned: its artifacts would have the wrong key."""
+    """A component's code has changed since the run was planned: its artifacts would have the wrong key."""
 
 
 class Flag:
-    """Whether this worker was asked to end its job."""
+    """A flag that is raised when this worker is asked to end its job."""
 
     raised = False
 
@@ -75,16 +75,16 @@ def serve(channel: int, watcher: int) -> None:
 
 
 class Worker:
-    """What a worker keeps from job to job: what is installed, and which code it has compared with the plan's."""
+    """The state that a worker keeps from job to job: the plugins, and the code that it has compared with the plan's."""
 
     def __init__(self, hello: Hello, lines: Lines, stop: Flag) -> None:
         sys.path[:] = hello.path
         self._hello, self._lines, self._stop = hello, lines, stop
         self._registry: Registry = registry_of(hello.plugins)
-        self._checked = CodeCheck(self._registry.packages())
+        self._code_check = CodeCheck(self._registry.packages())
 
     def do(self, job: Job) -> None:
-        """Do a job, its events told and its end sent."""
+        """Do a job; send its events and its end."""
         self._stop.raised = False
         reset_peak()
         self._lines.send({"begun": job.name})
@@ -97,7 +97,7 @@ class Worker:
         tell = Teller(self._lines.send)
         workspace = Workspace(Path(self._hello.workspace))
         workshop = open_workshop(job.suite, job.conditions, self._registry, workspace, tell, stopping=self._stop)
-        workshop = replace(workshop, waiting=self._waiting, built=self._checked, parallel=self._hello.parallel)
+        workshop = replace(workshop, waiting=self._waiting, built=self._code_check, parallel=self._hello.parallel)
         return carry_out(workshop, job)
 
     def _waiting(self, begins: bool) -> None:
@@ -105,7 +105,7 @@ class Worker:
 
 
 class Teller:
-    """Tells the run what happens; of progress, no more than a person can see."""
+    """A listener that sends events to the run; of progress, no more than a person can see."""
 
     def __init__(self, send: Callable[[Message], None]) -> None:
         self._send = send
@@ -121,7 +121,7 @@ class Teller:
 
 
 class CodeCheck:
-    """Makes sure, once for each component, that the code just imported is the code that was planned with."""
+    """A check, once for each component, that the code just imported is the code that the run was planned with."""
 
     def __init__(self, packages: set[str]) -> None:
         self._packages = packages
@@ -136,7 +136,7 @@ class CodeCheck:
 
 
 def redirect(log: Path) -> None:
-    """Send what this process prints, in C too, to a file."""
+    """Direct this process's output, that of C included, to a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -148,16 +148,17 @@ def redirect(log: Path) -> None:
 
 
 def prefer_for_killing() -> None:
-    """When memory runs out, the kernel is to end this process rather than the run."""
+    """Ask the kernel to end this process rather than the run when memory runs out."""
     write_if_there("/proc/self/oom_score_adj", "500")
 
 
 def reset_peak() -> None:
+    """Begin to measure `peak` anew."""
     write_if_there("/proc/self/clear_refs", "5")
 
 
 def write_if_there(path: str, text: str) -> None:
-    """Tell the kernel something that it need not know."""
+    """Write to one of the kernel's files, if it exists and may be written."""
     try:
         with open(path, "w") as file:
             file.write(text)
@@ -169,7 +170,7 @@ def peak() -> int | None:
     """The largest resident size of this process since the last reset, in bytes; None where that is not known."""
     try:
         with open("/proc/self/status", encoding="utf-8") as file:
-            found = [line.split()[1] for line in file if line.startswith("VmHWM:")]
+            sizes = [line.split()[1] for line in file if line.startswith("VmHWM:")]
     except OSError:
         return None
-    return 1024 * int(found[0]) if found else None
+    return 1024 * int(sizes[0]) if sizes else None
