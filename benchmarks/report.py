@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.outcomes import file as results
 from nsbench.registry.registry import installed
-from nsbench.results import file as results
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import workshop_of
 from nsbench.store import store

@@ -24,7 +24,7 @@ ORDER = {
     "submissions": "rollouts made elsewhere: cases handed out, files taken in, scored like any other",
     "running": "who makes it, when and where: schedule, executors; workers/ a job and the process that does it",
     "testing": "does a component keep its contract?",
-    "results": "what came out, and what may be claimed of it: rows, pairing, statistics, comparison",
+    "outcomes": "what came out, and what may be claimed of it: rows, pairing, statistics, comparison",
     "stages": "how it is made: prepare, fit, simulate, score, one file each, and what they share",
     "suite": "what is asked: a file becomes a suite, a suite becomes trials with keys and seeds",
     "registry": "which plugins there are, and whose code they are",

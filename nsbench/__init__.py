@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from nsbench.components.simulator import Diverged, FitContext, Simulator, SimulatorSpec
     from nsbench.errors import Refusal
     from nsbench.neural.simulator import NeuralSimulator
+    from nsbench.outcomes.frame import results
     from nsbench.registry.hooks import API_VERSION, hookimpl
     from nsbench.registry.loading import load
-    from nsbench.results.frame import results
     from nsbench.running.run import run
     from nsbench.suite.session import Session, open_session
     from nsbench.testing.check import conformance
@@ -81,7 +81,7 @@ HOMES = {
     "load": "nsbench.registry.loading",
     "naming": "nsbench.components.format",
     "open_session": "nsbench.suite.session",
-    "results": "nsbench.results.frame",
+    "results": "nsbench.outcomes.frame",
     "run": "nsbench.running.run",
 }
 """Name -> the module that defines it. Digests of code follow a name to that module, so no key depends on this table."""

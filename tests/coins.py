@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conftest import SUITE
-from nsbench.results.stored import StoredResults
+from nsbench.outcomes.stored import StoredResults
 from nsbench.running.run import run
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan

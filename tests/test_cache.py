@@ -15,7 +15,7 @@ from nsbench import quantities
 from nsbench.commands import cache as command_cache
 from nsbench.commands import options
 from nsbench.commands.main import main
-from nsbench.results.file import suites_by_key
+from nsbench.outcomes.file import suites_by_key
 from nsbench.store import inventory as cache
 from nsbench.store.locks import Busy
 from nsbench.store.store import Store

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 import toy
 from coins import COINS, PLAIN, Ran
 from nsbench.commands import main as cli
+from nsbench.outcomes.comparison import CannotCompare, compare
+from nsbench.outcomes.pairing import CaseGroups, NoPairs, case_groups, unit_scores
 from nsbench.report.comparison import comparison_table, sentences, to_csv, to_json
-from nsbench.results.comparison import CannotCompare, compare
-from nsbench.results.pairing import CaseGroups, NoPairs, case_groups, unit_scores
 from nsbench.trajectories.domain import Domain, Observable, Parameter
 from nsbench.trajectories.growth import GrowthTrajectories
 

@@ -18,8 +18,8 @@ from conftest import SUITE, TOY
 from nsbench.commands import run as command_run
 from nsbench.components.events import Notice, StageFinished
 from nsbench.errors import Refusal
+from nsbench.outcomes.file import load
 from nsbench.registry.registry import Registry
-from nsbench.results.file import load
 from nsbench.running import local
 from nsbench.running.local import Local, cause, surroundings
 from nsbench.running.run import run

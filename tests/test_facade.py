@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import subprocess
 import sys
@@ -31,6 +32,13 @@ def test_editors_and_python_are_told_the_same():
     assert told == nsbench.HOMES
     assert sorted(nsbench.HOMES) == sorted(nsbench.__all__)
     assert set(nsbench.__all__) <= set(dir(nsbench))
+
+
+def test_no_room_hides_a_public_name():
+    """An imported submodule becomes an attribute of its package, in the place of what stood there."""
+    rooms = {module.name for module in pkgutil.iter_modules(nsbench.__path__)}
+    assert "outcomes" in rooms
+    assert rooms.isdisjoint(nsbench.__all__)
 
 
 def test_there_are_not_many():

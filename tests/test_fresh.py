@@ -21,8 +21,8 @@ from nsbench.commands.main import main
 from nsbench.commands.screen import say
 from nsbench.commands.trial import AmbiguousTrial, describe_trial, find_suite
 from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.outcomes.file import load
 from nsbench.report.tables import notes, plain, results_tables
-from nsbench.results.file import load
 from nsbench.stages.score import DRAWN_FILES
 from nsbench.stages.simulate import MEASURED_FILES, cost_hardware
 from nsbench.store import environment as environments

@@ -162,7 +162,7 @@ def test_a_component_without_source_is_refused():
 def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(registry):
     libraries = source_digest(["nsbench_lca.dataset:LCADataset"], registry.packages())[1]
     assert libraries.keys() == {"numba", "numba-cuda", "numpy"}
-    above = ("commands", "running", "stages", "suite", "registry", "store.store", "results")
+    above = ("commands", "running", "stages", "suite", "registry", "store.store", "outcomes")
     for kind in ("dataset", "simulator", "metric"):
         for name in registry.names(kind):
             modules = Sources(registry.packages()).files(registry.spec(kind, name).code())

@@ -22,6 +22,10 @@ import toy
 from coins import EWD, PLAIN, Ran, suite
 from nsbench.commands import main as cli
 from nsbench.components.rows import ScoreRow
+from nsbench.outcomes import file as results
+from nsbench.outcomes.stored import StoredResults
+from nsbench.outcomes.summary import Cell, summarise
+from nsbench.outcomes.ties import Contender, tied_with_best
 from nsbench.report.comma_separated import to_csv
 from nsbench.report.grid import around, grid
 from nsbench.report.latex import escape, to_latex
@@ -32,10 +36,6 @@ from nsbench.report.page.gather import DatasetPictures, Shown
 from nsbench.report.page.page import to_html
 from nsbench.report.page.svg import Axis, Series, axis, chart
 from nsbench.report.tables import notes
-from nsbench.results import file as results
-from nsbench.results.stored import StoredResults
-from nsbench.results.summary import Cell, summarise
-from nsbench.results.ties import Contender, tied_with_best
 from nsbench.trajectories.domain import Domain, Observable, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from nsbench.components.rows import TrialResult
-from nsbench.results import file as results
-from nsbench.results.file import ResultsFile, append, load
+from nsbench.outcomes import file as results
+from nsbench.outcomes.file import ResultsFile, append, load
 
 ROWS = [TrialResult(f"d/µ{i}/r0", "d", f"µ{i}", 0, "ok", {"model": "k"}, seconds=float(i)) for i in range(2)]
 

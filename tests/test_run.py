@@ -10,8 +10,8 @@ import pytest
 import toy
 from nsbench.components.events import Notice, RunStarted, StageFinished, TrialFinished
 from nsbench.components.simulator import Diverged
+from nsbench.outcomes import file as results
 from nsbench.report.tables import plain, results_tables
-from nsbench.results import file as results
 from nsbench.running.run import prepare_all
 from nsbench.stages.fit import Journal
 from nsbench.store.workspace import Workspace

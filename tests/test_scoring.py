@@ -23,8 +23,8 @@ from nsbench.commands.score import score_file
 from nsbench.commands.track import track_suite
 from nsbench.components.dataset import UnreadableData
 from nsbench.components.events import StageFinished
-from nsbench.results import file as results
-from nsbench.results.stored import placed
+from nsbench.outcomes import file as results
+from nsbench.outcomes.stored import placed
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import workshop_of
 from nsbench.store.workspace import Workspace

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from nsbench.results.statistics import (
+from nsbench.outcomes.statistics import (
     FLIPS,
     bootstrap_means,
     compare_pairs,

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import fmean
 
 from nsbench.components.rows import TrialResult
-from nsbench.results import file as results
+from nsbench.outcomes import file as results
 from nsbench.store.files import whole, write_whole
 from nsbench.store.workspace import Workspace
 

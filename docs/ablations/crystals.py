@@ -14,10 +14,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import nsbench
+from nsbench.outcomes.stored import StoredResults
+from nsbench.outcomes.summary import summarise
 from nsbench.report.page.gather import gather
 from nsbench.report.pictures import case_title, spread
-from nsbench.results.stored import StoredResults
-from nsbench.results.summary import summarise
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.plane import draw_sites
 

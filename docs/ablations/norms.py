@@ -20,7 +20,7 @@ from torch import Tensor
 
 import nsbench
 from nsbench.neural.layers import GroupNorm
-from nsbench.results.stored import StoredResults
+from nsbench.outcomes.stored import StoredResults
 from nsbench.trajectories.growth import GrowthTrajectories
 
 SUITE = Path(__file__).parents[2] / "suites" / "resolution.yaml"

@@ -13,8 +13,8 @@ from rich.console import Console
 from nsbench.commands import options
 from nsbench.commands.screen import say, show_list
 from nsbench.errors import Refusal
+from nsbench.outcomes.file import suites_by_key
 from nsbench.quantities import age, size_text
-from nsbench.results.file import suites_by_key
 from nsbench.store import inventory
 from nsbench.store.inventory import Entry, Pruning
 from nsbench.store.locks import Busy

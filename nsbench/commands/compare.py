@@ -9,9 +9,9 @@ from rich.console import Console
 
 from nsbench.commands.options import takes_session
 from nsbench.commands.screen import show_table
+from nsbench.outcomes.comparison import compare
+from nsbench.outcomes.stored import StoredResults
 from nsbench.report.comparison import comparison_table, sentences, to_csv, to_json
-from nsbench.results.comparison import compare
-from nsbench.results.stored import StoredResults
 from nsbench.suite.session import Session
 
 Format = Literal["text", "csv", "json"]

@@ -9,12 +9,12 @@ import click
 
 from nsbench.commands.options import takes_session
 from nsbench.errors import Refusal
+from nsbench.outcomes.stored import StoredResults
+from nsbench.outcomes.summary import Summary, summarise
 from nsbench.report.comma_separated import to_csv
 from nsbench.report.latex import to_latex
 from nsbench.report.markdown import to_markdown
 from nsbench.report.tables import notes
-from nsbench.results.stored import StoredResults
-from nsbench.results.summary import Summary, summarise
 from nsbench.store.files import write_whole
 from nsbench.suite.session import Session
 

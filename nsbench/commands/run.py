@@ -15,8 +15,8 @@ from nsbench.commands.options import no_tracking, takes_session
 from nsbench.commands.progress import progress_display
 from nsbench.commands.screen import say, show_rows
 from nsbench.errors import Refusal
+from nsbench.outcomes.stored import submissions_of
 from nsbench.report.tables import plain, results_tables
-from nsbench.results.stored import submissions_of
 from nsbench.running.executor import Executor, RunContext
 from nsbench.running.inline import Inline
 from nsbench.running.local import Local

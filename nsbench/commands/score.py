@@ -11,7 +11,7 @@ from rich.console import Console
 from nsbench.commands import options
 from nsbench.commands.progress import progress_display
 from nsbench.commands.screen import say, show_rows
-from nsbench.results.stored import StoredResults, submissions_of
+from nsbench.outcomes.stored import StoredResults, submissions_of
 from nsbench.running.run import new_invocation
 from nsbench.store.workspace import Workspace
 from nsbench.submissions.scoring import Entry, submit

@@ -10,8 +10,8 @@ from rich.console import Console
 from nsbench.commands.options import takes_session
 from nsbench.commands.screen import say
 from nsbench.components.events import Event, Notice
-from nsbench.results.file import load
-from nsbench.results.stored import placed
+from nsbench.outcomes.file import load
+from nsbench.outcomes.stored import placed
 from nsbench.running.run import new_invocation
 from nsbench.suite.session import Session
 from nsbench.tracking.record import make_tracker

@@ -12,8 +12,8 @@ from typing import Any
 from nsbench.components.rows import TrialResult
 from nsbench.errors import Refusal
 from nsbench.names import did_you_mean
+from nsbench.outcomes.file import UnreadableResults, load
 from nsbench.registry.registry import Registry
-from nsbench.results.file import UnreadableResults, load
 from nsbench.store.environment import default_threads, provenance, recorded_environment
 from nsbench.store.key import differences
 from nsbench.store.manifest import Damaged, read_manifest

@@ -37,7 +37,7 @@ class Score:
     value     the number, in the metric's unit.
     interval  (low, high), 95 %; None where there is none.
     items     float64[k] or float64[k, ...]: the value by item (a bin, a transition, an ensemble), named in
-              the metric's docstring; where the value is their mean, in its `items_by` (see nsbench/results/pairing.py).
+              the metric's docstring; where the value is their mean, in its `items_by`, for nsbench/outcomes/pairing.py.
     extras    further numbers by name.
     figure    PNG, or None.
     label     a word that must stand beside the value, such as the kind of a bound; scores with
@@ -69,7 +69,7 @@ class Metric(Component, ABC):
                ground truth without its randomness, or that of a null model (see nsbench/stages/nulls.py).
     zero       the anchor at which skill is 0; at the floor it is 1.
     items_by   the kind of the score's items, where its value is their mean: "bin", "ensemble" or "transition" (see
-               nsbench/results/pairing.py); None where it is not.
+               nsbench/outcomes/pairing.py); None where it is not.
     """
 
     direction: ClassVar[Literal["min", "max"]]

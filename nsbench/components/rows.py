@@ -28,7 +28,7 @@ class ScoreRow:
     columns      (name of an extra, its heading): the extras that the metric wants shown beside its value.
     rollouts_only  the metric needs nothing that a null model does not have.
     costs        the value depends on the hardware.
-    items_by     the kind of the score's items, where its value is their mean (nsbench/results/pairing.py).
+    items_by     the kind of the score's items, where its value is their mean (nsbench/outcomes/pairing.py).
     """
 
     metric: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from nsbench.results.summary import Line, MetricColumn, Summary
+from nsbench.outcomes.summary import Line, MetricColumn, Summary
 
 COLUMNS = (
     *("dataset", "simulator", "row", "metric", "unit", "direction", "kind", "value", "low", "high", "interval"),

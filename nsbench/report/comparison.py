@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from nsbench import quantities
+from nsbench.outcomes.comparison import Comparison, Comparisons
+from nsbench.outcomes.statistics import FLIPS, Interval
 from nsbench.report.tables import ABSENT, Table
-from nsbench.results.comparison import Comparison, Comparisons
-from nsbench.results.statistics import FLIPS, Interval
 
 
 def comparison_table(comparisons: Comparisons) -> Table:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nsbench.outcomes.summary import Cell, Line, MetricColumn, Summary
 from nsbench.quantities import number
 from nsbench.report.tables import ABSENT
-from nsbench.results.summary import Cell, Line, MetricColumn, Summary
 
 
 @dataclass(frozen=True)

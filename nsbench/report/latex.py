@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nsbench.outcomes.summary import Summary
 from nsbench.report.grid import Entry, Grid, grid, legend
-from nsbench.results.summary import Summary
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nsbench.outcomes.summary import Line, Summary
 from nsbench.report.grid import Entry, Grid, grid, legend
 from nsbench.report.tables import Table, plain
-from nsbench.results.summary import Line, Summary
 
 
 def to_markdown(summary: Summary, notes: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from nsbench.components.dataset import SPLITS
 from nsbench.components.events import Emit, Event, Notice, RunFinished, RunStarted, TrialFinished, TrialStarted
 from nsbench.components.rows import TrialResult
+from nsbench.outcomes.file import ResultsFile
 from nsbench.registry.registry import Registry
-from nsbench.results.file import ResultsFile
 from nsbench.running.executor import Executor, RunContext
 from nsbench.running.inline import Inline
 from nsbench.running.schedule import Schedule

@@ -14,7 +14,7 @@ from pathlib import Path
 from nsbench.components.evidence import Evidence
 from nsbench.errors import Refusal
 from nsbench.names import NAME, bad_name, did_you_mean
-from nsbench.results.stored import submissions_of
+from nsbench.outcomes.stored import submissions_of
 from nsbench.running.run import Listener, Outcome, fan_out, run
 from nsbench.stages.prepare import prepare
 from nsbench.stages.simulate import take_in

@@ -11,8 +11,8 @@ from nsbench.components.dataset import Split
 from nsbench.components.events import Notice
 from nsbench.components.evidence import Evidence
 from nsbench.components.rows import TrialResult
+from nsbench.outcomes.stored import StoredResults, placed
 from nsbench.report.pictures import animate, by_frame, spread, still
-from nsbench.results.stored import StoredResults, placed
 from nsbench.running.run import Listener
 from nsbench.suite.session import Session
 from nsbench.suite.trials import Candidate, DataPlan, ScorePlan, Submission, Trial

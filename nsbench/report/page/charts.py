@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.outcomes.summary import Summary
 from nsbench.quantities import number
 from nsbench.report.page.gather import DatasetPictures
 from nsbench.report.page.svg import Axis, Series, axis, chart
 from nsbench.report.pictures import symbol
-from nsbench.results.summary import Summary
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.bins import equal_bins
 from nsbench.trajectories.domain import Observable

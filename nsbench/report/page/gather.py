@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.results.pairing import NoPairs
-from nsbench.results.stored import StoredResults
-from nsbench.results.summary import Line, Summary
+from nsbench.outcomes.pairing import NoPairs
+from nsbench.outcomes.stored import StoredResults
+from nsbench.outcomes.summary import Line, Summary
 from nsbench.suite.trials import Trial
 from nsbench.trajectories.base import Trajectories
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
+from nsbench.outcomes.stored import StoredResults
+from nsbench.outcomes.summary import Line, Summary
 from nsbench.report.grid import Entry, Grid, grid, legend
 from nsbench.report.page.charts import charts
 from nsbench.report.page.gallery import gallery
 from nsbench.report.page.gather import DatasetPictures, gather
-from nsbench.results.stored import StoredResults
-from nsbench.results.summary import Line, Summary
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 

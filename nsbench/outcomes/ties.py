@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.components.rows import ScoreRow
-from nsbench.results.pairing import NoPairs
-from nsbench.results.statistics import Interval, bootstrap_means, holm, p_values
-from nsbench.results.stored import StoredResults
+from nsbench.outcomes.pairing import NoPairs
+from nsbench.outcomes.statistics import Interval, bootstrap_means, holm, p_values
+from nsbench.outcomes.stored import StoredResults
 from nsbench.suite.trials import Trial
 
 LEVEL = 0.05

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nsbench.components.rows import ScoreRow, TrialResult
-from nsbench.results.file import load
-from nsbench.results.stored import StoredResults, placed
+from nsbench.outcomes.file import load
+from nsbench.outcomes.stored import StoredResults, placed
 from nsbench.suite.session import Session, as_session
 
 if TYPE_CHECKING:

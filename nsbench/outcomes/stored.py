@@ -11,10 +11,10 @@ from functools import cached_property
 from nsbench.components.dataset import Dataset
 from nsbench.components.evidence import Cost, Evidence
 from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.outcomes import file
+from nsbench.outcomes.pairing import CaseGroups, NoPairs, UnitScores, case_groups, unit_scores
+from nsbench.outcomes.statistics import Interval
 from nsbench.registry.loading import build
-from nsbench.results import file
-from nsbench.results.pairing import CaseGroups, NoPairs, UnitScores, case_groups, unit_scores
-from nsbench.results.statistics import Interval
 from nsbench.stages.fit import Point, read_curves
 from nsbench.stages.prepare import framed, read_data
 from nsbench.stages.score import read_figure, read_items, read_score

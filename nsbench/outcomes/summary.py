@@ -10,10 +10,10 @@ import numpy as np
 
 from nsbench.components.metric import ANCHORS, NULLS
 from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.outcomes.statistics import Interval, t_interval
+from nsbench.outcomes.stored import StoredResults
+from nsbench.outcomes.ties import Contender, tied_with_best
 from nsbench.quantities import arrow
-from nsbench.results.statistics import Interval, t_interval
-from nsbench.results.stored import StoredResults
-from nsbench.results.ties import Contender, tied_with_best
 from nsbench.suite.trials import Plan, Trial
 
 LineKind = Literal["simulator", "anchor", "null"]

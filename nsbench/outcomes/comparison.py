@@ -11,9 +11,9 @@ import numpy as np
 from nsbench.components.rows import ScoreRow
 from nsbench.errors import Refusal
 from nsbench.names import did_you_mean
-from nsbench.results.pairing import NoPairs, UnitScores
-from nsbench.results.statistics import Paired, compare_pairs, holm
-from nsbench.results.stored import StoredResults
+from nsbench.outcomes.pairing import NoPairs, UnitScores
+from nsbench.outcomes.statistics import Paired, compare_pairs, holm
+from nsbench.outcomes.stored import StoredResults
 from nsbench.suite.seeds import Seed, generator
 from nsbench.suite.trials import Plan, Trial
 
