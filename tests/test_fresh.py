@@ -299,7 +299,7 @@ def test_costs_of_another_machine_are_marked_and_said():
     table = plain(results_tables(rows)[0]).splitlines()
     assert [line.split("|")[1].strip() for line in table[2:]] == ["a", "b ‡", "c", "d ‡"]
     note = next(note for note in notes(rows) if note.startswith("‡"))
-    assert "CPU 1: on GPU; what, is not known any more." in note
+    assert "CPU 1: on GPU; unknown hardware." in note
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def _hardware_notes(results: Sequence[TrialResult]) -> list[str]:
     if not odd:
         return []
     usual = next(r.hardware for r in results if r.hardware and r.trial not in odd)
-    elsewhere = "; ".join(dict.fromkeys(hardware or "what, is not known any more" for hardware in odd.values()))
+    elsewhere = "; ".join(dict.fromkeys(hardware or "unknown hardware" for hardware in odd.values()))
     return [
         f"{MARK}: costs measured on other hardware than the rest's, {usual}: on {elsewhere}. "
         "Milliseconds and seconds of marked and unmarked rows are not comparable; × truth is, roughly."
