@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nsbench.errors import Refusal
 from nsbench.registry.plugin_files import name_files
 from nsbench.registry.registry import Registry, installed
-from nsbench.store.workspace import Workspace
-from nsbench.suite.session import DEFAULT_WORKSPACE, Session, open_session
+from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from nsbench.suite.session import Session
 
 
 def _name_plugins(ctx: click.Context, option: click.Parameter, files: tuple[Path, ...]) -> None:
@@ -72,6 +74,8 @@ def takes_session(command: Callable[..., None]) -> Callable[..., None]:
 
 def session(suite: Path, overrides: tuple[str, ...], workspace: Workspace) -> Session:
     """The session of a planned suite. Raises Refusal for a faulty suite or a broken plugin file."""
+    from nsbench.suite.session import open_session  # most commands need no suite
+
     return open_session(suite, workspace.root, overrides, registry())
 
 

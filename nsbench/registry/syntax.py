@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -63,8 +63,10 @@ def read_statements(path: Path) -> tuple[Statement, ...]:
 def _parsed(path: Path, modified: int, size: int) -> tuple[Statement, ...]:
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
-        bound = frozenset(name.local.partition(".")[0] for node in _running(tree) for name in _imports(node))
-        return tuple(statement for node in _body(tree) for statement in _statements(node, bound))
+        nodes = [(statement, _running(statement)) for statement in _body(tree)]
+        imports = (imported for _, running in nodes for node in running for imported in _imports(node))
+        bound = frozenset(imported.local.partition(".")[0] for imported in imports)
+        return tuple(read for statement, running in nodes for read in _statements(statement, running, bound))
     except (SyntaxError, ValueError, RecursionError) as error:
         raise UnreadableSource(f"{path}: {error}") from error
 
@@ -86,15 +88,15 @@ def _used(statements: Iterable[Statement], excluded: Statement) -> set[str]:
     return {name for statement in statements if statement is not excluded for name in statement.uses}
 
 
-def _statements(node: ast.stmt, bound: frozenset[str]) -> Iterator[Statement]:
-    """The statement of a node; for an import, one statement for each name that it binds."""
+def _statements(node: ast.stmt, running: Sequence[ast.AST], bound: frozenset[str]) -> Iterator[Statement]:
+    """The statement of a node; for an import, one statement for each name that it binds. running: see ``_running``."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         for name in _imports(node):
             binds = frozenset({name.local.partition(".")[0]})
             yield Statement("", (name,), frozenset(), binds, hook=False, plain=True)
         return
-    imports = tuple(name for inner in _running(node) for name in _imports(inner))
-    uses = frozenset(inner.id for inner in _running(node) if isinstance(inner, ast.Name))
+    imports = tuple(name for inner in running for name in _imports(inner))
+    uses = frozenset(inner.id for inner in running if isinstance(inner, ast.Name))
     binds = frozenset(_defined(node))
     yield Statement(_text(node, bound), imports, uses - binds, binds, _is_hook(node), bool(binds) and _is_plain(node))
 
@@ -140,16 +142,17 @@ def _imported_by_call(node: ast.Call) -> str | None:
     return first.value if is_import and isinstance(first, ast.Constant) and isinstance(first.value, str) else None
 
 
-def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all nodes below it, without blocks that only type checkers read."""
-    yield node
-    for child in _children(node):
-        yield from _running(child)
-
-
-def _children(node: ast.AST) -> Iterator[ast.AST]:
-    skipped = node.body if isinstance(node, ast.If) and _is_for_type_checkers(node) else []
-    return (child for child in ast.iter_child_nodes(node) if child not in skipped)
+def _running(root: ast.AST) -> list[ast.AST]:
+    """A node and all nodes below it, in the order of the source, without blocks that only type checkers read."""
+    nodes, todo = [], [root]
+    while todo:
+        node = todo.pop()
+        nodes.append(node)
+        children = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.If) and _is_for_type_checkers(node):
+            children = [child for child in children if child not in node.body]
+        todo += reversed(children)
+    return nodes
 
 
 def _is_for_type_checkers(node: ast.If) -> bool:
@@ -168,19 +171,21 @@ def _chain(node: ast.AST) -> list[str] | None:
 def _text(node: object, bound: frozenset[str]) -> str:
     """A syntax tree as text, without docstrings, positions and empty fields; uses of imported names are marked."""
     if isinstance(node, list):
-        return "[" + ",".join(text for child in node if (text := _text(child, bound))) + "]"
+        return "[" + ",".join([text for child in node if (text := _text(child, bound))]) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    if isinstance(node, ast.Import | ast.ImportFrom):
+    kind = type(node)
+    if kind is ast.Import or kind is ast.ImportFrom:
         return ""
-    chain = _chain(node)
-    if chain and chain[0] in bound:
-        return f"\0{'.'.join(chain)}\0"
-    fields = ",".join(f"{name}={text}" for name, text in _fields(node, lambda child: _text(child, bound)))
-    return f"{type(node).__name__}({fields})"
+    if kind is ast.Name or kind is ast.Attribute:
+        chain = _chain(node)
+        if chain and chain[0] in bound:
+            return f"\0{'.'.join(chain)}\0"
+    return f"{kind.__name__}({','.join(_fields(node, bound))})"
 
 
-def _fields(node: ast.AST, text: Callable[[object], str]) -> Iterator[tuple[str, str]]:
+def _fields(node: ast.AST, bound: frozenset[str]) -> Iterator[str]:
+    """The fields of a node that say what it does, each as name=text."""
     for name, value in ast.iter_fields(node):
         if name in ("ctx", "type_comment") or value is None or value == []:
             continue
@@ -189,9 +194,9 @@ def _fields(node: ast.AST, text: Callable[[object], str]) -> Iterator[tuple[str,
         if name == "body" and isinstance(node, ast.If) and _is_for_type_checkers(node):
             continue
         if name == "args" and isinstance(node, ast.Call) and (module := _imported_by_call(node)):
-            yield name, f"[\0@{module}\0,{text(value[1:])}]"
+            yield f"{name}=[\0@{module}\0,{_text(value[1:], bound)}]"
         else:
-            yield name, text(value)
+            yield f"{name}={_text(value, bound)}"
 
 
 def _body(node: _Body) -> list[ast.stmt]:

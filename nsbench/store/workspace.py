@@ -10,6 +10,8 @@ from pathlib import Path
 
 from nsbench.store.files import NOT_WRITABLE
 
+DEFAULT_WORKSPACE = Path("nsbench-out")
+
 
 @dataclass(frozen=True)
 class Workspace:

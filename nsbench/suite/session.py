@@ -9,14 +9,12 @@ from pathlib import Path
 
 from nsbench.errors import Refusal
 from nsbench.registry.registry import Registry, installed
-from nsbench.store.workspace import Workspace
+from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.suite import Suite
 from nsbench.suite.trials import Plan
 from nsbench.suite.yaml import SuiteError
-
-DEFAULT_WORKSPACE = Path("nsbench-out")
 
 
 @dataclass(frozen=True)

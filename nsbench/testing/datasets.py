@@ -19,14 +19,12 @@ from nsbench.registry.loading import build
 from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
 from nsbench.suite.seeds import data_seed, generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
-from nsbench.testing.global_randomness import watched
+from nsbench.testing.global_randomness import GENERATOR_RIGHT, watched
 from nsbench.testing.other_process import data_job, elsewhere
 from nsbench.testing.small_data import Data, Source, bits
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
-
-GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"
 
 
 @dataclass

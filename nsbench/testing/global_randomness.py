@@ -10,6 +10,9 @@ from hashlib import blake2b
 
 import numpy as np
 
+GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"
+"""The cure for a component that draws from anything else."""
+
 
 def states() -> dict[str, str]:
     """A digest of each global generator's state, by the name of its module; torch's only where it is loaded."""

@@ -21,9 +21,8 @@ from nsbench.components.contracts.broken import BrokenContract
 from nsbench.components.simulator import Simulator
 from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, calling, place_of
-from nsbench.testing.global_randomness import watched
+from nsbench.testing.global_randomness import GENERATOR_RIGHT, watched
 from nsbench.testing.simulator_subject import FEW_TRANSITIONS, SimulatorSubject
-from nsbench.testing.simulators import GENERATOR_RIGHT
 from nsbench.trajectories.morphology import front
 
 OPEN_SITES = 4

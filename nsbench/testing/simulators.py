@@ -12,13 +12,11 @@ from nsbench.components.simulator import Simulator
 from nsbench.stages.measuring import collect
 from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
-from nsbench.testing.global_randomness import watched
+from nsbench.testing.global_randomness import GENERATOR_RIGHT, watched
 from nsbench.testing.other_process import elsewhere, rollout_job
 from nsbench.testing.simulator_subject import FEW_TRANSITIONS, FIT_SECONDS, Fitted, SimulatorSubject
 from nsbench.testing.small_data import bits, truth_of
 from nsbench.trajectories.base import Trajectories
-
-GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"
 
 
 def can_be_made(subject: SimulatorSubject) -> Iterator[Finding]:
