@@ -39,23 +39,23 @@ def main() -> None:
     given = parser.parse_args()
     registry = installed()
     plan = make_plan(read_suite(given.suite, registry), registry)
-    bench = workshop_of(Session(plan, registry, Workspace(given.workspace.resolve())), lambda event: None)
+    workshop = workshop_of(Session(plan, registry, Workspace(given.workspace.resolve())), lambda event: None)
     for trial in (trial for trial in plan.trials if trial.replicate == 0):
-        if not bench.store.has(trial.model):
+        if not workshop.store.has(trial.model):
             raise SystemExit(f"{trial.id} is not fitted: first nsbench run {given.suite}")
-        simulator, _ = fit(bench, trial)
+        simulator, _ = fit(workshop, trial)
         if isinstance(simulator, NeuralSimulator):
             for precision in PRECISIONS:
-                print(scores(bench, trial, simulator, precision))
+                print(scores(workshop, trial, simulator, precision))
 
 
-def scores(bench: Workshop, trial: Trial, simulator: Simulator, precision: Precision) -> str:
-    conditions = replace(bench.conditions, precision=precision)
+def scores(workshop: Workshop, trial: Trial, simulator: Simulator, precision: Precision) -> str:
+    conditions = replace(workshop.conditions, precision=precision)
     simulator.conditions = conditions
-    test = prepare(bench, trial.id, trial.data, "test")
+    test = prepare(workshop, trial.id, trial.data, "test")
     rng = generator(trial.simulate_seed)
     evidence = collect(
-        simulator, test, bench.suite.protocol, conditions, rng, truth=None, fit_seconds=None, threads=bench.threads
+        simulator, test, workshop.suite.protocol, conditions, rng, truth=None, fit_seconds=None, threads=workshop.threads
     )
     ewd, elbo = (metric.score(evidence, test, generator([0])) for metric in (EWD(EWDParams()), ELBO(ELBOParams())))
     assert ewd.interval
