@@ -55,7 +55,14 @@ def scores(workshop: Workshop, trial: Trial, simulator: Simulator, precision: Pr
     test = prepare(workshop, trial.id, trial.data, "test")
     rng = generator(trial.simulate_seed)
     evidence = collect(
-        simulator, test, workshop.suite.protocol, conditions, rng, truth=None, fit_seconds=None, threads=workshop.threads
+        simulator,
+        test,
+        workshop.suite.protocol,
+        conditions,
+        rng,
+        truth=None,
+        fit_seconds=None,
+        threads=workshop.threads,
     )
     ewd, elbo = (metric.score(evidence, test, generator([0])) for metric in (EWD(EWDParams()), ELBO(ELBOParams())))
     assert ewd.interval
