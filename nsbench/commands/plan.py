@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -15,7 +15,7 @@ from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key, differences
 from nsbench.store.store import Store
 from nsbench.suite.session import Session
 
-Manifests = dict[ArtifactKind, list[dict[str, Any]]]
+Fields = dict[ArtifactKind, list[dict[str, Any]]]
 
 
 @click.command()
@@ -30,22 +30,28 @@ def command(session: Session) -> None:
 def explain(session: Session) -> Iterator[str]:
     """The plan in lines of rich markup: a hit or a miss for each artifact, and the reason of a miss."""
     store = Store(session.workspace.store)
-    manifests = {kind: list(store.manifests(kind)) for kind in ARTIFACT_KINDS}
-    outdated = {kind: [m for m in stored if _is_outdated(m["fields"])] for kind, stored in manifests.items()}
-    missing = 0
+    current: Fields = {kind: [] for kind in ARTIFACT_KINDS}
+    outdated = missing = 0
+    for kind, stored in current.items():
+        for manifest in store.manifests(kind):
+            if _is_outdated(manifest["fields"]):
+                outdated += 1
+            else:
+                stored.append(manifest["fields"])
     for trial in session.plan.trials:
         yield f"[bold]{escape(trial.id)}[/]"
         for artifact in trial.artifacts():
             hit = store.has(artifact.key)
             missing += not hit
             colour, word = ("green", "hit ") if hit else ("yellow", "miss")
-            reason = "" if hit else f"  {escape(_miss_reason(artifact.key, manifests, outdated))}".rstrip()
-            yield f"  [{colour}]{word}[/] {_in_words(artifact.name):<18} {artifact.key.digest[:12]}{reason}"
+            reason = "" if hit else _miss_reason(artifact.key, current[artifact.key.kind], outdated)
+            line = f"  [{colour}]{word}[/] {_in_words(artifact.name):<18} {artifact.key.digest[:12]}  {escape(reason)}"
+            yield line.rstrip()
     yield f"{len(session.plan.trials)} trials, {missing} misses"
-    if count := sum(map(len, outdated.values())) if missing else 0:
+    if missing and outdated:
         yield (
-            f"{count:,} artifacts here have keys of an earlier nsbench, which held the names of modules: they are not "
-            "found any more and are made again, once; `nsbench cache prune --keep SUITE` removes them."
+            f"{outdated:,} artifacts here have keys of an earlier nsbench, which held the names of modules: they are "
+            "not found any more and are made again, once; `nsbench cache prune --keep SUITE` removes them."
         )
 
 
@@ -55,18 +61,16 @@ def _in_words(name: str) -> str:
     return f"{rest} data" if kind == "data" else name.replace("/", " ")
 
 
-def _miss_reason(key: Key, manifests: Manifests, outdated: Manifests) -> str:
-    """The differences from the artifact of the same kind that differs least.
+def _miss_reason(key: Key, stored: Iterable[dict[str, Any]], outdated: int) -> str:
+    """The differences from the stored key that differs least; "" if none is alike and the store holds outdated ones.
 
-    "" if no artifact with a current key is alike, and the store holds outdated keys.
+    stored: the fields of the current keys of that kind.
     """
-    alike = [m for m in manifests[key.kind] if _is_alike(key, m["fields"])]
-    nearest = min(
-        (differences(key.fields, m["fields"]) for m in alike if m not in outdated[key.kind]), key=len, default=None
-    )
+    alike = (fields for fields in stored if _is_alike(key, fields))
+    nearest = min((differences(key.fields, fields) for fields in alike), key=len, default=None)
     if nearest is not None:
         return "; ".join(nearest)
-    return "" if any(outdated.values()) else "nothing like it in the store"
+    return "" if outdated else "nothing like it in the store"
 
 
 def _is_outdated(fields: dict[str, Any]) -> bool:
