@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -90,8 +91,29 @@ class MetricPlan:
         return ScorePlan(self.name, self.part, Key("score", fields), seed)
 
 
+class _WithRow(ABC):
+    """What a trial and a submission have in common: an identity and keys, by which results name them."""
+
+    data: DataPlan
+    simulator: str
+    replicate: int
+
+    @property
+    def id(self) -> str:
+        """The identity in the suite, "dataset/simulator/r0"."""
+        return f"{self.data.name}/{self.simulator}/r{self.replicate}"
+
+    @abstractmethod
+    def artifacts(self) -> list[PlannedArtifact]:
+        """Every artifact, in the order in which they are made."""
+
+    def keys(self) -> dict[str, str]:
+        """The digest of each artifact's key, as a row of results holds them."""
+        return {artifact.name: artifact.key.digest for artifact in self.artifacts()}
+
+
 @dataclass(frozen=True)
-class Trial:
+class Trial(_WithRow):
     """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`."""
 
     data: DataPlan
@@ -105,11 +127,6 @@ class Trial:
     simulate_seed: Seed
     scores: tuple[ScorePlan, ...]
 
-    @property
-    def id(self) -> str:
-        """The trial's identity in its suite, "dataset/simulator/r0"."""
-        return f"{self.data.name}/{self.simulator}/r{self.replicate}"
-
     def artifacts(self) -> list[PlannedArtifact]:
         """Every artifact of the trial, in the order in which they are made."""
         return [
@@ -121,13 +138,9 @@ class Trial:
             *(metric.artifact() for metric in self.scores),
         ]
 
-    def keys(self) -> dict[str, str]:
-        """The digest of each artifact's key, as a row of results holds them."""
-        return {artifact.name: artifact.key.digest for artifact in self.artifacts()}
-
 
 @dataclass(frozen=True)
-class Submission:
+class Submission(_WithRow):
     """Rollouts made elsewhere, on the test cases of a dataset: scored as a trial is, and never fitted or simulated.
 
     simulator: the name that their maker gives it. rollouts: the digest of their content.
@@ -140,11 +153,6 @@ class Submission:
     evidence: Key
     scores: tuple[ScorePlan, ...]
 
-    @property
-    def id(self) -> str:
-        """The submission's identity in the suite, as a trial's."""
-        return f"{self.data.name}/{self.simulator}/r{self.replicate}"
-
     def artifacts(self) -> list[PlannedArtifact]:
         """Every artifact of the submission; its evidence is taken in, not made."""
         evidence = PlannedArtifact("evidence", self.evidence, [])
@@ -152,7 +160,7 @@ class Submission:
 
     def keys(self) -> dict[str, str]:
         """The digest of each artifact's key, and that of the rollouts' content."""
-        return {"rollouts": self.rollouts} | {a.name: a.key.digest for a in self.artifacts()}
+        return {"rollouts": self.rollouts} | super().keys()
 
 
 Candidate = Trial | Submission
