@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nsbench.components.rows import ScoreRow, TrialResult
-from nsbench.outcomes.file import load
-from nsbench.outcomes.stored import StoredResults, placed
+from nsbench.outcomes.stored import StoredResults
 from nsbench.suite.session import Session, as_session
 
 if TYPE_CHECKING:
@@ -27,9 +26,8 @@ def results(suite: Session | Path | str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    session = as_session(suite)
-    submitted = [row for row in load(session.results) if row.outside and placed(session, row) is not None]
-    return pd.DataFrame([line for row in (*StoredResults(session).rows.values(), *submitted) for line in _lines(row)])
+    stored = StoredResults(as_session(suite))
+    return pd.DataFrame([line for row in (*stored.rows.values(), *stored.submitted) for line in _lines(row)])
 
 
 def _lines(row: TrialResult) -> list[dict[str, Any]]:

@@ -58,6 +58,11 @@ class StoredResults:
         return {trial.id: self._last[trial.id] for trial in trials}
 
     @cached_property
+    def submitted(self) -> list[TrialResult]:
+        """The last row of each submission that has a place in the suite as it is now."""
+        return [row for row in self._last.values() if row.outside and placed(self.session, row) is not None]
+
+    @cached_property
     def open(self) -> dict[str, str]:
         """The trials without such a row, and why, {identity: reason}."""
         reasons = {trial.id: self._why_open(trial) for trial in self.plan.trials}
