@@ -77,12 +77,7 @@ def seconds(value: Any) -> Any:
 
     A value that is no text, such as a number of seconds, is returned as it is.
     """
-    if not isinstance(value, str):
-        return value
-    number = quantity(value, SECONDS)
-    if number is None:
-        raise ValueError(f"must be a duration such as 90s, 30m, 2h or 1d, got {value!r:.80}")
-    return number
+    return _read(value, SECONDS, "a duration such as 90s, 30m, 2h or 1d") if isinstance(value, str) else value
 
 
 def size(value: Any) -> Any:
@@ -90,12 +85,15 @@ def size(value: Any) -> Any:
 
     A value that is no text, such as a number of bytes, is returned as it is.
     """
-    if not isinstance(value, str):
-        return value
-    number = quantity(value, BYTES)
+    return int(_read(value, BYTES, "a size such as 512MB, 8GB or 8GiB")) if isinstance(value, str) else value
+
+
+def _read(text: str, units: Mapping[str, float], expected: str) -> float:
+    """The number of units in a text. Raises ValueError, which says what was expected."""
+    number = quantity(text, units)
     if number is None:
-        raise ValueError(f"must be a size such as 512MB, 8GB or 8GiB, got {value!r:.80}")
-    return int(number)
+        raise ValueError(f"must be {expected}, got {text!r:.80}")
+    return number
 
 
 def age(text: str) -> float:
