@@ -20,7 +20,6 @@ from nsbench.commands.run import run_suite
 from nsbench.errors import Refusal
 from nsbench.outcomes.file import load
 from nsbench.store import files, inventory
-from nsbench.store import store as store_module
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
@@ -40,7 +39,7 @@ protocol: {stride: 1, horizon: 3, bounds: null, members: 2}
 budget: {transitions: 10}
 """
 
-SAMPLE = 36
+SAMPLE = 24
 """Faults in the default sample."""
 
 
@@ -80,7 +79,6 @@ def planned(registry, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     monkeypatch.setattr(files, "_PAUSES", (0.0, 0.0, 0.0))
-    monkeypatch.setattr(store_module, "_UNLOCKED", set())
 
 
 @pytest.fixture(scope="module")

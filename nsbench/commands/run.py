@@ -22,7 +22,6 @@ from nsbench.running.inline import Inline
 from nsbench.running.local import Local
 from nsbench.running.run import Listener, new_invocation, run
 from nsbench.store.files import write_whole
-from nsbench.store.store import Store
 from nsbench.store.workspace import borrowed, refusal
 from nsbench.suite.session import Session
 from nsbench.tracking.record import make_tracker
@@ -86,7 +85,7 @@ def run_suite(
         return _show_stored(session, reason, console)
     submissions, misplaced = ([], []) if only_part else submissions_of(session)
     tracker, invocation = None, new_invocation()
-    with progress_display(console) as display, Store(workspace.store).in_use():
+    with progress_display(console) as display:
         listeners: list[Listener] = [display]
         if tracked and suite.tracking.enabled:
             tracker = make_tracker(session, invocation, display)

@@ -95,7 +95,7 @@ def run(
     if results.note:
         emit(Notice(results.note))
     underway = Run(schedule, results, RunContext(name, workspace, session.registry, emit, stop))
-    with stop_on_signals(stop):
+    with workshop.store.in_use(), stop_on_signals(stop):
         underway.work(executor)
     order = {name: k for k, name in enumerate(candidates)}
     interrupted = stop.asked()
@@ -191,4 +191,5 @@ def prepare_all(session: Session, listeners: Sequence[Listener]) -> int:
     """Make every split of every dataset; returns how many trajectories there are."""
     workshop = workshop_of(session, fan_out(listeners, session.registry))
     data = session.plan.data.values()
-    return sum(len(prepare(workshop, dataset.name, dataset, split)) for dataset in data for split in SPLITS)
+    with workshop.store.in_use():
+        return sum(len(prepare(workshop, dataset.name, dataset, split)) for dataset in data for split in SPLITS)

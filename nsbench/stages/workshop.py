@@ -130,6 +130,7 @@ class Workshop:
                 is_locked = False  # the store may only be read, as it will say itself
             if waits:
                 self.waiting(False)
+                self.emit(Notice(f"the {key.kind} {key.digest[:12]} is free, and the work goes on"))
             yield is_locked
 
     def _lock_path(self, key: Key) -> Path:
