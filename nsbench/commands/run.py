@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 
@@ -14,6 +15,7 @@ from nsbench.commands.fresh import make_again
 from nsbench.commands.options import no_tracking, takes_session
 from nsbench.commands.progress import progress_display
 from nsbench.commands.screen import say, show_rows
+from nsbench.components.events import Notice
 from nsbench.errors import Refusal
 from nsbench.outcomes.stored import submissions_of
 from nsbench.report.tables import plain, results_tables
@@ -86,7 +88,9 @@ def run_suite(
         return _show_stored(session, reason, console)
     submissions, misplaced = ([], []) if only_part else submissions_of(session)
     tracker, invocation = None, new_invocation()
-    with progress_display(console) as display, Store(workspace.store).in_use():
+    with ExitStack() as stack:
+        display = stack.enter_context(progress_display(console))
+        stack.enter_context(Store(workspace.store, lambda message: display(Notice(message))).in_use())
         listeners: list[Listener] = [display]
         if tracked and suite.tracking.enabled:
             tracker = make_tracker(session, invocation, display)
