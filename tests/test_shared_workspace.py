@@ -1,17 +1,15 @@
-"""A workspace is several people's, or lies on a file system that has no locks, or has them on each machine by itself."""
+"""A store is used by several at once: by two workspaces, and by two users of a group who run at the same time."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import io
 import os
 import shutil
-import stat
 import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -22,9 +20,10 @@ import dawdler
 from nsbench.commands.run import run_suite
 from nsbench.outcomes.file import load
 from nsbench.registry.registry import Registry
+from nsbench.stages.workshop import workshop_of
 from nsbench.store import inventory
 from nsbench.store.inventory import alone
-from nsbench.store.locks import Busy, held, locked
+from nsbench.store.locks import Busy, held
 from nsbench.store.store import Store
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
@@ -66,10 +65,10 @@ def expected(planned, tmp_path_factory):
     return table(root)
 
 
-def run(planned, root, tracked=False):
+def run(planned, root):
     """Run the suite in this process; returns what it says."""
     console = Console(file=io.StringIO(), width=400)
-    code = run_suite(Session(*planned, Workspace(root)), console, tracked=tracked)
+    code = run_suite(Session(*planned, Workspace(root)), console, tracked=False)
     assert code == 0, console.file.getvalue()
     return console.file.getvalue()
 
@@ -102,37 +101,6 @@ def join(*pids):
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0] * len(pids)
 
 
-def no_locks(descriptor, operation):
-    raise OSError(errno.ENOLCK, "No locks available")
-
-
-def test_a_whole_run_without_locks_says_it_once_and_prints_the_same_table(planned, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    said = run(planned, tmp_path)
-    assert said.count("has no locks") == 1
-    assert table(tmp_path) == expected
-    require_sound(tmp_path)
-
-
-def test_a_run_without_locks_is_mirrored_all_the_same(planned, expected, tmp_path, monkeypatch, empty_database):
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    assert "compare in MLflow" in run(planned, tmp_path, tracked=True)
-    assert table(tmp_path) == expected
-
-
-def test_locks_that_hold_on_one_machine_only_cost_two_makers_nothing(planned, expected, tmp_path, monkeypatch):
-    """Two machines, each of which gets every lock: both make the same artifacts at the same time."""
-    monkeypatch.setattr(dawdler, "SECONDS", 0.05)
-    monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: None)
-    first = child(lambda: run(planned, tmp_path))
-    time.sleep(0.3)
-    second = child(lambda: run(planned, tmp_path))
-    join(first, second)
-    assert table(tmp_path) == expected
-    require_sound(tmp_path)
-
-
 def test_two_workspaces_on_one_store_share_its_locks(planned, tmp_path):
     """What the one makes the other waits for, and says for whom."""
     (tmp_path / "a" / "store").mkdir(parents=True)
@@ -159,6 +127,24 @@ def test_two_workspaces_on_one_store_share_its_locks(planned, tmp_path):
     assert f"waiting for the model {model.digest[:12]}" in said.read_text()
     assert f":{holder} since " in said.read_text()
     assert f"the model {model.digest[:12]} is free" in said.read_text()
+
+
+def test_who_waits_for_a_lock_stops_when_the_run_is_to_end(planned, tmp_path):
+    plan, registry = planned
+    workshop = workshop_of(Session(plan, registry, Workspace(tmp_path)))
+    trial = next(trial for trial in plan.trials if "slow" in trial.id)
+    lock = tmp_path / "store" / "locks" / f"model-{trial.model.digest}"
+    asked, told = [], []
+
+    def stopping():
+        asked.append(1)
+        return len(asked) > 3
+
+    workshop = replace(workshop, stopping=stopping, waiting=told.append)
+    with held(lock), pytest.raises(KeyboardInterrupt):
+        workshop.obtain(trial.id, trial.model, "fit", lambda: pytest.fail, set())
+    assert told == [True]
+    assert not (tmp_path / "store" / "model").exists()
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
@@ -239,19 +225,6 @@ def test_who_uses_a_groups_store_is_protected_from_another_members_prune(group_f
 
 
 @needs_root
-@pytest.mark.parametrize("umask", [0o022, 0o002], ids=["022", "002"])
-def test_whoever_reads_anothers_artifact_is_its_last_user(planned, group_folder, umask):
-    join(as_user(ONE, umask, lambda: run(planned, group_folder)))
-    manifests = list((group_folder / "store").glob("score/*/manifest.json"))
-    for path in manifests:
-        os.utime(path, (1e9, 1e9))
-    join(as_user(TWO, umask, lambda: run(planned, group_folder)))
-    assert manifests
-    for path in manifests:
-        assert time.time() - path.stat().st_mtime < 3_600
-
-
-@needs_root
 def test_a_workspace_that_is_not_a_groups_is_refused_with_the_cure(planned, group_folder):
     """User one made it in a folder of his own that others may not write to, and then opened only the store's folder."""
     group_folder.chmod(0o777)
@@ -263,14 +236,3 @@ def test_a_workspace_that_is_not_a_groups_is_refused_with_the_cure(planned, grou
             pass
 
     join(as_user(TWO, 0o022, refused))
-
-
-@needs_root
-def test_a_locks_file_is_everybodys_who_may_write_there(group_folder):
-    def lock():
-        with locked(group_folder / "lock"):
-            pass
-
-    join(as_user(ONE, 0o077, lock))
-    assert stat.S_IMODE((group_folder / "lock").stat().st_mode) == 0o666
-    join(as_user(TWO, 0o077, lock))
