@@ -18,8 +18,10 @@ from rich.console import Console
 
 import dawdler
 from nsbench.commands.run import run_suite
+from nsbench.components.events import Notice
 from nsbench.outcomes.file import load
 from nsbench.registry.registry import Registry
+from nsbench.running.run import run as run_plan
 from nsbench.stages.workshop import workshop_of
 from nsbench.store import inventory
 from nsbench.store.inventory import alone
@@ -119,14 +121,25 @@ def test_two_workspaces_on_one_store_share_its_locks(planned, tmp_path):
     while not lock.exists() or not lock.read_text():
         time.sleep(0.01)
     said = tmp_path / "said"
-    waiter = child(lambda: said.write_text(run(planned, tmp_path / "b")))
-    time.sleep(2.0)
-    assert os.waitpid(waiter, os.WNOHANG) == (0, 0)
+    said.touch()
+
+    def listen(event):
+        if isinstance(event, Notice):
+            with said.open("a") as file:
+                file.write(event.text + "\n")
+
+    plan, registry = planned
+    session = Session(plan, registry, Workspace(tmp_path / "b"))
+    waiter = child(lambda: run_plan(session, [listen]))
+    while "waiting" not in said.read_text():
+        assert os.waitpid(waiter, os.WNOHANG) == (0, 0), "it waits for nobody"
+        time.sleep(0.02)
     (tmp_path / "go on").unlink()
     join(holder, waiter)
-    assert f"waiting for the model {model.digest[:12]}" in said.read_text()
-    assert f":{holder} since " in said.read_text()
-    assert f"the model {model.digest[:12]} is free" in said.read_text()
+    first, then = said.read_text().splitlines()
+    assert first.startswith(f"waiting for the model {model.digest[:12]} that another process makes, held by ")
+    assert f":{holder} since " in first
+    assert then == f"the model {model.digest[:12]} is free, and the work goes on"
 
 
 def test_who_waits_for_a_lock_stops_when_the_run_is_to_end(planned, tmp_path):
