@@ -26,7 +26,8 @@ from nsbench.report.tables import notes, plain, results_tables
 from nsbench.stages.score import DRAWN_FILES
 from nsbench.stages.simulate import MEASURED_FILES, cost_hardware
 from nsbench.store import environment as environments
-from nsbench.store.environment import environment, git_state, hardware, provenance
+from nsbench.store.checkout import git_state
+from nsbench.store.environment import environment, hardware, provenance
 from nsbench.store.key import digest_of
 from nsbench.store.manifest import read_manifest
 from nsbench.store.store import Store

@@ -120,6 +120,8 @@ def _part(role: str, part: Part, registry: Registry) -> Iterator[str]:
     yield f"  {role} {part.name}, from {provenance().get(plugin.name, plugin.origin)}"
     yield f"    parameters {_plain(part.params)}"
     yield f"    code {part.source}" + (f", with {libraries}" if libraries else "")
+    if part.variables:
+        yield f"    environment {', '.join(f'{name}={value}' for name, value in part.variables.items())}"
 
 
 def _plain(data: dict[str, Any]) -> str:

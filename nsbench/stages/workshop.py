@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from nsbench.store.environment import default_threads
 from nsbench.store.key import Key
 from nsbench.store.locks import held, held_at_once, is_held
 from nsbench.store.store import Artifact, Draft, Store
+from nsbench.store.variables import variables_in_key
 from nsbench.store.workspace import Workspace
 from nsbench.suite.session import Session
 from nsbench.suite.suite import Suite
@@ -25,6 +26,10 @@ from nsbench.suite.trials import Part
 
 Write = Callable[[Draft], None]
 """A function that writes the files of an artifact into its draft."""
+
+
+class VariablesChanged(RuntimeError):
+    """Environment variables that change numbers are not those of the plan: artifacts would have the wrong key."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Workshop:
     def component(self, part: Part) -> Any:
         """An instance of a part, with its libraries limited to the suite's threads."""
         spec = self.registry.spec(part.kind, part.name)
+        require_variables(part.name, part.variables, variables_in_key(part.libraries, spec.variables))
         component = build(part.kind, spec, part.params)
         self.built(part, spec.code())
         hold_threads(self.threads)
@@ -176,6 +182,21 @@ def open_workshop(
 def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:
     """The workshop of a session."""
     return open_workshop(session.suite, session.plan.conditions, session.registry, session.workspace, emit)
+
+
+def require_variables(what: str, planned: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise VariablesChanged where a process has other environment variables than the plan. what: who depends on them."""
+    different = [name for name in sorted(planned.keys() | here.keys()) if planned.get(name) != here.get(name)]
+    if different:
+        values = [f"{name} was {_value(planned, name)} and is {_value(here, name)}" for name in different]
+        raise VariablesChanged(
+            f"the environment of {what!r} has changed since this run was planned: {'; '.join(values)}. "
+            "Give every process, on every node, the same and run it again"
+        )
+
+
+def _value(variables: Mapping[str, str], name: str) -> str:
+    return repr(variables[name]) if name in variables else "not set"
 
 
 def hold_threads(threads: int) -> None:

@@ -8,5 +8,8 @@ transfer      artifacts sent from one store to another
 files         files written whole or not at all
 locks         locks between processes
 workspace     the folders and files of a workspace
-environment   machine, versions and commit with which numbers are made
+environment   machine, versions, variables and commit with which numbers are made
+variables     the environment variables on which numbers depend
+checkout      the commit of a checkout, and whether files differ from it
+sources       the files behind the digests of code
 """
