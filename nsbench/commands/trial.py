@@ -54,6 +54,14 @@ def find_suite(workspace: Workspace, trial: str) -> Path:
     return suites[0]
 
 
+def result_of(workspace: Workspace, suite: str, trial: str) -> TrialResult:
+    """The row of a trial in the results of a suite, by its name. Raises UnknownTrial."""
+    rows = {row.trial: row for row in _rows(workspace, suite)}
+    if trial not in rows:
+        raise UnknownTrial(f"no results of trial {trial!r} in suite {suite!r}{did_you_mean(trial, rows)}")
+    return rows[trial]
+
+
 def _rows(workspace: Workspace, suite: str) -> list[TrialResult]:
     try:
         return load(workspace.results(suite))

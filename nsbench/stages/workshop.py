@@ -14,6 +14,7 @@ from nsbench.components.events import Emit, Notice, StageFinished, StageProgress
 from nsbench.components.protocol import Conditions
 from nsbench.registry.loading import build
 from nsbench.registry.registry import Registry
+from nsbench.stages.sources import keep_sources
 from nsbench.store.environment import default_threads
 from nsbench.store.key import Key
 from nsbench.store.locks import held, held_at_once, is_held
@@ -180,12 +181,16 @@ def open_workshop(
 
 
 def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:
-    """The workshop of a session."""
+    """The workshop of a session. The sources of the session's plan are kept in its store."""
+    keep_sources(session, Store(session.workspace.store), lambda message: emit(Notice(message)))
     return open_workshop(session.suite, session.plan.conditions, session.registry, session.workspace, emit)
 
 
 def require_variables(what: str, planned: Mapping[str, str], here: Mapping[str, str]) -> None:
-    """Raise VariablesChanged where a process has other environment variables than the plan. what: who depends on them."""
+    """Raise VariablesChanged where the environment variables here are not those of the plan.
+
+    what: the name of the component, or artifact, whose numbers depend on them.
+    """
     different = [name for name in sorted(planned.keys() | here.keys()) if planned.get(name) != here.get(name)]
     if different:
         values = [f"{name} was {_value(planned, name)} and is {_value(here, name)}" for name in different]

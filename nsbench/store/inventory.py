@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from typing import Any, Literal
 from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key
 from nsbench.store.locks import NoLocks, locked
 from nsbench.store.manifest import MANIFEST, Damaged, read_manifest, verified_manifest
+from nsbench.store.sources import blobs_of, digest_at, in_words, listing_files, named_digests, sweep
 from nsbench.store.store import move_folder_aside
 from nsbench.store.workspace import Workspace
 
-Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit"]
+Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit", "sources"]
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DAY = 86_400.0
@@ -32,16 +33,17 @@ _REASONS: dict[str, str] = {
     "draft": "nobody finished it",
     "damaged": "was moved aside",
     "finished fit": "its artifact is in the store",
+    "sources": "no artifact that remains names them",
 }
 """Kind of a leftover -> the reason for removing it."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder of the workspace that can be kept or removed as one.
+    """A folder, or file, of the workspace that can be kept or removed as one.
 
     what: the entry in words. made, used: seconds since 1970. suites: those whose results name it. fault: why its
-    manifest cannot be read, "" if it can.
+    manifest cannot be read, "" if it can. code: the digests of code that its key names.
     """
 
     kind: ArtifactKind | Leftover
@@ -53,6 +55,7 @@ class Entry:
     what: str = ""
     suites: tuple[str, ...] = ()
     fault: str = ""
+    code: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -82,15 +85,16 @@ def artifacts(workspace: Workspace, suites: Mapping[str, tuple[str, ...]] = Mapp
 
 
 def _artifact(folder: Path, kind: ArtifactKind, names: _Names, suites: tuple[str, ...]) -> Entry:
-    fault, what = "", ""
+    fault, what, code = "", "", frozenset[str]()
     try:
-        what = names.of(kind, read_manifest(folder)["fields"])
+        fields = read_manifest(folder)["fields"]
+        what, code = names.of(kind, fields), frozenset(named_digests(fields))
     except Damaged as damage:
         fault = str(damage)
     times = _times(folder)
     manifest = folder / MANIFEST
     used = manifest.stat().st_mtime if manifest.exists() else max(times)
-    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault)
+    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault, code)
 
 
 class _Names:
@@ -128,6 +132,31 @@ class _Names:
         return str(fields.get("name")) if kind == "model" else self._simulator("model", fields.get("model"))
 
 
+def sources(workspace: Workspace) -> list[Entry]:
+    """The sources of each digest of code. The size of a file that several have is that of the first."""
+    return _sources(workspace, listing_files(workspace.store))
+
+
+def _sources(workspace: Workspace, listings: Sequence[Path]) -> list[Entry]:
+    entries: list[Entry] = []
+    counted: set[Path] = set()
+    for path in listings:
+        files = {path, *blobs_of(workspace.store, path)} - counted
+        counted |= files
+        made, size = path.stat().st_mtime, sum(file.stat().st_size for file in files if file.exists())
+        entries.append(Entry("sources", digest_at(path), path, size, made, made, in_words(path)))
+    return entries
+
+
+def _unnamed_sources(workspace: Workspace, remaining: Sequence[Entry]) -> list[Entry]:
+    """The sources that no remaining artifact names; none while one of these cannot be read, and so may name any."""
+    if any(entry.fault for entry in remaining):
+        return []
+    named = set().union(*(entry.code for entry in remaining))
+    listings = sorted(listing_files(workspace.store), key=lambda path: digest_at(path) not in named)
+    return [entry for entry in _sources(workspace, listings) if entry.key not in named]
+
+
 def leftovers(workspace: Workspace) -> list[Entry]:
     """Entries that are not artifacts: unfinished drafts, damaged artifacts moved aside, and work folders of fits."""
     entries: list[Entry] = []
@@ -149,18 +178,20 @@ def _leftover(kind: Leftover, folder: Path) -> Entry:
 def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Collection[str] | None = None) -> Pruning:
     """The entries that may be removed, with reasons.
 
-    Drafts, damaged artifacts and the work of finished fits always; if `older_than` or `keep` is given, also artifacts
-    and unfinished fits that were not used for so long and are not kept. older_than: seconds, 0 if only `keep` is
-    given. keep: keys, none if only `older_than` is given.
+    Drafts, damaged artifacts, the work of finished fits, and sources that no artifact names, always; if `older_than`
+    or `keep` is given, also artifacts and unfinished fits that were not used for so long and are not kept.
+    older_than: seconds, 0 if only `keep` is given. keep: keys, none if only `older_than` is given.
     """
-    leftover = leftovers(workspace)
+    leftover, stored = leftovers(workspace), artifacts(workspace)
     removed = [(entry, _REASONS[entry.kind]) for entry in leftover if entry.kind in _REASONS]
     if older_than is not None or keep is not None:
-        removable = [*artifacts(workspace), *(entry for entry in leftover if entry.kind == "unfinished fit")]
+        removable = [*stored, *(entry for entry in leftover if entry.kind == "unfinished fit")]
         since = time.time() - (older_than or 0.0)
         reason = "no kept suite needs it, last used " if keep is not None else "last used "
         removed += [(e, reason + _days_ago(e.used)) for e in removable if e.used <= since and e.key not in (keep or ())]
-    return Pruning(tuple(removed))
+    gone = {entry.folder for entry, _ in removed}
+    unnamed = _unnamed_sources(workspace, [entry for entry in stored if entry.folder not in gone])
+    return Pruning((*removed, *((entry, _REASONS["sources"]) for entry in unnamed)))
 
 
 def _days_ago(then: float) -> str:
@@ -188,17 +219,19 @@ def remove(workspace: Workspace, pruning: Pruning, *, locks: bool) -> list[Entry
         if locks or time.time() - max(_times(entry.folder), default=0.0) > _DAY:
             _remove(entry.folder, workspace.store / "drafts" / f"pruned-{uuid.uuid4().hex}")
             removed.append(entry)
+    if any(entry.kind == "sources" for entry in removed):
+        sweep(workspace.store, locks=locks)
     return removed
 
 
 def _remove(folder: Path, trash: Path) -> None:
-    """Remove a folder whole or not at all: move it to the trash, then delete its files. Links are not followed."""
+    """Remove a folder or file whole or not at all: move it to the trash, then delete it. Links are not followed."""
     trash.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.rename(trash)
     except FileNotFoundError:
         return
-    if trash.is_symlink():
+    if not trash.is_dir() or trash.is_symlink():
         trash.unlink()
     else:
         shutil.rmtree(trash)
