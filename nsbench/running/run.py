@@ -92,6 +92,8 @@ def run(
     candidates = [*(trial.id for trial in session.plan.trials), *(submission.id for submission in submissions)]
     results, schedule = ResultsFile(session.results), Schedule(session.plan, submissions, workshop)
     emit(RunStarted(name, invocation, tuple(candidates), session.plan.missing(workshop.store)))
+    if results.note:
+        emit(Notice(results.note))
     underway = Run(schedule, results, RunContext(name, workspace, session.registry, emit, stop))
     with stop_on_signals(stop):
         underway.work(executor)

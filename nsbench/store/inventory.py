@@ -43,7 +43,8 @@ class Entry:
     """A folder, or file, of the workspace that can be kept or removed as one.
 
     what: the entry in words. made, used: seconds since 1970. suites: those whose results name it. fault: why its
-    manifest cannot be read, "" if it can. code: the digests of code that its key names.
+    manifest cannot be read, "" if it can. taken_in: rollouts made elsewhere, which cannot be made again here. code:
+    the digests of code that its key names.
     """
 
     kind: ArtifactKind | Leftover
@@ -55,6 +56,7 @@ class Entry:
     what: str = ""
     suites: tuple[str, ...] = ()
     fault: str = ""
+    taken_in: bool = False
     code: frozenset[str] = frozenset()
 
 
@@ -85,16 +87,17 @@ def artifacts(workspace: Workspace, suites: Mapping[str, tuple[str, ...]] = Mapp
 
 
 def _artifact(folder: Path, kind: ArtifactKind, names: _Names, suites: tuple[str, ...]) -> Entry:
-    fault, what, code = "", "", frozenset[str]()
+    fault, what, taken_in, code = "", "", False, frozenset[str]()
     try:
         fields = read_manifest(folder)["fields"]
-        what, code = names.of(kind, fields), frozenset(named_digests(fields))
+        what, taken_in = names.of(kind, fields), kind == "evidence" and "rollouts" in fields
+        code = frozenset(named_digests(fields))
     except Damaged as damage:
         fault = str(damage)
     times = _times(folder)
     manifest = folder / MANIFEST
     used = manifest.stat().st_mtime if manifest.exists() else max(times)
-    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault, code)
+    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault, taken_in, code)
 
 
 class _Names:
@@ -111,6 +114,8 @@ class _Names:
             case "model":
                 return f"fit of {fields.get('name')}"
             case "evidence":
+                if "rollouts" in fields:
+                    return "rollouts made elsewhere"
                 return f"rollouts of {self._simulator('model', fields.get('model'))}"
             case "score":
                 return f"{fields.get('name')} of {self._simulator('evidence', fields.get('evidence'))}"
@@ -175,17 +180,26 @@ def _leftover(kind: Leftover, folder: Path) -> Entry:
     return Entry(kind, folder.name, folder, _size(folder), min(times), max(times))
 
 
-def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Collection[str] | None = None) -> Pruning:
+def prunable(
+    workspace: Workspace,
+    *,
+    older_than: float | None = None,
+    keep: Collection[str] | None = None,
+    submissions: Collection[str] = (),
+) -> Pruning:
     """The entries that may be removed, with reasons.
 
     Drafts, damaged artifacts, the work of finished fits, and sources that no artifact names, always; if `older_than`
     or `keep` is given, also artifacts and unfinished fits that were not used for so long and are not kept.
-    older_than: seconds, 0 if only `keep` is given. keep: keys, none if only `older_than` is given.
+    older_than: seconds, 0 if only `keep` is given. keep: keys, none if only `older_than` is given. submissions: keys of
+    rollouts made elsewhere, which go only if they are named here: nothing can make them again.
     """
     leftover, stored = leftovers(workspace), artifacts(workspace)
     removed = [(entry, _REASONS[entry.kind]) for entry in leftover if entry.kind in _REASONS]
+    removed += [(entry, "was named") for entry in stored if entry.taken_in and entry.key in submissions]
     if older_than is not None or keep is not None:
-        removable = [*stored, *(entry for entry in leftover if entry.kind == "unfinished fit")]
+        removable = [entry for entry in stored if not entry.taken_in]
+        removable += [entry for entry in leftover if entry.kind == "unfinished fit"]
         since = time.time() - (older_than or 0.0)
         reason = "no kept suite needs it, last used " if keep is not None else "last used "
         removed += [(e, reason + _days_ago(e.used)) for e in removable if e.used <= since and e.key not in (keep or ())]
