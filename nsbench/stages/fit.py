@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.contracts.broken import BrokenContract, kind_of
+from nsbench.components.contracts.numbers import real, whole
 from nsbench.components.contracts.simulator import require_saved
 from nsbench.components.events import CurvePoint
 from nsbench.components.simulator import FitContext, Simulator
@@ -119,11 +120,18 @@ class Journal:
         self._end: float | None = None
 
     def log(self, name: str, value: float, step: int) -> None:
-        """Log a point. A point that is logged again, by a fit that went on from a checkpoint, replaces the old one."""
-        if not math.isfinite(value):
+        """Log a point. A point that is logged again, by a fit that went on from a checkpoint, replaces the old one.
+
+        Raises TypeError for a value that is no real number, or a step that is not whole.
+        """
+        number, at = real(value), whole(step)
+        if number is None or at is None:
+            given, right = (value, "value is a number") if number is None else (step, "step is a whole number")
+            raise TypeError(f"ctx.log({name!r}, …): a point's {right}, got {kind_of(given)} {given!r:.60}")
+        if not math.isfinite(number):
             return  # a curve has gaps where there is no number; the fit itself decides what that means
-        self._points[name, step] = value
-        self._tell((name, value, step))
+        self._points[name, at] = number
+        self._tell((name, number, at))
         if time.perf_counter() - self._written > JOURNAL_SECONDS:
             self._write()
 

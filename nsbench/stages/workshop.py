@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nsbench.components.contracts.numbers import plain
 from nsbench.components.events import Emit, Notice, StageFinished, StageProgress, StageStarted
 from nsbench.components.protocol import Conditions
 from nsbench.registry.loading import build
@@ -157,6 +158,7 @@ class Workshop:
 
         def tell(count: int, total: int) -> None:
             nonlocal grace
+            count, total = plain(count), plain(total)
             self.emit(StageProgress(job, key.kind, count, total, unit))
             if not self.stopping() or count >= total:
                 return
