@@ -198,7 +198,7 @@ def require_variables(what: str, planned: Mapping[str, str], here: Mapping[str, 
         values = [f"{name} was {_value(planned, name)} and is {_value(here, name)}" for name in different]
         raise VariablesChanged(
             f"the environment of {what!r} has changed since this run was planned: {'; '.join(values)}. "
-            "Give every process, on every node, the same and run it again"
+            "Set such variables before a run, the same on every node and not in a component's code; then run it again"
         )
 
 
