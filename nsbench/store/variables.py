@@ -67,7 +67,8 @@ RECORDED = frozenset(
 )
 """Variables that may change numbers, and seldom do: in manifests, not in keys."""
 
-_ALL_IN_KEYS = frozenset().union(*IN_KEYS.values())
+_ALL_IN_KEYS = frozenset[str]().union(*IN_KEYS.values())
+_ALL = _ALL_IN_KEYS | RECORDED
 
 
 def variables_in_key(libraries: Iterable[str], named: Iterable[str] = ()) -> dict[str, str]:
@@ -75,7 +76,7 @@ def variables_in_key(libraries: Iterable[str], named: Iterable[str] = ()) -> dic
 
     libraries: distributions. named: variables that a component's spec names besides.
     """
-    return _set(frozenset(named).union(*(IN_KEYS.get(library, ()) for library in libraries)))
+    return _set(frozenset(named).union(*(IN_KEYS[library] for library in libraries if library in IN_KEYS)))
 
 
 def all_variables_in_keys() -> dict[str, str]:
@@ -85,10 +86,10 @@ def all_variables_in_keys() -> dict[str, str]:
 
 def recorded_variables() -> dict[str, str]:
     """The variables that are set and that a manifest records, with their values."""
-    return _set(_ALL_IN_KEYS | RECORDED)
+    return _set(_ALL)
 
 
-def _set(names: Iterable[str]) -> dict[str, str]:
+def _set(names: frozenset[str]) -> dict[str, str]:
     """Those of the variables that are set; bytes that are no text are written as `\\udc..`."""
-    values = {name: os.environ[name] for name in sorted(names) if name in os.environ}
+    values = {name: os.environ[name] for name in sorted(names.intersection(os.environ))}
     return {name: value.encode(errors="backslashreplace").decode() for name, value in values.items()}
