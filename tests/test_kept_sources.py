@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from rich.console import Console
 from conftest import SUITE, TOY
 from nsbench.commands import cache as command_cache
 from nsbench.commands.info import command as info
-from nsbench.commands.sources import INDEX, write_sources
 from nsbench.errors import Refusal
 from nsbench.outcomes.file import load
 from nsbench.registry.registry import Registry
@@ -30,6 +28,7 @@ from nsbench.stages.sources import keep_sources
 from nsbench.store import inventory
 from nsbench.store.inventory import prunable, remove
 from nsbench.store.manifest import read_manifest
+from nsbench.store.source_tree import INDEX, write_sources
 from nsbench.store.sources import damage, digest_at, has_listing, listing_files, named_digests, read_listing
 from nsbench.store.store import Store
 from nsbench.store.workspace import Workspace
@@ -137,7 +136,7 @@ def contents(folder):
 
 def test_what_is_written_out_has_the_digest_that_stands_in_the_key(bench, tmp_path):
     row = bench.run()
-    written, missing = write_sources(bench.workspace.store, row, tmp_path / "out")
+    written, missing = write_sources(bench.workspace.store, row.keys, tmp_path / "out")
     assert missing == []
     assert len(written) == 2
     index = json.loads((tmp_path / "out" / INDEX).read_text())
@@ -151,7 +150,7 @@ def test_what_is_written_out_has_the_digest_that_stands_in_the_key(bench, tmp_pa
 
 
 def test_the_tree_is_the_code_byte_for_byte_comments_included(bench, tmp_path):
-    write_sources(bench.workspace.store, bench.run(), tmp_path / "out")
+    write_sources(bench.workspace.store, bench.run().keys, tmp_path / "out")
     tree = tmp_path / "out" / "code"
     for path in ("mine.py", "params.py", "deep/__init__.py", "deep/half.py", "__init__.py"):
         assert (tree / bench.name / path).read_bytes() == (bench.folder / path).read_bytes()
@@ -170,7 +169,7 @@ def test_the_code_of_an_earlier_number_opens_after_an_edit(bench, tmp_path):
     assert before.keys["model"] != after.keys["model"]
     for row, text in ((before, "HALF = 0.5"), (after, "HALF = 0.25")):
         out = tmp_path / text
-        assert write_sources(bench.workspace.store, row, out)[1] == []
+        assert write_sources(bench.workspace.store, row.keys, out)[1] == []
         assert (out / "code" / bench.name / "deep" / "half.py").read_text() == text
 
 
@@ -179,8 +178,7 @@ def test_a_file_that_was_edited_between_two_artifacts_lies_in_two_trees(bench, t
     bench.write("deep/half.py", "HALF = 0.25")
     after = bench.run()
     keys = {"model": before.keys["model"], "model/later": after.keys["model"], "evidence": after.keys["evidence"]}
-    mixed = replace(after, keys=keys)
-    write_sources(bench.workspace.store, mixed, tmp_path / "out")
+    write_sources(bench.workspace.store, keys, tmp_path / "out")
     halves = {p.parent.parent.parent.name: p.read_text() for p in (tmp_path / "out").rglob("half.py")}
     assert halves == {"code": "HALF = 0.5", "code-2": "HALF = 0.25"}
     pieces = json.loads((tmp_path / "out" / INDEX).read_text())["code"]
@@ -229,7 +227,7 @@ def test_a_file_that_is_too_large_is_listed_as_left_out(bench, tmp_path, monkeyp
     listing = read_listing(bench.workspace.store, digest)
     assert f"{bench.name}/deep/half.py" in listing.files
     assert listing.left_out[f"{bench.name}/mine.py"] == (bench.folder / "mine.py").stat().st_size
-    _, missing = write_sources(bench.workspace.store, row, tmp_path / "out")
+    _, missing = write_sources(bench.workspace.store, row.keys, tmp_path / "out")
     assert any(line.startswith(f"{bench.name}/mine.py: ") and "too large" in line for line in missing)
 
 
@@ -249,7 +247,7 @@ def test_the_command_writes_a_tree_once_and_says_what_is_missing(bench, tmp_path
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "code" / bench.name / "mine.py").is_file()
     with pytest.raises(Refusal, match="not an empty folder: nothing is overwritten"):
-        write_sources(bench.workspace.store, row, tmp_path / "out")
+        write_sources(bench.workspace.store, row.keys, tmp_path / "out")
     shutil.rmtree(bench.workspace.store / "sources")
     words[-1] = str(tmp_path / "again")
     result = CliRunner().invoke(info, words)
@@ -273,7 +271,7 @@ def test_prune_keeps_the_sources_of_artifacts_that_stay_and_drops_the_others(ben
     assert [entry.key for entry in removed if entry.kind == "sources"] == [old]
     assert (has_listing(store, old), has_listing(store, new)) == (False, True)
     assert not (store / "sources" / "blobs" / f"{half}.gz").exists()
-    assert write_sources(store, after, tmp_path / "out")[1] == []
+    assert write_sources(store, after.keys, tmp_path / "out")[1] == []
     bench.prune(older_than=-1.0)
     assert contents(store / "sources") == {}
 
@@ -307,7 +305,7 @@ def test_damage_is_named_and_after_a_repair_the_next_run_keeps_the_code_again(be
     spoil(blob)
     spoil(listing)
     assert {path for path, _ in damage(store)} == {blob, listing}
-    _, missing = write_sources(store, row, tmp_path / "out")
+    _, missing = write_sources(store, row.keys, tmp_path / "out")
     assert any(str(blob) in line for line in missing)
     console = Console(record=True, width=300)
     assert command_cache.verify(bench.workspace, console, repair=False) == 1

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from nsbench.commands import options
 from nsbench.commands.screen import say
-from nsbench.commands.sources import write_sources
 from nsbench.commands.trial import describe_trial, find_suite, result_of
 from nsbench.components.component import ComponentSpec
 from nsbench.errors import Refusal
 from nsbench.names import did_you_mean
 from nsbench.registry.loading import params_model
 from nsbench.registry.registry import KINDS, BrokenComponent, Kind, Registry
+from nsbench.store.source_tree import write_sources
 from nsbench.store.workspace import Workspace
 
 
@@ -71,7 +71,7 @@ def _write_sources(
     """
     path = find_suite(workspace, trial) if suite is None else suite
     name = path.parent.name if suite is None else options.session(path, overrides, workspace).suite.name
-    written, missing = write_sources(workspace.store, result_of(workspace, name, trial), folder)
+    written, missing = write_sources(workspace.store, result_of(workspace, name, trial).keys, folder)
     say(Console(), *written, *(f"missing: {line}" for line in missing))
     return 1 if missing else 0
 

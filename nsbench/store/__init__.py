@@ -12,4 +12,5 @@ environment   machine, versions, variables and commit with which numbers are mad
 variables     the environment variables on which numbers depend
 checkout      the commit of a checkout, and whether files differ from it
 sources       the files behind the digests of code
+source_tree   the code that artifacts were made with, written out
 """

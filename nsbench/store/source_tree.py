@@ -1,4 +1,4 @@
-"""`nsbench info trial ID --sources DIR`: the code that a trial's numbers were made with, written out of the store."""
+"""Source trees: the code that artifacts were made with, written out of a store as Python would import it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nsbench.components.rows import TrialResult
 from nsbench.errors import Refusal
 from nsbench.store.manifest import Damaged, read_manifest
 from nsbench.store.sources import Listing, content, named_digests, read_listing
@@ -45,17 +44,17 @@ class Piece:
     left_out: dict[str, int]
 
 
-def write_sources(store: Path, row: TrialResult, folder: Path) -> tuple[list[str], list[str]]:
-    """Write the code behind a row of results to a folder; returns (what was written, what is missing), in lines.
+def write_sources(store: Path, keys: Mapping[str, str], folder: Path) -> tuple[list[str], list[str]]:
+    """Write the code behind artifacts to a folder; returns (what was written, what is missing), in lines.
 
-    A file that was edited between two artifacts lies in a second tree. Raises Refusal for a folder that holds
-    something.
+    keys: the key of each artifact by its name, "score/ewd", as a row of results holds them. A file that was edited
+    between two artifacts lies in a second tree. Raises Refusal for a folder that holds something.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refusal(f"{folder} is there already and not an empty folder: nothing is overwritten")
     missing: list[str] = []
     trees: list[Tree] = []
-    pieces = [_piece(trees, *found) for found in _listings(store, row, missing)]
+    pieces = [_piece(trees, *found) for found in _listings(store, keys, missing)]
     draft = folder.absolute().with_name(f".{folder.absolute().name}.{uuid.uuid4().hex}")
     try:
         draft.mkdir(parents=True)
@@ -63,7 +62,7 @@ def write_sources(store: Path, row: TrialResult, folder: Path) -> tuple[list[str
             missing += _write(store, tree, draft / tree.name)
         too_large = {path: size for piece in pieces for path, size in piece.left_out.items()}
         missing += [f"{path}: {size:,} bytes are too large to be kept" for path, size in sorted(too_large.items())]
-        index = {"trial": row.trial, "code": [asdict(piece) for piece in pieces], "missing": missing}
+        index = {"code": [asdict(piece) for piece in pieces], "missing": missing}
         (draft / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
         os.replace(draft, folder)
     finally:
@@ -72,9 +71,9 @@ def write_sources(store: Path, row: TrialResult, folder: Path) -> tuple[list[str
     return [*written, f"{folder / INDEX}: which digest of which artifact lies where"], missing
 
 
-def _listings(store: Path, row: TrialResult, missing: list[str]) -> Iterator[tuple[str, str, Listing]]:
-    """(artifact, its key, listing) of each digest of code in the manifests behind a row; notes what is missing."""
-    for artifact, key in row.keys.items():
+def _listings(store: Path, keys: Mapping[str, str], missing: list[str]) -> Iterator[tuple[str, str, Listing]]:
+    """(artifact, its key, listing) of each digest of code in the artifacts' manifests; notes what is missing."""
+    for artifact, key in keys.items():
         kind = artifact.partition("/")[0]
         if kind == "rollouts":
             continue  # the digest of a submission's content: they were made elsewhere
