@@ -13,7 +13,10 @@ from nsbench.suite.session import Session
 
 
 def keep_sources(session: Session, store: Store, notify: Callable[[str], None]) -> None:
-    """Keep the sources that the store lacks. A store that may only be read stays as it is: nothing is made there."""
+    """Keep the sources that the store lacks; where they cannot be written, say so and go on.
+
+    A store that may only be read stays as it is: nothing is made there.
+    """
     missing = {digest: code for digest, code in session.plan.code.items() if not has_listing(store.root, digest)}
     if not missing:
         return
@@ -22,7 +25,7 @@ def keep_sources(session: Session, store: Store, notify: Callable[[str], None]) 
             keep(store.root, _read(missing, session.registry.packages(), notify))
     except OSError as error:
         if error.errno not in NOT_WRITABLE:
-            raise
+            notify(f"the code of this run could not be kept ({error}): the next run in this workspace keeps it")
 
 
 def _read(

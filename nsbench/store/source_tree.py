@@ -82,13 +82,13 @@ def _listings(store: Path, keys: Mapping[str, str], missing: list[str]) -> Itera
             continue
         try:
             fields: dict[str, Any] = read_manifest(store / kind / key)["fields"]
-        except Damaged as fault:
+        except (Damaged, OSError) as fault:
             missing.append(f"the manifest of {artifact}: {fault}")
             continue
         for digest in sorted(named_digests(fields)):
             try:
                 listing = read_listing(store, digest)
-            except Damaged as fault:
+            except (Damaged, OSError) as fault:
                 missing.append(f"the code of {artifact}: {fault}")
                 continue
             if listing is None:
@@ -112,7 +112,7 @@ def _write(store: Path, tree: Tree, folder: Path) -> Iterator[str]:
     for path, checksum in sorted(tree.files.items()):
         try:
             data = content(store, checksum)
-        except Damaged as fault:
+        except (Damaged, OSError) as fault:
             yield f"{path}: {fault}"
             continue
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -22,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nsbench.store.files import sync, sync_tree
+from nsbench.store.files import make_folder, patiently, share, sync, sync_tree
 from nsbench.store.key import digest_of
 from nsbench.store.manifest import Damaged, is_inside
 
@@ -58,7 +59,7 @@ def keep(root: Path, sources: Iterable[tuple[str, tuple[str, ...], Mapping[str, 
     A file is its content, or the size of one that is too large.
     """
     draft = root / "drafts" / f"sources-{uuid.uuid4().hex}"
-    (draft / "blobs").mkdir(parents=True)
+    make_folder(draft / "blobs")
     try:
         for digest, targets, contents in sources:
             whole = sorted((path, content) for path, content in contents.items() if isinstance(content, bytes))
@@ -89,25 +90,25 @@ def _write_listing(draft: Path, listing: Listing) -> None:
 
 def _move(folder: Path, target: Path) -> None:
     """Move the files of a folder to another, replacing those of the same name, which hold the same."""
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     for file in folder.iterdir():
         if file.is_file():
-            file.replace(target / file.name)
+            share(file.replace(target / file.name))
     sync(target)
 
 
 def read_listing(root: Path, digest: str) -> Listing | None:
-    """The files behind a digest; None if they were never kept. Raises Damaged."""
+    """The files behind a digest; None if they were never kept. Raises Damaged, and OSError for what cannot be read."""
     path = _path(root, digest)
     return _read(path) if path.is_file() else None
 
 
 def _read(path: Path) -> Listing:
     try:
-        plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plain: dict[str, Any] = json.loads(patiently(path.read_bytes))
         checksum = plain.pop("checksum")
         listing = Listing(plain["digest"], tuple(plain["targets"]), dict(plain["files"]), dict(plain["left_out"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if checksum != digest_of(plain) or path.name != _path(path.parent, listing.digest).name:
         raise Damaged(f"{path} has changed since it was written")
@@ -117,12 +118,12 @@ def _read(path: Path) -> Listing:
 
 
 def content(root: Path, checksum: str) -> bytes:
-    """The content of a kept file. Raises Damaged, which names the blob."""
+    """The content of a kept file. Raises Damaged, which names the blob, and OSError for one that cannot be read."""
     path = _blob(root, checksum)
     try:
-        with gzip.open(path) as file:
+        with gzip.GzipFile(fileobj=io.BytesIO(patiently(path.read_bytes))) as file:
             data = file.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
+    except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise Damaged(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if hashlib.sha256(data).hexdigest() != checksum:
         raise Damaged(f"{path} has changed since it was written")
@@ -144,7 +145,7 @@ def listing_files(root: Path) -> list[Path]:
 
 
 def blobs_of(root: Path, path: Path) -> set[Path]:
-    """The blobs that a listing's file names; none if it is damaged."""
+    """The blobs that a listing's file names; none if it is damaged. Raises OSError."""
     try:
         return {_blob(root, checksum) for checksum in _read(path).files.values()}
     except Damaged:
@@ -152,7 +153,7 @@ def blobs_of(root: Path, path: Path) -> set[Path]:
 
 
 def in_words(path: Path) -> str:
-    """A listing's file in words: the targets of its digest; "" if it is damaged."""
+    """A listing's file in words: the targets of its digest; "" if it is damaged. Raises OSError."""
     try:
         return f"sources of {', '.join(_read(path).targets)}"
     except Damaged:
@@ -164,21 +165,24 @@ def digest_at(path: Path) -> str:
     return path.stem.replace("-", ":", 1)
 
 
-def damage(root: Path) -> Iterator[tuple[Path, str]]:
-    """Every damaged listing, and every damaged or missing blob that a listing names, each with what is wrong."""
+def damage(root: Path) -> Iterator[tuple[Path, Damaged | OSError]]:
+    """Every damaged listing, and every damaged or missing blob that a listing names, each with what is wrong.
+
+    An OSError says that a file could not be read, and nothing of what it holds.
+    """
     read: set[str] = set()
     for path in listing_files(root):
         try:
             listing = _read(path)
-        except Damaged as fault:
-            yield path, str(fault)
+        except (Damaged, OSError) as fault:
+            yield path, fault
             continue
         for checksum in sorted(set(listing.files.values()) - read):
             read.add(checksum)
             try:
                 content(root, checksum)
-            except Damaged as fault:
-                yield _blob(root, checksum), str(fault)
+            except (Damaged, OSError) as fault:
+                yield _blob(root, checksum), fault
 
 
 def discard(root: Path, damaged: Path) -> None:
@@ -190,11 +194,14 @@ def discard(root: Path, damaged: Path) -> None:
 
 
 def sweep(root: Path, *, locks: bool) -> None:
-    """Remove the blobs that no listing names. Call only while holding the store alone, and with all listings whole.
+    """Remove the blobs that no listing names; none where a listing cannot be read. Call while holding the store alone.
 
     locks: whether the file system has locks; without, blobs that were written within a day stay.
     """
-    named: set[Path] = set().union(*(blobs_of(root, path) for path in listing_files(root)))
+    try:
+        named: set[Path] = set().union(*(blobs_of(root, path) for path in listing_files(root)))
+    except OSError:
+        return
     for path in (root / "sources" / "blobs").glob("*.gz"):
         if path not in named and (locks or time.time() - path.stat().st_mtime > _DAY):
             path.unlink()
