@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -29,7 +30,7 @@ from nsbench.store import inventory
 from nsbench.store.inventory import prunable, remove
 from nsbench.store.manifest import read_manifest
 from nsbench.store.source_tree import INDEX, write_sources
-from nsbench.store.sources import damage, digest_at, has_listing, listing_files, named_digests, read_listing
+from nsbench.store.sources import damage, digest_at, has_listing, listing_files, named_digests, read_listing, sweep
 from nsbench.store.store import Store
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
@@ -237,6 +238,44 @@ def test_a_store_that_may_only_be_read_stays_as_it_is(bench, monkeypatch):
 
     monkeypatch.setattr(keeping, "keep", refuse)
     keep_sources(bench.session(), Store(bench.workspace.store), pytest.fail)
+
+
+def test_a_full_disk_costs_the_sources_and_not_the_run(bench, monkeypatch):
+    def refuse(root, sources):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    told = []
+    monkeypatch.setattr(keeping, "keep", refuse)
+    keep_sources(bench.session(), Store(bench.workspace.store), told.append)
+    assert told == [
+        "the code of this run could not be kept ([Errno 28] No space left on device): the next run in this workspace "
+        "keeps it"
+    ]
+    bench.run()
+
+
+def test_nothing_goes_because_a_listing_could_not_be_read(bench, monkeypatch):
+    row = bench.run()
+    store = bench.workspace.store
+    digest = read_manifest(store / "model" / row.keys["model"])["fields"]["source"]
+    shutil.rmtree(store / "model" / row.keys["model"])
+    before = contents(store / "sources")
+    read = Path.read_bytes
+
+    def unreadable(path):
+        if path.suffix == ".json" and path.parent.name == "sources":
+            raise OSError(errno.EREMOTEIO, "Remote I/O error", str(path))
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", unreadable)
+        assert bench.prune() == []
+        sweep(store, locks=True)
+        console = Console(record=True, width=300)
+        assert command_cache.verify(bench.workspace, console, repair=True) == 1
+        assert "could not be read (Remote I/O error): not checked" in console.export_text()
+    assert contents(store / "sources") == before
+    assert [entry.key for entry in bench.prune()] == [digest]
 
 
 def test_the_command_writes_a_tree_once_and_says_what_is_missing(bench, tmp_path, monkeypatch):

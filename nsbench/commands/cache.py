@@ -119,13 +119,13 @@ def verify(workspace: Workspace, console: Console, *, repair: bool) -> int:
         if fault:
             damaged += 1
             say(console, fault + (f"; moved to {inventory.move_aside(workspace, entry)}" if repair else ""))
-    for path, error in source_damage(workspace.store):
-        if isinstance(error, OSError):
+    for path, reason in source_damage(workspace.store):
+        if isinstance(reason, OSError):
             unread += 1
-            say(console, f"{path} could not be read ({error.strerror}): not checked")
+            say(console, f"{path} could not be read ({reason.strerror}): not checked")
             continue
         damaged += 1
-        say(console, str(error) + ("; removed, the next run of this code keeps it again" if repair else ""))
+        say(console, str(reason) + ("; removed, the next run of this code keeps it again" if repair else ""))
         if repair:
             discard(workspace.store, path)
     size = size_text(sum(e.size for e in [*entries, *inventory.sources(workspace)]))
