@@ -126,7 +126,7 @@ def test_two_workspaces_on_one_store_share_its_locks(planned, tmp_path):
     def listen(event):
         if isinstance(event, Notice):
             with said.open("a") as file:
-                file.write(event.text + "\n")
+                file.write(event.message + "\n")
 
     plan, registry = planned
     session = Session(plan, registry, Workspace(tmp_path / "b"))

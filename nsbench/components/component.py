@@ -6,7 +6,7 @@ without the runner.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -27,12 +27,14 @@ class ComponentSpec:
     params  "module:Model", a pydantic model of the parameters; None for a component without any. Keep
             it in a module that imports quickly: suites are validated by it.
     summary one line for `nsbench list`.
+    variables  environment variables that change its numbers; where they are set, their values are in its keys.
     """
 
     name: str
     target: str
     params: str | None = None
     summary: str = ""
+    variables: tuple[str, ...] = field(default=(), kw_only=True)
 
     def code(self) -> tuple[str, ...]:
         """The targets, "module:name", whose code defines the component: its digest covers them."""

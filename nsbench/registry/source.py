@@ -146,6 +146,13 @@ class Sources:
         modules = self._reachable([self._root(target) for target in targets])
         return {node.module: module.path for node, module in modules.items()}
 
+    def places(self, targets: Iterable[str]) -> dict[str, Path]:
+        """The same files, by their paths below the folder from which they are imported: "nsbench/names.py".
+
+        In a copy of the code that has these files at these paths, the targets have the same digest.
+        """
+        return {_place(module, path): path for module, path in self.files(targets).items()}
+
     def _root(self, target: str) -> Node:
         module, _, name = target.partition(":")
         if self.file(module) is None:
@@ -225,6 +232,12 @@ class Sources:
     def _is_plugin_code(self, top: str) -> bool:
         """Whether a top-level module lies loose on the path, or came with the distribution of a followed package."""
         return _is_loose(self._spec(top)) or bool(set(_distributions().get(top, [])) & self._homes)
+
+
+def _place(module: str, path: Path) -> str:
+    """The path of a module's file below the folder from which it is imported."""
+    parts = module.split(".")
+    return "/".join([*(parts if path.stem == "__init__" else parts[:-1]), path.name])
 
 
 class _Reading:

@@ -19,7 +19,7 @@ from nsbench.running.schedule import Schedule
 from nsbench.running.stop import Stop, stop_on_signals
 from nsbench.running.workers.job import Job, JobEnd
 from nsbench.stages.prepare import prepare
-from nsbench.stages.workshop import workshop_of
+from nsbench.stages.workshop import Workshop, workshop_in_use
 from nsbench.store.files import make_folder, write_whole
 from nsbench.suite.session import Session, as_session
 from nsbench.suite.trials import Submission
@@ -84,10 +84,21 @@ def run(
     """
     session = as_session(suite)
     emit = fan_out(listeners, session.registry)
+    with workshop_in_use(session, emit) as workshop:
+        return _run(session, emit, workshop, invocation or new_invocation(), executor, submissions)
+
+
+def _run(
+    session: Session,
+    emit: Emit,
+    workshop: Workshop,
+    invocation: str,
+    executor: Callable[[RunContext], Executor],
+    submissions: Sequence[Submission],
+) -> Outcome:
     stop = Stop(lambda: emit(Notice(STOPPING)))
     name, workspace = session.suite.name, session.workspace
-    invocation, before = invocation or new_invocation(), time.perf_counter()
-    workshop = workshop_of(session, emit)
+    before = time.perf_counter()
     write_whole(workspace.run(name) / "suite.yaml", session.suite.to_yaml())
     candidates = [*(trial.id for trial in session.plan.trials), *(submission.id for submission in submissions)]
     results, schedule = ResultsFile(session.results), Schedule(session.plan, submissions, workshop)
@@ -95,7 +106,7 @@ def run(
     if results.note:
         emit(Notice(results.note))
     underway = Run(schedule, results, RunContext(name, workspace, session.registry, emit, stop))
-    with workshop.store.in_use(), stop_on_signals(stop):
+    with stop_on_signals(stop):
         underway.work(executor)
     order = {name: k for k, name in enumerate(candidates)}
     interrupted = stop.asked()
@@ -189,7 +200,6 @@ class Run:
 
 def prepare_all(session: Session, listeners: Sequence[Listener]) -> int:
     """Make every split of every dataset; returns how many trajectories there are."""
-    workshop = workshop_of(session, fan_out(listeners, session.registry))
     data = session.plan.data.values()
-    with workshop.store.in_use():
+    with workshop_in_use(session, fan_out(listeners, session.registry)) as workshop:
         return sum(len(prepare(workshop, dataset.name, dataset, split)) for dataset in data for split in SPLITS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,14 @@ from nsbench.components.events import Emit, Notice, StageFinished, StageProgress
 from nsbench.components.protocol import Conditions
 from nsbench.registry.loading import build
 from nsbench.registry.registry import Registry
+from nsbench.stages.sources import keep_sources
 from nsbench.store.environment import default_threads
 from nsbench.store.files import NOT_WRITABLE
 from nsbench.store.key import Key
 from nsbench.store.locks import held, held_at_once, is_held
 from nsbench.store.owner import Owner
 from nsbench.store.store import Artifact, Draft, Store
+from nsbench.store.variables import variables_in_key
 from nsbench.store.workspace import Workspace
 from nsbench.suite.session import Session
 from nsbench.suite.suite import Suite
@@ -28,6 +30,10 @@ from nsbench.suite.trials import Part
 
 Write = Callable[[Draft], None]
 """A function that writes the files of an artifact into its draft."""
+
+
+class VariablesChanged(RuntimeError):
+    """Environment variables that change numbers are not those of the plan: artifacts would have the wrong key."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Workshop:
     def component(self, part: Part) -> Any:
         """An instance of a part, with its libraries limited to the suite's threads."""
         spec = self.registry.spec(part.kind, part.name)
+        require_variables(part.name, part.variables, variables_in_key(part.libraries, spec.variables))
         component = build(part.kind, spec, part.params)
         self.built(part, spec.code())
         hold_threads(self.threads)
@@ -188,8 +195,34 @@ def open_workshop(
 
 
 def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:
-    """The workshop of a session."""
+    """The workshop of a session. The sources of the session's plan are kept in its store."""
+    keep_sources(session, Store(session.workspace.store), lambda message: emit(Notice(message)))
     return open_workshop(session.suite, session.plan.conditions, session.registry, session.workspace, emit)
+
+
+def require_variables(what: str, planned: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise VariablesChanged where the environment variables here are not those of the plan.
+
+    what: the name of the component, or artifact, whose numbers depend on them.
+    """
+    different = [name for name in sorted(planned.keys() | here.keys()) if planned.get(name) != here.get(name)]
+    if different:
+        values = [f"{name} was {_value(planned, name)} and is {_value(here, name)}" for name in different]
+        raise VariablesChanged(
+            f"the environment of {what!r} has changed since this run was planned: {'; '.join(values)}. "
+            "Set such variables before a run, the same on every node and not in a component's code; then run it again"
+        )
+
+
+def _value(variables: Mapping[str, str], name: str) -> str:
+    return repr(variables[name]) if name in variables else "not set"
+
+
+@contextmanager
+def workshop_in_use(session: Session, emit: Emit) -> Iterator[Workshop]:
+    """The workshop of a session whose store is in use while the block runs: nothing is removed from it."""
+    with Store(session.workspace.store, notify=lambda message: emit(Notice(message))).in_use():
+        yield workshop_of(session, emit)
 
 
 def hold_threads(threads: int) -> None:
