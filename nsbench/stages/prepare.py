@@ -34,15 +34,22 @@ def framed(trajectories: Trajectories, suite: Suite) -> Trajectories:
 
 def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
     """The trajectories of a split, as the dataset recorded them."""
-    key = data.keys[split]
-    dataset: Dataset = workshop.component(data.part)
+    key, agreement = data.keys[split], workshop.agreement
+    agreement.hold_data(data)
+    dataset: Dataset = workshop.component(data.part, data.formats)
 
     def make() -> Write:
-        return lambda draft: _write(draft, _joined_parts(workshop, job, data, split, dataset))
+        return write
 
-    artifact = workshop.obtain(job, key, f"{split} data of {data.name}", make, {_FILE})
+    def write(draft: Draft) -> None:
+        _write(draft, _joined_parts(workshop, job, data, split, dataset))
+        agreement.hold_data(data)
+
+    artifact = workshop.obtain(job, key, f"{split} data of {data.name}", make, {_FILE}, agreement.of_data(data))
     shutil.rmtree(workshop.work / key.digest, ignore_errors=True)
-    return read_data(artifact, dataset.domain)
+    trajectories = read_data(artifact, dataset.domain)
+    agreement.hold_data(data)  # the domain may have been read off the files just now
+    return trajectories
 
 
 def read_data(artifact: Artifact, domain: Domain) -> Trajectories:

@@ -33,6 +33,16 @@ class Workspace:
         """The folder of locks, one for each artifact that is being made, by its key."""
         return self.root / "locks"
 
+    @property
+    def bytecode(self) -> Path:
+        """The folder of byte code that workers run, by the digest of its source."""
+        return self.root / "pycache"
+
+    @property
+    def kernels(self) -> Path:
+        """The folder of Numba's compiled kernels, by the digest of the code that they were compiled from."""
+        return self.root / "numba"
+
     def run(self, suite: str) -> Path:
         """The folder of a suite's results and logs."""
         return self.root / "runs" / suite

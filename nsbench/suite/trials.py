@@ -48,12 +48,13 @@ class Part:
 
 @dataclass(frozen=True)
 class DataPlan:
-    """A dataset of the suite: its splits' keys and seeds."""
+    """A dataset of the suite: its splits' keys and seeds. formats: those that read its files."""
 
     name: str
     part: Part
     keys: dict[Split, Key]
     seeds: dict[Split, Seed]
+    formats: tuple[Part, ...] = ()
 
     def artifact(self, split: Split) -> PlannedArtifact:
         """The data of a split."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nsbench.running.workers.messages import Hello, Lines, Message
+from nsbench.store.workspace import Workspace
 
 
 class WorkerProcess:
@@ -21,7 +22,8 @@ class WorkerProcess:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.channel, remote = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
-        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", str(remote.fileno()), str(lifeline)]
+        files = [str(remote.fileno()), str(lifeline), str(Workspace(Path(hello.workspace)).bytecode)]
+        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", *files]
         try:
             with log.open("ab") as output:
                 self._process = subprocess.Popen(

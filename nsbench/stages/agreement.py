@@ -1,0 +1,267 @@
+"""The agreement of what is made with its key: code and data are held against the plan, and what was opened while it was
+made against what the digests cover.
+
+Code is looked at when a component has been imported, and again when an artifact is sealed: a module may be imported in
+the midst of a rollout. Files are read again only where their inode, size, or a time of theirs has changed. In a worker
+the sources that have run (nsbench/registry/bytecode.py) must be those that are there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from nsbench.components.dataset import DatasetSpec, Reading
+from nsbench.registry import bytecode, opened
+from nsbench.registry.imports import top_of
+from nsbench.registry.kernels import hold_cache
+from nsbench.registry.loading import import_object, params_model
+from nsbench.registry.registry import Registry
+from nsbench.registry.source import SourceNotFound, Sources
+from nsbench.registry.syntax import UnreadableSource, statements_of
+from nsbench.store.key import digest_of
+from nsbench.suite.trials import DataPlan, Part
+
+_STAGES = "nsbench.trajectories.hdf5:read_trajectories"
+"""Code that the stages import late, to write and read what others have made."""
+
+_HOME = os.path.join(os.path.realpath(Path(__file__).parents[1]), "")
+"""The folder of nsbench."""
+
+_COMPUTES = {"neural", "trajectories"}
+"""The packages of nsbench that compute for components. The others find, check and carry what components make: they may
+be imported at any time, and are in no key but where a component imports them."""
+
+
+class CodeChanged(RuntimeError):
+    """Code is no longer what the run was planned with: what it makes would have the wrong key."""
+
+
+class DataChanged(RuntimeError):
+    """Files that a dataset reads are no longer what the run was planned with."""
+
+
+class UncoveredFile(RuntimeError):
+    """A component reads a file that no digest in its artifact's key covers: the file could change, and no key would."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Code that a key rests on. name: in words. targets: as a spec names them.
+
+    source: its digest in the plan, "" for code that is in no key. libraries: the versions in the plan, None likewise.
+    paths: files and folders that parameters name. reading: of a dataset, by which the files that it may read are found.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    source: str = ""
+    libraries: dict[str, str] | None = field(default=None, hash=False)
+    paths: tuple[str, ...] = ()
+    reading: str = ""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Code that agreed with the plan. mark: of its files, then."""
+
+    files: frozenset[str]
+    paths: tuple[Path, ...]
+    mark: tuple[Any, ...]
+
+
+class Agreement:
+    """The agreement of what this process makes with the plan's keys. Keep one for all jobs of a process."""
+
+    def __init__(self, registry: Registry, workspace: Path) -> None:
+        self._registry, self._workspace = registry, workspace
+        self._packages: frozenset[str] = frozenset()
+        self._held: dict[tuple[tuple[str, ...], str], _Held] = {}
+        self._readings: dict[str, frozenset[str] | None] = {}
+        self._stained: dict[tuple[str, ...], set[str]] = {}
+
+    def of(self, part: Part) -> Code:
+        """The code of a component."""
+        targets = self._registry.spec(part.kind, part.name).code()
+        reading = digest_of({"name": part.name, "params": part.params}) if part.kind == "dataset" else ""
+        return Code(f"{part.kind} {part.name!r}", targets, part.source, part.libraries, _paths_in(part.params), reading)
+
+    def of_data(self, data: DataPlan) -> tuple[Code, ...]:
+        """The code of a dataset, and of the formats that read its files."""
+        return tuple(self.of(part) for part in (data.part, *data.formats))
+
+    @contextmanager
+    def importing(self, part: Part, formats: Sequence[Part] = ()) -> Iterator[None]:
+        """Hold a component's code against the plan once it has been imported, within the block. Raises CodeChanged.
+
+        formats: those that a dataset reads its files with.
+        """
+        self._begin()
+        rests_on = [self.of(part), *map(self.of, formats)]
+        with opened.noted(rests_on[0].paths) as files:
+            yield
+        self._seal(rests_on, files)
+
+    @contextmanager
+    def making(self, rests_on: Sequence[Code]) -> Iterator[Callable[[], None]]:
+        """Take note of what is opened while an artifact is made; yields the function to call before it is sealed."""
+        self._begin()
+        with opened.noted(path for code in rests_on for path in code.paths) as files:
+            yield lambda: self._seal(rests_on, files)
+
+    def hold_data(self, data: DataPlan) -> None:
+        """Hold the files that a dataset reads against the plan. Raises DataChanged."""
+        spec = cast(DatasetSpec, self._registry.spec("dataset", data.part.name))
+        if spec.reading is None:
+            return
+        reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(data.part.params))
+        planned = data.keys["test"].fields["params"]
+        if digest_of(reading.content) != digest_of(planned):
+            changed = [name for name in planned if reading.content.get(name) != planned[name]]
+            raise DataChanged(
+                f"the files that dataset {data.name!r} reads have changed since this run was planned "
+                f"({', '.join(changed)}){_last_changed(reading.files or ())}: run it again when they are still"
+            )
+        files = None if reading.files is None else frozenset(opened.place_of(str(f)) for f in reading.files)
+        self._readings[self.of(data.part).reading] = files
+
+    def _begin(self) -> None:
+        """Begin to watch, once: before anything is imported for a component."""
+        if not self._packages:
+            self._packages = frozenset(self._registry.packages())
+            hold_cache(self._registry)
+            sources = Sources(self._packages)
+            folders = [str(folder) for top in self._packages for folder in sources.folders(top)]
+            opened.watch(folders, [str(self._workspace)])
+
+    def _seal(self, rests_on: Sequence[Code], files: set[str]) -> None:
+        for code in rests_on:
+            self._hold(code)
+        self._require_covered(files, rests_on)
+
+    def _hold(self, code: Code) -> _Held:
+        """The code as it agreed with the plan; it is read again only where a file has changed. Raises CodeChanged."""
+        held = self._held.get((code.targets, code.source))
+        if held is None or held.mark != _mark(held.paths):
+            held = self._held[code.targets, code.source] = self._read(code)
+        return held
+
+    def _read(self, code: Code) -> _Held:
+        packages = {*self._packages, *map(top_of, code.targets)}
+        try:
+            paths = tuple(Sources(packages).files(code.targets).values())
+            mark = _mark(paths)
+            source, libraries = Sources(packages).digest(code.targets)
+        except (SourceNotFound, OSError) as error:
+            raise CodeChanged(f"the code of {code.name} cannot be read any more: {error}; run it again") from error
+        is_planned = code.source in ("", source)
+        changed = _ran_otherwise(paths) if is_planned else paths
+        if changed:
+            last = _last_changed(changed)
+            raise CodeChanged(f"the code of {code.name} has changed since this run was planned{last}: run it again")
+        if code.libraries is not None and code.libraries != libraries:
+            raise CodeChanged(f"{_other_versions(code.libraries, libraries)} since this run was planned: run it again")
+        return _Held(frozenset(opened.place_of(str(path)) for path in paths), paths, mark)
+
+    def _require_covered(self, files: set[str], rests_on: Sequence[Code]) -> None:
+        """Raise UncoveredFile for a file that no digest covers; a component stays refused, as it may keep what it read.
+
+        rests_on: the code in the key; the first is the component that reads.
+        """
+        if not rests_on:
+            return
+        own = rests_on[0]
+        suspects = self._stained.setdefault(own.targets, set())
+        suspects |= files
+        covered = {file for code in rests_on for file in self._hold(code).files}
+        uncovered = {f for f in suspects if f not in covered and not self._is_exempt(f, rests_on)}
+        self._stained[own.targets] = uncovered
+        if uncovered:
+            raise UncoveredFile(_complaint(own, min(uncovered)))
+
+    def _is_exempt(self, file: str, rests_on: Sequence[Code]) -> bool:
+        """Whether a file may be read that is in no digest: nsbench's own work, or data whose content is in a key."""
+        if file.startswith(_HOME) and file.removeprefix(_HOME).partition("/")[0] not in _COMPUTES:
+            return True
+        is_data = any(self._is_data(file, code) for code in rests_on)
+        return is_data or file in self._hold(Code("the stages", (_STAGES,))).files
+
+    def _is_data(self, file: str, code: Code) -> bool:
+        """Whether a file is one of those that a dataset reads and whose content is in its key."""
+        files = self._readings.get(code.reading, frozenset())
+        return _is_below(file, code.paths) if files is None else file in files
+
+
+def _mark(paths: Iterable[Path]) -> tuple[Any, ...]:
+    """A mark that changes when a file or its folder does, and when another source has run in this process."""
+    marks: list[Any] = [len(bytecode.executed)]
+    for path in sorted({*paths, *(path.parent for path in paths)}):
+        try:
+            status = os.stat(path)
+        except OSError:
+            marks.append(None)
+        else:
+            marks.append((status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return tuple(marks)
+
+
+def _ran_otherwise(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The files whose statements are no longer those that this process has run."""
+    return tuple(path for path in paths if _is_other(path, bytecode.executed.get(str(path))))
+
+
+def _is_other(path: Path, ran: bytes | None) -> bool:
+    now = path.read_bytes()
+    if ran is None or ran == now:
+        return False
+    try:
+        return statements_of(ran, path) != statements_of(now, path)
+    except UnreadableSource:
+        return True
+
+
+def _last_changed(files: Iterable[Path]) -> str:
+    """The file that changed last, and when, in words; "" without files."""
+    times = [(os.stat(file).st_ctime, file) for file in files if file.exists()]
+    if not times:
+        return ""
+    when, file = max(times)
+    return f" (last changed: {file}, {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(when))})"
+
+
+def _other_versions(planned: Mapping[str, str], now: Mapping[str, str]) -> str:
+    names = [name for name in sorted(planned.keys() | now.keys()) if planned.get(name) != now.get(name)]
+    return ", ".join(f"{name} was {planned.get(name, 'absent')} and is {now.get(name, 'absent')}" for name in names)
+
+
+def _paths_in(value: Any) -> tuple[str, ...]:
+    """The files and folders that parameters name: texts at any depth that are paths of something."""
+    if isinstance(value, str):
+        path = os.path.expanduser(value)
+        return (path,) if value and "\0" not in value and os.path.exists(path) else ()
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return tuple(path for inner in values for path in _paths_in(inner))
+
+
+def _is_below(file: str, paths: Iterable[str]) -> bool:
+    reals = (os.path.realpath(path) for path in paths)
+    return any(file == real or file.startswith(os.path.join(real, "")) for real in reals)
+
+
+def _complaint(code: Code, file: str) -> str:
+    """The message about a file that no digest covers, with the cure."""
+    if file.endswith(".py"):
+        cure = (
+            'import it by its name, in an import statement or a literal import_module("…"), so that the digest follows'
+        )
+    elif _is_below(file, code.paths):
+        cure = "name `reading` in the dataset's spec, and list the file in its Reading"
+    else:
+        cure = "name it in the component's spec, files=(…), by its path from the component's module on"
+    wrong = f"{code.name} reads {file}, which its digest does not cover: the file could change, and no key would"
+    return f"{wrong}. Right: {cure}"
