@@ -21,6 +21,7 @@ import sys
 import tempfile
 import uuid
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -31,34 +32,54 @@ from typing import Any
 from nsbench.registry import bytecode
 from nsbench.registry.imports import is_library, top_of, when_imported
 from nsbench.registry.libraries import versions
-from nsbench.registry.registry import Registry
+from nsbench.registry.registry import Registry, installed
 from nsbench.registry.source import SourceNotFound, Sources, distributions
 
 _NO_MATTER = {"NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES", "NUMBA_NUM_THREADS", "NUMBA_DEBUG_CACHE"}
 """Variables of Numba's that change no kernel."""
 
 
-@dataclass(frozen=True)
+class UnheldKernel(RuntimeError):
+    """A kernel that may be older than the code that it calls."""
+
+
+@dataclass
 class _Place:
-    """A place for kernels. folder: None for Numba's own places. registry: of the plugins whose code is followed."""
+    """The place for kernels. folder: None for Numba's own places. registry: of the plugins whose code is followed."""
 
-    folder: Path | None
-    registry: Registry
-
-
-_place: _Place | None = None
+    folder: Path | None = None
+    registry: Registry | None = None
 
 
-def hold_cache(registry: Registry, folder: Path | None = None) -> None:
-    """Hold Numba's cache against the code from now on, in this process. folder: where kernels are kept.
+_place = _Place()
 
-    A place that was named first stays: functions that are compiled already do not move.
+
+def hold_cache(registry: Registry | None = None, folder: Path | None = None) -> None:
+    """Hold Numba's cache against the code from now on, in this process.
+
+    registry: of the plugins whose code is followed; the installed ones if None. folder: where kernels are kept.
     """
-    global _place
-    if _place is None or (_place.folder is None and folder is not None):
-        _place = _Place(folder, registry)
+    _place.registry = registry or _place.registry
+    _place.folder = folder or _place.folder
     os.environ.pop("NUMBA_CACHE_LOCATOR_CLASSES", None)
     when_imported("numba.core.caching", _patch)
+
+
+def require_held(modules: Iterable[str]) -> None:
+    """Hold kernels that were imported before `hold_cache` was called, too. Raises UnheldKernel where it is too late."""
+    if "numba" not in sys.modules:
+        return
+    for name in modules:
+        for kernel in list(vars(sys.modules.get(name, sys)).values()):
+            file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+            if file is None or isinstance(file, KernelFile):
+                continue
+            if kernel.stats.cache_hits:
+                raise UnheldKernel(
+                    f"{name}.{kernel.__name__} was read from Numba's own cache before nsbench could watch over it, and "
+                    "may be older than what it calls in other files: start Python anew and let nsbench.load import it"
+                )
+            kernel.enable_caching()
 
 
 def _patch(caching: ModuleType) -> None:
@@ -102,13 +123,13 @@ def _patch(caching: ModuleType) -> None:
 
 def digest_of_kernel(module: str, name: str, file: str) -> str | None:
     """The digest of all that a kernel is compiled from; None for code that cannot be found again, as of a notebook."""
-    assert _place is not None
+    registry = _place.registry or installed()
     variables = {k: v for k, v in os.environ.items() if k.startswith("NUMBA_") and k not in _NO_MATTER}
-    top, packages = top_of(module), _place.registry.packages()
+    top, packages = top_of(module), registry.packages()
     if is_library(file) and top not in packages:
         code: Any = versions([*distributions().get(top, [top]), "numba"])
     else:
-        targets = [f"{module}:{name.partition('.')[0]}", *_place.registry.files_of(top)]
+        targets = [f"{module}:{name.partition('.')[0]}", *registry.files_of(top)]
         sources = Sources({*packages, top})
         try:
             code = sources.digest(targets)
@@ -119,14 +140,13 @@ def digest_of_kernel(module: str, name: str, file: str) -> str | None:
     return hashlib.sha256(repr((code, sorted(variables.items()), sys.version)).encode()).hexdigest()[:32]
 
 
-def _was_edited(files: Any) -> bool:
+def _was_edited(files: Iterable[Path]) -> bool:
     """Whether a file is no longer what this process has run: a kernel must not be kept under the digest of another."""
     return any(bytecode.executed.get(str(file), content) != content for file in files if (content := file.read_bytes()))
 
 
 def _folder(digest: str, numbas: Any) -> str:
     """The folder of a digest's kernels: one that can be written, if need be a passing one."""
-    assert _place is not None
     if _place.folder is None:
         return os.path.join(numbas.get_cache_path(), "nsbench") if numbas is not None else _passing_folder()
     folder = _place.folder / digest

@@ -19,7 +19,7 @@ from typing import Any, cast
 from nsbench.components.dataset import DatasetSpec, Reading
 from nsbench.registry import bytecode, opened
 from nsbench.registry.imports import top_of
-from nsbench.registry.kernels import hold_cache
+from nsbench.registry.kernels import hold_cache, require_held
 from nsbench.registry.loading import import_object, params_model
 from nsbench.registry.registry import Registry
 from nsbench.registry.source import SourceNotFound, Sources
@@ -67,12 +67,12 @@ class Code:
 
 
 @dataclass(frozen=True)
-class _Held:
-    """Code that agreed with the plan. mark: of its files, then."""
+class _Read:
+    """Code that agreed with the plan when it was read. places: of its files; times: of these and their folders."""
 
-    files: frozenset[str]
-    paths: tuple[Path, ...]
-    mark: tuple[Any, ...]
+    files: tuple[Path, ...]
+    places: frozenset[str]
+    times: dict[str, int]
 
 
 class Agreement:
@@ -81,7 +81,8 @@ class Agreement:
     def __init__(self, registry: Registry, workspace: Path) -> None:
         self._registry, self._workspace = registry, workspace
         self._packages: frozenset[str] = frozenset()
-        self._held: dict[tuple[tuple[str, ...], str], _Held] = {}
+        self._reads: dict[tuple[tuple[str, ...], str], _Read] = {}
+        self._marks: dict[tuple[tuple[tuple[str, ...], str], ...], tuple[tuple[str, ...], tuple[int, ...]]] = {}
         self._readings: dict[str, frozenset[str] | None] = {}
         self._stained: dict[tuple[str, ...], set[str]] = {}
 
@@ -105,7 +106,9 @@ class Agreement:
         rests_on = [self.of(part), *map(self.of, formats)]
         with opened.noted(rests_on[0].paths) as files:
             yield
-        self._seal(rests_on, files)
+        for code in rests_on:
+            self._places_of(code)  # once is enough here: whatever is made is held again when it is sealed
+        self._require_covered(files, rests_on)
 
     @contextmanager
     def making(self, rests_on: Sequence[Code]) -> Iterator[Callable[[], None]]:
@@ -134,39 +137,53 @@ class Agreement:
         """Begin to watch, once: before anything is imported for a component."""
         if not self._packages:
             self._packages = frozenset(self._registry.packages())
-            hold_cache(self._registry)
+            hold_cache(self._registry)  # with the folder of a worker, if this is one
             sources = Sources(self._packages)
             folders = [str(folder) for top in self._packages for folder in sources.folders(top)]
             opened.watch(folders, [str(self._workspace)])
 
     def _seal(self, rests_on: Sequence[Code], files: set[str]) -> None:
-        for code in rests_on:
-            self._hold(code)
+        self._hold(rests_on)
         self._require_covered(files, rests_on)
 
-    def _hold(self, code: Code) -> _Held:
-        """The code as it agreed with the plan; it is read again only where a file has changed. Raises CodeChanged."""
-        held = self._held.get((code.targets, code.source))
-        if held is None or held.mark != _mark(held.paths):
-            held = self._held[code.targets, code.source] = self._read(code)
-        return held
+    def _hold(self, codes: Sequence[Code]) -> None:
+        """Hold code against the plan; it is read again only where a file has changed. Raises CodeChanged."""
+        key = tuple((code.targets, code.source) for code in codes)
+        paths, mark = self._marks.get(key, ((), ()))
+        if paths and mark == (len(bytecode.executed), *_times(paths)):
+            return
+        times = {path: time for code in codes for path, time in self._read(code).times.items()}
+        self._marks[key] = tuple(times), (len(bytecode.executed), *times.values())
 
-    def _read(self, code: Code) -> _Held:
-        packages = {*self._packages, *map(top_of, code.targets)}
+    def _read(self, code: Code) -> _Read:
+        """Code as it was when it was last read. Raises CodeChanged where it is not what the plan says, or has run."""
+        read = self._reads.get((code.targets, code.source))
+        if read is None or [*read.times.values()] != _times(read.times):
+            read = self._reads[code.targets, code.source] = self._read_now(code)
+        if changed := [file for file in read.files if _ran_otherwise(file)]:
+            raise CodeChanged(_changed(code, changed))
+        return read
+
+    def _read_now(self, code: Code) -> _Read:
+        sources = Sources({*self._packages, *map(top_of, code.targets)})
         try:
-            paths = tuple(Sources(packages).files(code.targets).values())
-            mark = _mark(paths)
-            source, libraries = Sources(packages).digest(code.targets)
+            files = sources.files(code.targets)
+            paths = {str(path): None for file in files.values() for path in (file, file.parent)}
+            times = dict(zip(paths, _times(paths), strict=False))
+            source, libraries = Sources({*self._packages, *map(top_of, code.targets)}).digest(code.targets)
         except (SourceNotFound, OSError) as error:
             raise CodeChanged(f"the code of {code.name} cannot be read any more: {error}; run it again") from error
-        is_planned = code.source in ("", source)
-        changed = _ran_otherwise(paths) if is_planned else paths
-        if changed:
-            last = _last_changed(changed)
-            raise CodeChanged(f"the code of {code.name} has changed since this run was planned{last}: run it again")
+        if code.source not in ("", source):
+            raise CodeChanged(_changed(code, files.values()))
         if code.libraries is not None and code.libraries != libraries:
             raise CodeChanged(f"{_other_versions(code.libraries, libraries)} since this run was planned: run it again")
-        return _Held(frozenset(opened.place_of(str(path)) for path in paths), paths, mark)
+        require_held(files)
+        return _Read(tuple(files.values()), frozenset(opened.place_of(str(f)) for f in files.values()), times)
+
+    def _places_of(self, code: Code) -> frozenset[str]:
+        """The places of the files that the digest of code covers, as they were when it was last read."""
+        read = self._reads.get((code.targets, code.source)) or self._read(code)
+        return read.places
 
     def _require_covered(self, files: set[str], rests_on: Sequence[Code]) -> None:
         """Raise UncoveredFile for a file that no digest covers; a component stays refused, as it may keep what it read.
@@ -178,7 +195,9 @@ class Agreement:
         own = rests_on[0]
         suspects = self._stained.setdefault(own.targets, set())
         suspects |= files
-        covered = {file for code in rests_on for file in self._hold(code).files}
+        if not suspects:
+            return
+        covered = {file for code in rests_on for file in self._places_of(code)}
         uncovered = {f for f in suspects if f not in covered and not self._is_exempt(f, rests_on)}
         self._stained[own.targets] = uncovered
         if uncovered:
@@ -189,7 +208,7 @@ class Agreement:
         if file.startswith(_HOME) and file.removeprefix(_HOME).partition("/")[0] not in _COMPUTES:
             return True
         is_data = any(self._is_data(file, code) for code in rests_on)
-        return is_data or file in self._hold(Code("the stages", (_STAGES,))).files
+        return is_data or file in self._places_of(Code("the stages", (_STAGES,)))
 
     def _is_data(self, file: str, code: Code) -> bool:
         """Whether a file is one of those that a dataset reads and whose content is in its key."""
@@ -197,32 +216,31 @@ class Agreement:
         return _is_below(file, code.paths) if files is None else file in files
 
 
-def _mark(paths: Iterable[Path]) -> tuple[Any, ...]:
-    """A mark that changes when a file or its folder does, and when another source has run in this process."""
-    marks: list[Any] = [len(bytecode.executed)]
-    for path in sorted({*paths, *(path.parent for path in paths)}):
-        try:
-            status = os.stat(path)
-        except OSError:
-            marks.append(None)
-        else:
-            marks.append((status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    return tuple(marks)
+def _times(paths: Iterable[str]) -> list[int]:
+    """The ctime of each file or folder; nothing at all where one is missing.
+
+    The system sets it whenever content, name or other times change, and no program can set it back.
+    """
+    try:
+        return [os.stat(path).st_ctime_ns for path in paths]
+    except OSError:
+        return []
 
 
-def _ran_otherwise(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """The files whose statements are no longer those that this process has run."""
-    return tuple(path for path in paths if _is_other(path, bytecode.executed.get(str(path))))
-
-
-def _is_other(path: Path, ran: bytes | None) -> bool:
-    now = path.read_bytes()
+def _ran_otherwise(path: Path) -> bool:
+    """Whether the statements of a file are no longer those that this process has run."""
+    ran, now = bytecode.executed.get(str(path)), path.read_bytes()
     if ran is None or ran == now:
         return False
     try:
         return statements_of(ran, path) != statements_of(now, path)
     except UnreadableSource:
         return True
+
+
+def _changed(code: Code, files: Iterable[Path]) -> str:
+    last = _last_changed(files)
+    return f"the code of {code.name} has changed since this run was planned{last}: run it again"
 
 
 def _last_changed(files: Iterable[Path]) -> str:
