@@ -8,13 +8,15 @@ the sources that have run (nsbench/registry/bytecode.py) must be those that are 
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from nsbench.components.dataset import DatasetSpec, Reading
 from nsbench.registry import bytecode, opened
@@ -32,6 +34,8 @@ _STAGES = "nsbench.trajectories.hdf5:read_trajectories"
 
 _HOME = os.path.join(os.path.realpath(Path(__file__).parents[1]), "")
 """The folder of nsbench."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 _COMPUTES = {"neural", "trajectories"}
 """The packages of nsbench that compute for components. The others find, check and carry what components make: they may
@@ -55,7 +59,8 @@ class Code:
     """Code that a key rests on. name: in words. targets: as a spec names them.
 
     source: its digest in the plan, "" for code that is in no key. libraries: the versions in the plan, None likewise.
-    paths: files and folders that parameters name. reading: of a dataset, by which the files that it may read are found.
+    texts: among its parameters. paths: the files and folders that they name. reading: of a dataset, by which the files
+    that it may read are found.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Code:
     source: str = ""
     libraries: dict[str, str] | None = field(default=None, hash=False)
     paths: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     reading: str = ""
 
 
@@ -78,19 +84,23 @@ class _Read:
 class Agreement:
     """The agreement of what this process makes with the plan's keys. Keep one for all jobs of a process."""
 
+    _stained: ClassVar[dict[tuple[tuple[str, ...], str], set[str]]] = {}
+    """Code -> the uncovered files that it has read in this process, which may keep what was in them."""
+
     def __init__(self, registry: Registry, workspace: Path) -> None:
         self._registry, self._workspace = registry, workspace
         self._packages: frozenset[str] = frozenset()
         self._reads: dict[tuple[tuple[str, ...], str], _Read] = {}
         self._marks: dict[tuple[tuple[tuple[str, ...], str], ...], tuple[tuple[str, ...], tuple[int, ...]]] = {}
         self._readings: dict[str, frozenset[str] | None] = {}
-        self._stained: dict[tuple[str, ...], set[str]] = {}
 
     def of(self, part: Part) -> Code:
         """The code of a component."""
-        targets = self._registry.spec(part.kind, part.name).code()
-        reading = digest_of({"name": part.name, "params": part.params}) if part.kind == "dataset" else ""
-        return Code(f"{part.kind} {part.name!r}", targets, part.source, part.libraries, _paths_in(part.params), reading)
+        spec, texts = self._registry.spec(part.kind, part.name), tuple(_texts(part.params))
+        paths = tuple(path for text in texts if "\0" not in text and os.path.exists(path := os.path.expanduser(text)))
+        reads = isinstance(spec, DatasetSpec) and spec.reading is not None
+        reading = digest_of({"name": part.name, "params": part.params}) if reads else ""
+        return Code(f"{part.kind} {part.name!r}", spec.code(), part.source, part.libraries, paths, texts, reading)
 
     def of_data(self, data: DataPlan) -> tuple[Code, ...]:
         """The code of a dataset, and of the formats that read its files."""
@@ -186,20 +196,20 @@ class Agreement:
         return read.places
 
     def _require_covered(self, files: set[str], rests_on: Sequence[Code]) -> None:
-        """Raise UncoveredFile for a file that no digest covers; a component stays refused, as it may keep what it read.
+        """Raise UncoveredFile for a file that no digest covers, whether it was read now or before.
 
         rests_on: the code in the key; the first is the component that reads.
         """
         if not rests_on:
             return
         own = rests_on[0]
-        suspects = self._stained.setdefault(own.targets, set())
+        suspects = self._stained.setdefault((own.targets, own.source), set())
         suspects |= files
         if not suspects:
             return
         covered = {file for code in rests_on for file in self._places_of(code)}
         uncovered = {f for f in suspects if f not in covered and not self._is_exempt(f, rests_on)}
-        self._stained[own.targets] = uncovered
+        self._stained[own.targets, own.source] = uncovered
         if uncovered:
             raise UncoveredFile(_complaint(own, min(uncovered)))
 
@@ -211,9 +221,11 @@ class Agreement:
         return is_data or file in self._places_of(Code("the stages", (_STAGES,)))
 
     def _is_data(self, file: str, code: Code) -> bool:
-        """Whether a file is one of those that a dataset reads and whose content is in its key."""
+        """Whether the content of a file is in the key: by what a dataset says that it reads, or by a SHA-256."""
         files = self._readings.get(code.reading, frozenset())
-        return _is_below(file, code.paths) if files is None else file in files
+        if _is_below(file, code.paths) if files is None else file in files:
+            return True
+        return any(map(_SHA256.fullmatch, code.texts)) and _is_below(file, code.paths) and _sha256(file) in code.texts
 
 
 def _times(paths: Iterable[str]) -> list[int]:
@@ -257,13 +269,18 @@ def _other_versions(planned: Mapping[str, str], now: Mapping[str, str]) -> str:
     return ", ".join(f"{name} was {planned.get(name, 'absent')} and is {now.get(name, 'absent')}" for name in names)
 
 
-def _paths_in(value: Any) -> tuple[str, ...]:
-    """The files and folders that parameters name: texts at any depth that are paths of something."""
+def _texts(value: Any) -> Iterator[str]:
+    """The texts among parameters, at any depth, without empty ones."""
     if isinstance(value, str):
-        path = os.path.expanduser(value)
-        return (path,) if value and "\0" not in value and os.path.exists(path) else ()
-    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return tuple(path for inner in values for path in _paths_in(inner))
+        yield from [value] if value else []
+    else:
+        values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+        yield from (text for inner in values for text in _texts(inner))
+
+
+def _sha256(file: str) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _is_below(file: str, paths: Iterable[str]) -> bool:
@@ -278,7 +295,9 @@ def _complaint(code: Code, file: str) -> str:
             'import it by its name, in an import statement or a literal import_module("…"), so that the digest follows'
         )
     elif _is_below(file, code.paths):
-        cure = "name `reading` in the dataset's spec, and list the file in its Reading"
+        cure = (
+            "name `reading` in the dataset's spec, and list the file in its Reading; or take its SHA-256 as a parameter"
+        )
     else:
         cure = "name it in the component's spec, files=(…), by its path from the component's module on"
     wrong = f"{code.name} reads {file}, which its digest does not cover: the file could change, and no key would"
