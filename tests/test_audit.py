@@ -24,6 +24,7 @@ from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.session import Session
+from nsbench.testing.check import check
 
 EXECUTORS = {"inline": Inline, "a worker": partial(Local, parallel=1)}
 
@@ -226,6 +227,15 @@ def test_a_module_that_is_imported_by_a_computed_name_is_refused(plugin, executo
     assert f"{plugin.folder}/hidden.py, which its digest does not cover" in row.error
     assert 'a literal import_module("…")' in row.error
     assert plugin.run(executor).status == "failed"
+
+
+def test_check_finds_what_a_digest_does_not_cover(plugin):
+    plugin.write(READS_TABLE)
+    registry = plugin.plan()[1]
+    findings = check("simulator", "mine", registry=registry, on="line").findings
+    (finding,) = [f for f in findings if "table.json" in f.wrong]
+    assert "its digest does not cover" in finding.wrong
+    assert "files=(" in finding.right
 
 
 def test_a_file_that_a_parameter_names_is_refused_unless_its_content_is_in_the_key(plugin, tmp_path):

@@ -88,6 +88,8 @@ def run_sources(folder: Path) -> None:
         mine = top_of(name) in _tops or not is_library(path)
         return SourceLoader(name, path, folder) if mine else None
 
+    with suppress(OSError):
+        os.utime(folder)  # its last use, by which it may be pruned
     load_with(loader)
 
 

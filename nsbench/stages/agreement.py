@@ -51,7 +51,11 @@ class DataChanged(RuntimeError):
 
 
 class UncoveredFile(RuntimeError):
-    """A component reads a file that no digest in its artifact's key covers: the file could change, and no key would."""
+    """A component reads a file that no digest in its artifact's key covers. wrong: what it reads; right: the cure."""
+
+    def __init__(self, wrong: str, right: str) -> None:
+        super().__init__(f"{wrong}: the file could change, and no key would. Right: {right}")
+        self.wrong, self.right = wrong, right
 
 
 @dataclass(frozen=True)
@@ -129,10 +133,9 @@ class Agreement:
 
     def hold_data(self, data: DataPlan) -> None:
         """Hold the files that a dataset reads against the plan. Raises DataChanged."""
-        spec = cast(DatasetSpec, self._registry.spec("dataset", data.part.name))
-        if spec.reading is None:
+        reading = self.read(data.part)
+        if reading is None:
             return
-        reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(data.part.params))
         planned = data.keys["test"].fields["params"]
         if digest_of(reading.content) != digest_of(planned):
             changed = [name for name in planned if reading.content.get(name) != planned[name]]
@@ -140,8 +143,16 @@ class Agreement:
                 f"the files that dataset {data.name!r} reads have changed since this run was planned "
                 f"({', '.join(changed)}){_last_changed(reading.files or ())}: run it again when they are still"
             )
+
+    def read(self, part: Part) -> Reading | None:
+        """What a dataset says that it reads, which it may then open; None for one that reads no files."""
+        spec = cast(DatasetSpec, self._registry.spec("dataset", part.name))
+        if spec.reading is None:
+            return None
+        reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(part.params))
         files = None if reading.files is None else frozenset(opened.place_of(str(f)) for f in reading.files)
-        self._readings[self.of(data.part).reading] = files
+        self._readings[self.of(part).reading] = files
+        return reading
 
     def _begin(self) -> None:
         """Begin to watch, once: before anything is imported for a component."""
@@ -185,7 +196,7 @@ class Agreement:
             raise CodeChanged(f"the code of {code.name} cannot be read any more: {error}; run it again") from error
         if code.source not in ("", source):
             raise CodeChanged(_changed(code, files.values()))
-        if code.libraries is not None and code.libraries != libraries:
+        if code.libraries is not None and code.source and code.libraries != libraries:
             raise CodeChanged(f"{_other_versions(code.libraries, libraries)} since this run was planned: run it again")
         require_held(files)
         return _Read(tuple(files.values()), frozenset(opened.place_of(str(f)) for f in files.values()), times)
@@ -211,7 +222,7 @@ class Agreement:
         uncovered = {f for f in suspects if f not in covered and not self._is_exempt(f, rests_on)}
         self._stained[own.targets, own.source] = uncovered
         if uncovered:
-            raise UncoveredFile(_complaint(own, min(uncovered)))
+            raise _complaint(own, min(uncovered))
 
     def _is_exempt(self, file: str, rests_on: Sequence[Code]) -> bool:
         """Whether a file may be read that is in no digest: nsbench's own work, or data whose content is in a key."""
@@ -288,8 +299,8 @@ def _is_below(file: str, paths: Iterable[str]) -> bool:
     return any(file == real or file.startswith(os.path.join(real, "")) for real in reals)
 
 
-def _complaint(code: Code, file: str) -> str:
-    """The message about a file that no digest covers, with the cure."""
+def _complaint(code: Code, file: str) -> UncoveredFile:
+    """The error about a file that no digest covers, with the cure."""
     if file.endswith(".py"):
         cure = (
             'import it by its name, in an import statement or a literal import_module("…"), so that the digest follows'
@@ -300,5 +311,4 @@ def _complaint(code: Code, file: str) -> str:
         )
     else:
         cure = "name it in the component's spec, files=(…), by its path from the component's module on"
-    wrong = f"{code.name} reads {file}, which its digest does not cover: the file could change, and no key would"
-    return f"{wrong}. Right: {cure}"
+    return UncoveredFile(f"{code.name} reads {file}, which its digest does not cover", cure)

@@ -23,7 +23,7 @@ from nsbench.store.manifest import MANIFEST, Damaged, read_manifest, verified_ma
 from nsbench.store.store import move_folder_aside
 from nsbench.store.workspace import Workspace
 
-Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit"]
+Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit", "byte code", "kernels"]
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DAY = 86_400.0
@@ -138,7 +138,16 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     for folder in _folders(workspace.work):
         finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in ("model", "data"))
         entries.append(_leftover("finished fit" if finished else "unfinished fit", folder))
-    return entries
+    return [*entries, *compiled(workspace)]
+
+
+def compiled(workspace: Workspace) -> list[Entry]:
+    """What was compiled from sources: the byte code of workers, and Numba's kernels by the digest of their code.
+
+    All of it is compiled again when it is missing; kernels that were not used for long are of older code.
+    """
+    byte_code = [_leftover("byte code", workspace.bytecode)] if workspace.bytecode.is_dir() else []
+    return byte_code + [_leftover("kernels", folder) for folder in _folders(workspace.kernels)]
 
 
 def _leftover(kind: Leftover, folder: Path) -> Entry:
@@ -150,8 +159,9 @@ def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Col
     """The entries that may be removed, with reasons.
 
     Drafts, damaged artifacts and the work of finished fits always; if `older_than` or `keep` is given, also artifacts
-    and unfinished fits that were not used for so long and are not kept. older_than: seconds, 0 if only `keep` is
-    given. keep: keys, none if only `older_than` is given.
+    and unfinished fits that were not used for so long and are not kept; if `older_than` is given, also what was
+    compiled and not used for so long. older_than: seconds, 0 if only `keep` is given. keep: keys, none if only
+    `older_than` is given.
     """
     leftover = leftovers(workspace)
     removed = [(entry, _REASONS[entry.kind]) for entry in leftover if entry.kind in _REASONS]
@@ -160,6 +170,9 @@ def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Col
         since = time.time() - (older_than or 0.0)
         reason = "no kept suite needs it, last used " if keep is not None else "last used "
         removed += [(e, reason + _days_ago(e.used)) for e in removable if e.used <= since and e.key not in (keep or ())]
+        if older_than is not None:
+            idle = (entry for entry in leftover if entry.kind in ("byte code", "kernels") and entry.used <= since)
+            removed += [(entry, f"last used {_days_ago(entry.used)}") for entry in idle]
     return Pruning(tuple(removed))
 
 
