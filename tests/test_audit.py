@@ -334,7 +334,7 @@ def test_damaged_byte_code_is_deleted_and_compiled_again(plugin):
 
 def test_a_workspace_whose_byte_code_cannot_be_kept_runs_all_the_same(plugin):
     plugin.write()
-    plugin.workspace.root.mkdir()
+    plugin.workspace.bytecode.parent.mkdir(parents=True)
     plugin.workspace.bytecode.write_text("not a folder")
     assert plugin.run(EXECUTORS["a worker"]).error == ""
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -18,15 +19,19 @@ from rich.console import Console
 
 import toy
 from conftest import SUITE
+from nsbench.commands import options
+from nsbench.commands.cache import _needed, prune
 from nsbench.commands.run import run_suite
 from nsbench.commands.score import score_file
 from nsbench.commands.track import track_suite
 from nsbench.components.dataset import UnreadableData
 from nsbench.components.events import StageFinished
+from nsbench.errors import Refusal
 from nsbench.outcomes import file as results
 from nsbench.outcomes.stored import placed
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import workshop_of
+from nsbench.store.inventory import artifacts, prunable
 from nsbench.store.workspace import Workspace
 from nsbench.submissions.cases import cases_digest
 from nsbench.submissions.scoring import CannotScore, Entry, submit
@@ -208,6 +213,8 @@ def test_nothing_is_kept_of_a_file_that_is_wrong(desk, tmp_path):
     [
         ({"name": "truth"}, "'truth' is a simulator of suite 'line': choose another name"),
         ({"name": "a/b"}, "names are letters"),
+        ({"name": "floor"}, "tables call the ground truth, or a null model, 'floor'"),
+        ({"name": "Noise-free"}, "tables call the ground truth, or a null model, 'Noise-free'"),
         ({"name": "mine", "dataset": "lin"}, "no dataset 'lin'; did you mean 'line'"),
         ({"name": "mine", "replicate": 1}, "the suite has replicates 0 to 0, got 1"),
     ],
@@ -221,8 +228,37 @@ def test_rollouts_that_left_the_store_are_asked_for_again(desk, tmp_path):
     few = TEXT.replace("[length, ewd, elbo, wall_clock, crps]", "[length]")
     desk.score(write(tmp_path / "a.h5", desk.evidence("line/truth/r0"), desk), "mine", text=few)
     shutil.rmtree(desk.workspace.store / "evidence" / desk.rows()["line/mine/r0"].keys["evidence"])
+    before = desk.rows()["line/mine/r0"]
     assert desk.run() == 1
     assert "its rollouts are no longer in the store: score the file again" in desk.output
+    assert desk.rows()["line/mine/r0"] == before, "what was scored once stays in the results"
+
+
+def test_rollouts_made_elsewhere_are_removed_only_by_name(desk, tmp_path, monkeypatch, registry):
+    monkeypatch.setattr(options, "installed", lambda: registry)
+    desk.score(write(tmp_path / "a.h5", desk.evidence("line/truth/r0"), desk), "mine")
+    before, suite = desk.rows(), tmp_path / "kept.yaml"
+    suite.write_text(TEXT)
+    evidence = desk.workspace.store / "evidence" / before["line/mine/r0"].keys["evidence"]
+    (entry,) = (e for e in artifacts(desk.workspace) if e.taken_in)
+    assert entry.folder == evidence
+    assert entry.what == "rollouts made elsewhere"
+    scores = {key for name, key in before["line/mine/r0"].keys.items() if name.startswith("score/")}
+    old = time.time() - 99 * 86_400
+    for manifest in desk.workspace.store.glob("*/*/manifest.json"):
+        os.utime(manifest, (old, old))
+    kept = _needed([suite], desk.workspace)
+    for pruning in (prunable(desk.workspace, keep=kept), prunable(desk.workspace, older_than=86_400.0)):
+        gone = {entry.key for entry, _ in pruning.removed}
+        assert evidence.name not in gone
+    assert not scores & {entry.key for entry, _ in prunable(desk.workspace, keep=kept).removed}
+    assert desk._do(prune, desk.workspace, older_than="30d", keep=[suite], yes=True) == 0
+    assert desk.run() == 0
+    assert desk.rows() == before
+    with pytest.raises(Refusal, match="'ffff' names no rollouts made elsewhere"):
+        desk._do(prune, desk.workspace, older_than=None, keep=[], submissions=["ffff"], yes=True)
+    assert desk._do(prune, desk.workspace, older_than=None, keep=[], submissions=[evidence.name[:12]], yes=True) == 0
+    assert not evidence.exists()
 
 
 def test_mlflow_gets_a_run_like_the_others(desk, tmp_path, monkeypatch, empty_database):

@@ -12,7 +12,7 @@ from conftest import SUITE
 from nsbench.suite.reading import read_suite
 from nsbench.suite.schema import json_schema
 from nsbench.suite.suite import Suite
-from nsbench.suite.yaml import SuiteError
+from nsbench.suite.yaml import SuiteError, parse_value
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,6 +91,57 @@ def test_an_anchor_inside_itself_is_refused(write_suite, registry):
 def test_numbers_in_scientific_notation_are_numbers(write_suite, registry, number):
     path = write_suite(SUITE.replace("{use: learner}", f"{{use: learner, params: {{rho: {number}}}}}"))
     assert read_suite(path, registry).simulators[1].params == {"rho": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1:30", "1:30 is a number of base 60 to some programs and text to others: write a duration with its unit"),
+        ("1:30.5", "1:30.5 is a number of base 60"),
+        ("010", "010 has base 8 to some programs and base 10 to others: write the number without the leading 0"),
+        ("08", "08 has base 8 to some programs"),
+        ("0o10", "0o10 has base 8"),
+        ("yes", "yes is a truth value to some programs and text to others: write true or false"),
+        ("Off", "Off is a truth value"),
+    ],
+)
+def test_what_the_versions_of_yaml_read_differently_is_refused_with_what_to_write(write_suite, registry, text, message):
+    assert any(
+        f"suite.yaml:10: seed: {message}" in fault for fault in faults(write_suite(SUITE + f"seed: {text}\n"), registry)
+    )
+    with pytest.raises(SuiteError, match=message.partition(" ")[0]):
+        parse_value(text)
+    assert parse_value(f"'{text}'") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1_000", 1000), ("0x10", 16), ("0b11", 3), ("0", 0), ("-7", -7), ("true", True), ("2026-11-25", "2026-11-25"), ("1e3", 1000.0), ("0.5", 0.5), ("n", "n"), ("null", None)],
+)  # fmt: skip
+def test_what_can_be_read_one_way_only_is_read_so(text, value):
+    assert parse_value(text) == value
+
+
+def test_a_number_of_base_60_of_any_length_is_refused_at_once(write_suite, registry):
+    (fault,) = [f for f in faults(write_suite(SUITE + "seed: 1" + ":1" * 120_000 + "\n"), registry) if "seed" in f]
+    assert len(fault) < 300
+
+
+def test_a_resolved_suite_quotes_what_could_be_misread(write_suite, registry, tmp_path):
+    names = ["08", "0o7", "on", "1e3", "7"]
+    text = SUITE.replace("  - {use: learner}", "".join(f"  - {{use: learner, as: '{name}'}}\n" for name in names))
+    suite = read_suite(write_suite(text), registry)
+    (tmp_path / "resolved.yaml").write_text(suite.to_yaml())
+    assert read_suite(tmp_path / "resolved.yaml", registry) == suite
+
+
+def test_scores_have_a_limit_too(write_suite, registry):
+    text = SUITE.replace(
+        "metrics: [length, elbo, wall_clock]",
+        "metrics: [" + ", ".join(f"{{use: length, as: m{k}}}" for k in range(60)) + "]",
+    )
+    expected = "2,000 trials by 60 metrics; a suite has at most 100,000 scores"
+    assert any(expected in fault for fault in faults(write_suite(text + "replicates: 1000\n"), registry))
 
 
 def test_overrides_are_typed_like_the_file_and_named_when_wrong(write_suite, registry):

@@ -13,7 +13,7 @@ from rich.console import Console
 from nsbench.commands import options
 from nsbench.commands.screen import say, show_list
 from nsbench.errors import Refusal
-from nsbench.outcomes.file import suites_by_key
+from nsbench.outcomes.file import load, suites_by_key
 from nsbench.quantities import age, size_text
 from nsbench.store import inventory
 from nsbench.store.inventory import Entry, Pruning
@@ -58,10 +58,22 @@ def _verify(workspace: Workspace, repair: bool) -> None:
     metavar="SUITE",
     help="Keep what this suite needs, or every suite in this folder; may be given again.",
 )
+@click.option(
+    "--submission",
+    "submissions",
+    multiple=True,
+    metavar="KEY",
+    help="Remove these rollouts, made elsewhere, by their key in `cache list`; may be given again.",
+)
 @click.option("--yes", is_flag=True, help="Remove it; without this it is only shown.")
-def _prune(workspace: Workspace, older_than: str | None, keep: tuple[Path, ...], yes: bool) -> None:
-    """Remove leftovers and, with --older-than or --keep, artifacts; all can be made again."""
-    sys.exit(prune(workspace, Console(), older_than=older_than, keep=keep, yes=yes))
+def _prune(
+    workspace: Workspace, older_than: str | None, keep: tuple[Path, ...], submissions: tuple[str, ...], yes: bool
+) -> None:
+    """Remove leftovers and, with --older-than or --keep, artifacts, all of which can be made again.
+
+    Rollouts that were made elsewhere cannot, and go only if --submission names them.
+    """
+    sys.exit(prune(workspace, Console(), older_than=older_than, keep=keep, submissions=submissions, yes=yes))
 
 
 def list_artifacts(workspace: Workspace, console: Console) -> None:
@@ -84,30 +96,47 @@ def show_sizes(workspace: Workspace, console: Console) -> None:
 
 
 def verify(workspace: Workspace, console: Console, *, repair: bool) -> int:
-    """Read every artifact and name the damaged ones. Returns 1 if any is damaged and was left in place, else 0."""
-    entries, damaged = inventory.artifacts(workspace), 0
+    """Read every artifact and name the damaged ones. Returns 1 if any stays damaged, or was not read, else 0."""
+    entries, damaged, unread = inventory.artifacts(workspace), 0, 0
     for entry in entries:
-        if fault := inventory.damage(entry):
+        try:
+            fault = inventory.damage(entry)
+        except OSError as error:
+            unread += 1
+            say(console, f"{error.filename or entry.folder} could not be read ({error.strerror}): not checked")
+            continue
+        if fault:
             damaged += 1
             say(console, fault + (f"; moved to {inventory.move_aside(workspace, entry)}" if repair else ""))
     size = size_text(sum(e.size for e in entries))
-    say(console, f"{len(entries):,} artifacts, {size}, read: {damaged:,} damaged")
+    missed = f", {unread:,} could not be read" if unread else ""
+    say(console, f"{len(entries):,} artifacts, {size}, read: {damaged:,} damaged{missed}")
     if damaged and not repair:
         say(
             console,
             "A run moves what is damaged aside and makes it again; `nsbench cache verify --repair` does it now.",
         )
-    return 1 if damaged and not repair else 0
+    return 1 if unread or (damaged and not repair) else 0
 
 
-def prune(workspace: Workspace, console: Console, *, older_than: str | None, keep: Sequence[Path], yes: bool) -> int:
+def prune(
+    workspace: Workspace,
+    console: Console,
+    *,
+    older_than: str | None,
+    keep: Sequence[Path],
+    submissions: Sequence[str] = (),
+    yes: bool,
+) -> int:
     """Print the folders that may be removed, and with `yes` remove them. Returns 1 if a run uses the store, else 0.
 
-    Raises Refusal for an age that cannot be read, and for a suite that cannot be planned.
+    submissions: the beginnings of the keys of rollouts made elsewhere. Raises Refusal for an age that cannot be read,
+    a suite that cannot be planned, and rollouts that are not there.
     """
     try:
         unused_for = None if older_than is None else age(older_than)
         kept = _needed(keep, workspace) if keep else None
+        named = {_submission(workspace, text) for text in submissions}
     except (ValueError, Refusal) as error:
         raise Refusal(f"{error}; nothing was removed") from error
     if unused_for is None and kept is None:
@@ -117,7 +146,7 @@ def prune(workspace: Workspace, console: Console, *, older_than: str | None, kee
         return 0
     try:
         with inventory.alone(workspace) as locks:
-            pruning = inventory.prunable(workspace, older_than=unused_for, keep=kept)
+            pruning = inventory.prunable(workspace, older_than=unused_for, keep=kept, submissions=named)
             _show_pruning(console, pruning)
             if yes and pruning.removed:
                 _say_removed(console, inventory.remove(workspace, pruning, locks=locks), pruning)
@@ -143,10 +172,24 @@ def _say_removed(console: Console, removed: list[Entry], pruning: Pruning) -> No
 
 
 def _needed(paths: Sequence[Path], workspace: Workspace) -> set[str]:
-    """The digests of the keys that suites need. paths: suites, or folders that stand for all suites in them."""
+    """The digests of the keys that suites, and the submissions among their results, need.
+
+    paths: suites, or folders that stand for all suites in them.
+    """
     files = [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
-    plans = [options.session(file, (), workspace).plan for file in files]
-    return {artifact.key.digest for plan in plans for artifact in plan.artifacts()}
+    sessions = [options.session(file, (), workspace) for file in files]
+    needed = {artifact.key.digest for session in sessions for artifact in session.plan.artifacts()}
+    rows = [row for session in sessions for row in load(session.results) if row.outside]
+    return needed | {key for row in rows for key in row.keys.values()}
+
+
+def _submission(workspace: Workspace, text: str) -> str:
+    """The key of the rollouts, made elsewhere, whose key begins with a text. Raises Refusal."""
+    keys = [entry.key for entry in inventory.artifacts(workspace) if entry.taken_in and entry.key.startswith(text)]
+    if len(keys) != 1:
+        found = f"the keys of {len(keys)} rollouts begin so" if keys else "`nsbench cache list` lists them"
+        raise Refusal(f"{text!r} names no rollouts made elsewhere: {found}")
+    return keys[0]
 
 
 def _day(seconds: float) -> str:

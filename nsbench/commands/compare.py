@@ -9,6 +9,7 @@ from rich.console import Console
 
 from nsbench.commands.options import takes_session
 from nsbench.commands.screen import show_table
+from nsbench.names import printable
 from nsbench.outcomes.comparison import compare
 from nsbench.outcomes.stored import StoredResults
 from nsbench.report.comparison import comparison_table, sentences, to_csv, to_json
@@ -29,7 +30,10 @@ def command(session: Session, a: str, b: str, format_name: Format) -> None:
 
 def compare_suite(session: Session, a: str, b: str, format_name: Format, console: Console) -> None:
     """Print the comparison. Raises CannotCompare or UnreadableResults."""
-    comparisons = compare(StoredResults(session), a, b)
+    stored = StoredResults(session)
+    if stored.note:
+        click.echo(printable(stored.note), err=True)
+    comparisons = compare(stored, a, b)
     if format_name != "text":
         console.file.write(to_csv(comparisons) if format_name == "csv" else to_json(comparisons))
         return

@@ -9,6 +9,7 @@ import click
 
 from nsbench.commands.options import takes_session
 from nsbench.errors import Refusal
+from nsbench.names import printable
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Summary, summarise
 from nsbench.report.comma_separated import to_csv
@@ -37,6 +38,8 @@ def command(session: Session, format_name: Format, to: Path | None) -> None:
 def report_suite(session: Session, format_name: Format, to: Path | None) -> None:
     """Write the report to a file, or text to the terminal. Raises Refusal if no trial has a result."""
     stored = StoredResults(session)
+    if stored.note:
+        click.echo(printable(stored.note), err=True)
     if not stored.rows:
         trial, reason = next(iter(stored.open.items()))
         file = session.file or session.suite.name

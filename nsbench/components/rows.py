@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, cast, get_args
 
 from nsbench.components.metric import Zero
 
@@ -61,10 +61,10 @@ class ScoreRow:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> ScoreRow:
-        """The row that JSON's plain data describes; ``asdict`` is the inverse."""
+        """The row that JSON's plain data describes; ``asdict`` is the inverse. Unknown fields are left out."""
         interval, columns = data.get("interval"), data.get("columns", ())
         pairs = {"interval": tuple(interval) if interval else None, "columns": tuple((n, h) for n, h in columns)}
-        return cls(**dict(data) | pairs)
+        return cls(**_known(cls, data) | pairs)
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,30 @@ class TrialResult:
 
     @classmethod
     def from_json(cls, text: str) -> TrialResult:
-        """The row of a line that ``to_json`` made. Raises ValueError, KeyError or TypeError for any other."""
+        """The row of a line that ``to_json`` made, here or in another version: fields that are not known are left out.
+
+        Raises ValueError, KeyError, TypeError or AttributeError for any other line.
+        """
         data: dict[str, Any] = json.loads(text)
-        return cls(**data | {"scores": tuple(ScoreRow.from_data(score) for score in data["scores"])})
+        row = cls(
+            **_known(cls, data) | {"scores": tuple(ScoreRow.from_data(score) for score in data.get("scores", ()))}
+        )
+        if not all(isinstance(name, str) for name in (row.trial, row.dataset, row.simulator)):
+            raise TypeError("a trial, its dataset and its simulator have names")
+        if row.status not in get_args(Status):
+            raise ValueError(f"no trial ends with the status {row.status!r:.40}")
+        if not isinstance(row.keys, dict):
+            raise TypeError(f"keys must be names and digests, got {row.keys!r:.40}")
+        if row.outside and not {"rollouts", "evidence"} <= row.keys.keys():
+            raise ValueError("a submission's row has the keys of its rollouts")
+        return row
 
     def outcome(self) -> dict[str, Any]:
         """The part of the row that does not depend on when and how fast it was made."""
         return {name: value for name, value in asdict(self).items() if name in ("trial", "status", "keys", "scores")}
+
+
+def _known(row_type: type[ScoreRow] | type[TrialResult], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of plain data that are fields of a row here."""
+    names = {each.name for each in fields(row_type)}
+    return {name: value for name, value in data.items() if name in names}

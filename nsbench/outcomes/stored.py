@@ -48,8 +48,17 @@ class StoredResults:
         return Store(self.session.workspace.store)
 
     @cached_property
+    def _content(self) -> file.Rows:
+        return file.read(self.session.results)
+
+    @property
+    def note(self) -> str:
+        """What of the results file could not be read as rows, in words; "" if all of it was."""
+        return self._content.note
+
+    @cached_property
     def _last(self) -> dict[str, TrialResult]:
-        return {row.trial: row for row in file.load(self.session.results)}
+        return {row.trial: row for row in self._content.rows}
 
     @cached_property
     def rows(self) -> dict[str, TrialResult]:

@@ -5,8 +5,9 @@ edits, leave both alone. Here byte code is found by the SHA-256 of the source it
 
     <folder>/<digest of the source, its path and Python's version>    SHA-256 of the rest, then marshalled code
 
-A file whose checksum is wrong is deleted, never read, and the source compiled again. Where nothing can be written the
-source is compiled in memory. What ran is remembered, so that it can be held against what a key says.
+A file whose checksum is wrong is deleted, never read, and the source compiled again. Where nothing can be written, and
+in a folder that another user could write to, the source is compiled in memory. What ran is remembered, so that it can be
+held against what a key says.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
 
-from nsbench.registry.imports import is_library, load_with, top_of
+from nsbench.registry.imports import is_library, is_own, load_with, top_of
 
 executed: dict[str, bytes] = {}
 """The source, by its file, of every module that was loaded by the loader below: what ran in this process."""
@@ -31,9 +32,9 @@ _tops: set[str] = {"nsbench"}
 
 
 class SourceLoader(SourceFileLoader):
-    """A loader that runs what the source says. folder: of the byte code."""
+    """A loader that runs what the source says. folder: of the byte code; None where there is none."""
 
-    def __init__(self, name: str, path: str, folder: Path) -> None:
+    def __init__(self, name: str, path: str, folder: Path | None) -> None:
         super().__init__(name, path)
         self._folder = folder
 
@@ -41,11 +42,12 @@ class SourceLoader(SourceFileLoader):
         path = self.get_filename(fullname)
         source = self.get_data(path)
         executed[path] = source
-        file = self._folder / _name(source, path)
-        code = _read(file)
+        file = None if self._folder is None else self._folder / _name(source, path)
+        code = None if file is None else _read(file)
         if code is None:
             code = compile(source, path, "exec", dont_inherit=True)
-            _write(file, marshal.dumps(code))
+            if file is not None:
+                _write(file, marshal.dumps(code))
         return code
 
 
@@ -73,7 +75,6 @@ def _write(file: Path, marshalled: bytes) -> None:
     """Write code to its file, whole or not at all; where that cannot be, the next process compiles again."""
     draft = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(hashlib.sha256(marshalled).digest() + marshalled)
         draft.replace(file)
     except OSError:
@@ -83,13 +84,13 @@ def _write(file: Path, marshalled: bytes) -> None:
 
 def run_sources(folder: Path) -> None:
     """Load nsbench, the packages named to `add_packages`, and loose code from their sources, from now on."""
+    own = folder if is_own(folder) else None
+    if own is not None:
+        os.utime(own)  # its last use, by which it may be pruned
 
     def loader(name: str, path: str) -> SourceLoader | None:
-        mine = top_of(name) in _tops or not is_library(path)
-        return SourceLoader(name, path, folder) if mine else None
+        return SourceLoader(name, path, own) if top_of(name) in _tops or not is_library(path) else None
 
-    with suppress(OSError):
-        os.utime(folder)  # its last use, by which it may be pruned
     load_with(loader)
 
 

@@ -6,13 +6,16 @@ This module and bytecode.py beside it import nothing of nsbench: a worker begins
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import metadata
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -44,6 +47,17 @@ def is_library(path: str) -> bool:
 def _libraries() -> tuple[str, ...]:
     names = ("purelib", "platlib", "stdlib", "platstdlib")
     return tuple({f"{sysconfig.get_path(name)}/" for name in names})
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a folder for compiled code is there, made if need be, and is this user's alone: what lies in it is run."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 class Watch:

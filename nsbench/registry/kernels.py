@@ -7,8 +7,8 @@ leads to, of the files that its package's specs name, of the libraries' versions
     <folder>/<digest>/<function>.index, <function>.<number>    SHA-256 of the rest, then Numba's pickle
 
 A file whose checksum is wrong is deleted, never unpickled, and the kernel compiled again. Where the folder cannot be
-written kernels are kept for as long as the process runs. In plain Python, which names no folder, they lie where Numba
-would have them.
+written, or another user could write to it, kernels are kept for as long as the process runs. In plain Python, which
+names no folder, they lie where Numba would have them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from types import ModuleType
 from typing import Any
 
 from nsbench.registry import bytecode
-from nsbench.registry.imports import is_library, top_of, when_imported
+from nsbench.registry.imports import is_library, is_own, top_of, when_imported
 from nsbench.registry.libraries import versions
 from nsbench.registry.registry import Registry, installed
 from nsbench.registry.source import SourceNotFound, Sources, distributions
@@ -150,12 +150,9 @@ def _folder(digest: str, numbas: Any) -> str:
     if _place.folder is None:
         return os.path.join(numbas.get_cache_path(), "nsbench") if numbas is not None else _passing_folder()
     folder = _place.folder / digest
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.utime(folder)  # its last use, by which it may be pruned
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
+    if not (is_own(_place.folder) and is_own(folder)):
         return _passing_folder()
+    os.utime(folder)  # its last use, by which it may be pruned
     return str(folder)
 
 

@@ -69,12 +69,21 @@ def statements_of(source: bytes, path: Path) -> tuple[Statement, ...]:
     """The statements of a file's content. Raises UnreadableSource."""
     try:
         tree = ast.parse(source, filename=str(path))
-        nodes = [(statement, _running(statement)) for statement in _body(tree)]
-        imports = (imported for _, running in nodes for node in running for imported in _imports(node))
-        bound = frozenset(imported.local.partition(".")[0] for imported in imports)
-        return tuple(read for statement, running in nodes for read in _statements(statement, running, bound))
     except (SyntaxError, ValueError, RecursionError) as error:
         raise UnreadableSource(f"{path}: {error}") from error
+    nodes = [(statement, _running(statement)) for statement in _body(tree)]
+    imports = (imported for _, running in nodes for node in running for imported in _imports(node))
+    bound = frozenset(imported.local.partition(".")[0] for imported in imports)
+    read: list[Statement] = []
+    for statement, running in nodes:
+        try:
+            read += _statements(statement, running, bound)
+        except RecursionError as error:
+            fault = "nested too deeply to be read, as a sum of a thousand terms is: build it in a loop, or in parts"
+            raise UnreadableSource(f"{path}:{statement.lineno}: {fault}") from error
+        except ValueError as error:  # an integer of more digits than Python writes
+            raise UnreadableSource(f"{path}:{statement.lineno}: {error}") from error
+    return tuple(read)
 
 
 def without_hooks(statements: Iterable[Statement], wanted: frozenset[str]) -> tuple[Statement, ...]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from nsbench.store.files import make_folder
 from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key
 from nsbench.store.locks import NoLocks, locked
 from nsbench.store.manifest import MANIFEST, Damaged, read_manifest, verified_manifest
@@ -41,7 +42,8 @@ class Entry:
     """A folder of the workspace that can be kept or removed as one.
 
     what: the entry in words. made, used: seconds since 1970. suites: those whose results name it. fault: why its
-    manifest cannot be read, "" if it can.
+    manifest cannot be read, "" if it can. taken_in: rollouts made elsewhere, which cannot be made again here.
+    unread: its manifest could not be read now, which says nothing of what it holds.
     """
 
     kind: ArtifactKind | Leftover
@@ -53,6 +55,8 @@ class Entry:
     what: str = ""
     suites: tuple[str, ...] = ()
     fault: str = ""
+    taken_in: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,15 +86,18 @@ def artifacts(workspace: Workspace, suites: Mapping[str, tuple[str, ...]] = Mapp
 
 
 def _artifact(folder: Path, kind: ArtifactKind, names: _Names, suites: tuple[str, ...]) -> Entry:
-    fault, what = "", ""
+    fault, what, taken_in, unread = "", "", False, False
     try:
-        what = names.of(kind, read_manifest(folder)["fields"])
+        fields = read_manifest(folder)["fields"]
+        what, taken_in = names.of(kind, fields), kind == "evidence" and "rollouts" in fields
     except Damaged as damage:
         fault = str(damage)
+    except OSError as error:
+        fault, unread = _unreadable(folder, error), True
     times = _times(folder)
     manifest = folder / MANIFEST
     used = manifest.stat().st_mtime if manifest.exists() else max(times)
-    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault)
+    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault, taken_in, unread)
 
 
 class _Names:
@@ -107,6 +114,8 @@ class _Names:
             case "model":
                 return f"fit of {fields.get('name')}"
             case "evidence":
+                if "rollouts" in fields:
+                    return "rollouts made elsewhere"
                 return f"rollouts of {self._simulator('model', fields.get('model'))}"
             case "score":
                 return f"{fields.get('name')} of {self._simulator('evidence', fields.get('evidence'))}"
@@ -123,7 +132,7 @@ class _Names:
     def _look_up(self, kind: ArtifactKind, key: str) -> str:
         try:
             fields = read_manifest(self._root / kind / key)["fields"]
-        except Damaged:
+        except (Damaged, OSError):
             return "?"  # the artifact was removed, or is damaged
         return str(fields.get("name")) if kind == "model" else self._simulator("model", fields.get("model"))
 
@@ -133,6 +142,9 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     entries: list[Entry] = []
     for folder in _folders(workspace.store / "drafts"):
         entries.append(_leftover("draft", folder))
+    for file in sorted((workspace.store / "drafts").glob("*.owner")):
+        if not file.with_suffix("").is_dir():
+            entries.append(_leftover("draft", file))
     for folder in _folders(workspace.store / "damaged"):
         entries.append(_leftover("damaged", folder))
     for folder in _folders(workspace.work):
@@ -146,8 +158,9 @@ def compiled(workspace: Workspace) -> list[Entry]:
 
     All of it is compiled again when it is missing; kernels that were not used for long are of older code.
     """
-    byte_code = [_leftover("byte code", workspace.bytecode)] if workspace.bytecode.is_dir() else []
-    return byte_code + [_leftover("kernels", folder) for folder in _folders(workspace.kernels)]
+    byte_code = [_leftover("byte code", folder) for folder in _folders(workspace.bytecode.parent)]
+    users = _folders(workspace.kernels.parent)
+    return byte_code + [_leftover("kernels", folder) for user in users for folder in _folders(user)]
 
 
 def _leftover(kind: Leftover, folder: Path) -> Entry:
@@ -155,18 +168,27 @@ def _leftover(kind: Leftover, folder: Path) -> Entry:
     return Entry(kind, folder.name, folder, _size(folder), min(times), max(times))
 
 
-def prunable(workspace: Workspace, *, older_than: float | None = None, keep: Collection[str] | None = None) -> Pruning:
+def prunable(
+    workspace: Workspace,
+    *,
+    older_than: float | None = None,
+    keep: Collection[str] | None = None,
+    submissions: Collection[str] = (),
+) -> Pruning:
     """The entries that may be removed, with reasons.
 
     Drafts, damaged artifacts and the work of finished fits always; if `older_than` or `keep` is given, also artifacts
     and unfinished fits that were not used for so long and are not kept; if `older_than` is given, also what was
     compiled and not used for so long. older_than: seconds, 0 if only `keep` is given. keep: keys, none if only
-    `older_than` is given.
+    `older_than` is given. submissions: keys of rollouts made elsewhere, which go only if they are named here: nothing
+    can make them again.
     """
-    leftover = leftovers(workspace)
+    leftover, stored = leftovers(workspace), artifacts(workspace)
     removed = [(entry, _REASONS[entry.kind]) for entry in leftover if entry.kind in _REASONS]
+    removed += [(entry, "was named") for entry in stored if entry.taken_in and entry.key in submissions]
     if older_than is not None or keep is not None:
-        removable = [*artifacts(workspace), *(entry for entry in leftover if entry.kind == "unfinished fit")]
+        removable = [entry for entry in stored if not entry.taken_in and not entry.unread]
+        removable += [entry for entry in leftover if entry.kind == "unfinished fit"]
         since = time.time() - (older_than or 0.0)
         reason = "no kept suite needs it, last used " if keep is not None else "last used "
         removed += [(e, reason + _days_ago(e.used)) for e in removable if e.used <= since and e.key not in (keep or ())]
@@ -206,7 +228,7 @@ def remove(workspace: Workspace, pruning: Pruning, *, locks: bool) -> list[Entry
 
 def _remove(folder: Path, trash: Path) -> None:
     """Remove a folder whole or not at all: move it to the trash, then delete its files. Links are not followed."""
-    trash.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(trash.parent)
     try:
         folder.rename(trash)
     except FileNotFoundError:
@@ -217,8 +239,12 @@ def _remove(folder: Path, trash: Path) -> None:
         shutil.rmtree(trash)
 
 
+def _unreadable(folder: Path, error: OSError) -> str:
+    return f"{folder} could not be read ({error.strerror}), which says nothing about it: try again"
+
+
 def damage(entry: Entry) -> str:
-    """The fault of an artifact, found by reading all of its files; "" if there is none."""
+    """The fault of an artifact, found by reading all of its files; "" if there is none. Raises OSError."""
     try:
         fields = read_manifest(entry.folder)["fields"]
         kind = next(kind for kind in ARTIFACT_KINDS if kind == entry.kind)

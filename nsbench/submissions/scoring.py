@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nsbench.components.evidence import Evidence
+from nsbench.components.metric import ANCHORS
 from nsbench.errors import Refusal
 from nsbench.names import NAME, bad_name, did_you_mean
 from nsbench.outcomes.stored import submissions_of
@@ -53,6 +54,8 @@ def require_free_name(plan: Plan, name: str, replicate: int) -> None:
         raise CannotScore(bad_name(name))
     if name in [use.name for use in plan.suite.simulators]:
         raise CannotScore(f"{name!r} is a simulator of suite {plan.suite.name!r}: choose another name")
+    if name.lower().replace("-", "_") in (*ANCHORS, "truth"):
+        raise CannotScore(f"tables call the ground truth, or a null model, {name!r}: choose another name")
     if not 0 <= replicate < plan.suite.replicates:
         raise CannotScore(f"the suite has replicates 0 to {plan.suite.replicates - 1}, got {replicate}")
 

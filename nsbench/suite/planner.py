@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from nsbench.components.dataset import SPLITS, DatasetSpec, Reading, SimulatorReference, UnreadableData
 from nsbench.components.metric import NULLS, Null
 from nsbench.components.protocol import Conditions
-from nsbench.registry.loading import import_object, params_model
+from nsbench.registry.loading import full_params, import_object, params_model
 from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
 from nsbench.store.key import Key
@@ -76,8 +76,8 @@ class _Planner:
         """The ground truth as a trial; None where the dataset names none."""
         if reference is None:
             return None
-        params = params_model(self.registry.spec("simulator", reference.name)).model_validate(reference.params)
-        simulator = SimulatorUse(use=reference.name, params=params.model_dump(mode="json"))
+        params = full_params(self.registry.spec("simulator", reference.name), reference.params)
+        simulator = SimulatorUse(use=reference.name, params=params)
         return self._trial(simulator, data, fit_data, replicate)
 
     def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
@@ -129,11 +129,11 @@ class _Planner:
 
     def _format(self, name: str, params: Mapping[str, Any]) -> Part:
         try:
-            full = params_model(self.registry.spec("format", name)).model_validate(dict(params))
+            full = full_params(self.registry.spec("format", name), params)
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
             raise UnreadableData(f"format {name!r}: {faults}") from error
-        return self._part("format", name, full.model_dump(mode="json"))
+        return self._part("format", name, full)
 
     def _trial(self, use: SimulatorUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Trial:
         part = self._part("simulator", use.use, use.params)

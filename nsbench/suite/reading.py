@@ -19,6 +19,7 @@ from nsbench.suite.suite import SECTIONS, Suite, Use
 from nsbench.suite.yaml import At, Document, Fault, SuiteError, parse_value, read_document
 
 MAX_TRIALS = 10_000
+MAX_SCORES = 100_000
 MAX_EXTENDS = 16
 
 
@@ -198,6 +199,10 @@ def _check_names(suite: Suite, document: Document) -> list[Fault]:
     trials = len(suite.datasets) * len(suite.simulators) * suite.replicates
     if trials > MAX_TRIALS:
         faults.append(document.fault(("replicates",), f"{trials:,} trials; a suite has at most {MAX_TRIALS:,}"))
+    scores = trials * len(suite.metrics)
+    if trials <= MAX_TRIALS and scores > MAX_SCORES:
+        text = f"{trials:,} trials by {len(suite.metrics):,} metrics; a suite has at most {MAX_SCORES:,} scores"
+        faults.append(document.fault(("metrics",), text))
     datasets = [use.name for use in suite.datasets]
     for section in SECTIONS:
         names: dict[str, int] = {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -22,6 +21,7 @@ from pydantic import (
 from nsbench.components.protocol import Protocol
 from nsbench.quantities import seconds, size
 from nsbench.registry.registry import Kind
+from nsbench.suite.yaml import dump
 
 
 def _schema(kind: str, units: str) -> dict[str, Any]:
@@ -143,8 +143,7 @@ class Suite(Section):
 
     def to_yaml(self) -> str:
         """The suite as a file that reads back equal."""
-        data = self.model_dump(by_alias=True, mode="json")
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        return dump(self.model_dump(by_alias=True, mode="json"))
 
 
 SECTIONS: dict[str, tuple[Kind, type[Use]]] = {

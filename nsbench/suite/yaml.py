@@ -126,11 +126,34 @@ def parse(text: str, name: str) -> Document:
 
 def parse_value(text: str) -> Any:
     """A value as the command line gives it, typed as in a file. Raises SuiteError."""
-    return parse(text, "--set").data if text.strip() else None
+    if not text.strip():
+        return None
+    document = parse(text, "--set")
+    if document.faults:
+        raise SuiteError(document.faults)
+    return document.data
+
+
+_AMBIGUOUS = {
+    re.compile(r"[-+]?\d[\d_]*(:[0-5]?\d)+(\.\d*)?"): (
+        "is a number of base 60 to some programs and text to others: write a duration with its unit (90s, 1.5m), and "
+        "text in quotes"
+    ),
+    re.compile(r"[-+]?0[\d_]+|[-+]?0o[0-7_]+"): (
+        "has base 8 to some programs and base 10 to others: write the number without the leading 0, and text in quotes"
+    ),
+    re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF"): (
+        "is a truth value to some programs and text to others: write true or false, and text in quotes"
+    ),
+}
+"""What YAML 1.1 and 1.2 read differently -> the message that refuses it."""
 
 
 class SuiteLoader(yaml.SafeLoader):
-    """A loader of YAML's safe types that reads 1e-3 as a number and dates as text. Depth and nodes are limited."""
+    """A loader of YAML's safe types that reads 1e-3 as a number and dates as text. Depth and nodes are limited.
+
+    What the versions of YAML read differently (1:30, 010, yes) is text to it, which ``parse`` refuses.
+    """
 
     depth = nodes = 0
 
@@ -145,10 +168,21 @@ class SuiteLoader(yaml.SafeLoader):
         return node
 
 
+_OTHERWISE = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp")}
+"""The tags of values that this loader tells apart by rules of its own."""
+
 SuiteLoader.yaml_implicit_resolvers = {
-    key: [(tag, rule) for tag, rule in rules if tag not in ("tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")]
+    key: [(tag, rule) for tag, rule in rules if tag not in _OTHERWISE]
     for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+SuiteLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+SuiteLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9_]*|0b[01_]+|0x[0-9a-fA-F_]+)$"), list("-+0123456789")
+)
 
 SuiteLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
@@ -157,6 +191,24 @@ SuiteLoader.add_implicit_resolver(
     ),
     list("-+0123456789."),
 )
+
+
+class _Dumper(yaml.SafeDumper):
+    """A dumper that puts text in quotes where YAML of any version would take it for something else."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "'" if text[:1] in "-+.0123456789" or _ambiguous(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted)
+
+
+def dump(data: Any) -> str:
+    """Plain data as YAML that ``parse`` reads back equal."""
+    text: str = yaml.dump_all([data], Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def _data(node: yaml.Node, at: At, document: Document, name: str, around: tuple[int, ...]) -> Any:
@@ -181,6 +233,7 @@ def _data(node: yaml.Node, at: At, document: Document, name: str, around: tuple[
         return [_data(child, (*at, i), document, name, around) for i, child in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, at, document, name, around)
+    assert isinstance(node, yaml.ScalarNode)
     return _scalar(node, at, document, place)
 
 
@@ -204,13 +257,13 @@ def _mapping(node: yaml.MappingNode, at: At, document: Document, name: str, arou
     return data
 
 
-def _scalar(node: yaml.Node, at: At, document: Document, place: str) -> Any:
+def _scalar(node: yaml.ScalarNode, at: At, document: Document, place: str) -> Any:
     try:
         value = SuiteLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         document.faults.append(Fault(place, path_text(at), f"cannot be read: {error}"))
         return None
-    wrong = _unfit(value)
+    wrong = _unfit(value) or (_ambiguous(value) if isinstance(value, str) and node.style is None else "")
     if wrong:
         document.faults.append(Fault(place, path_text(at), wrong))
     return None if wrong else value
@@ -224,6 +277,11 @@ def _unfit(value: object) -> str:
         return "must be a finite number"
     hidden = hidden_character(value) if isinstance(value, str) else ""
     return f"text may not hold {hidden}" if hidden else ""
+
+
+def _ambiguous(text: str) -> str:
+    """The fault of a text without quotes that other programs may read as something else; "" if there is none."""
+    return next((f"{text:.40} {fault}" for rule, fault in _AMBIGUOUS.items() if rule.fullmatch(text)), "")
 
 
 def _merge(base: Any, over: Any, at: At, places: dict[At, str], new: dict[At, str]) -> Any:

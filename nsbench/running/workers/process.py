@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nsbench.running.workers.messages import Hello, Lines, Message
+from nsbench.store.files import make_folder
 from nsbench.store.workspace import Workspace
 
 
@@ -19,10 +20,14 @@ class WorkerProcess:
     """A worker process. log: the file that it prints to before its first job."""
 
     def __init__(self, hello: Hello, environment: Mapping[str, str], log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         self.channel, remote = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
-        files = [str(remote.fileno()), str(lifeline), str(Workspace(Path(hello.workspace)).bytecode)]
+        workspace = Workspace(Path(hello.workspace))
+        for folder in (workspace.bytecode.parent, workspace.kernels.parent):
+            with contextlib.suppress(OSError):  # then workers compile in memory
+                make_folder(folder)
+        files = [str(remote.fileno()), str(lifeline), str(workspace.bytecode)]
         command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", *files]
         try:
             with log.open("ab") as output:

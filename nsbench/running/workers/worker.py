@@ -35,6 +35,7 @@ from nsbench.running.workers.messages import (
 )
 from nsbench.stages.agreement import Agreement
 from nsbench.stages.workshop import open_workshop
+from nsbench.store.files import make_folder
 from nsbench.store.workspace import Workspace
 
 PROGRESS_SECONDS = 0.1
@@ -131,7 +132,7 @@ class Teller:
 
 def redirect(log: Path) -> None:
     """Direct this process's output, that of C included, to a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     sys.stdout.flush()
     sys.stderr.flush()
     ctypes.CDLL(None).fflush(None)
