@@ -1,6 +1,7 @@
 """The four stages of a trial; each is a function from earlier artifacts to an artifact in the store.
 
 workshop    the tools that every stage works with, and the one way to obtain an artifact
+agreement   what is made is held against its key: code, data, and what was opened
 prepare     data: the trajectories of a split
 fit         model: a simulator fitted on train and val data
 simulate    evidence: the simulator run on the test cases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from nsbench.components.events import Emit, Notice, StageFinished, StageProgress
 from nsbench.components.protocol import Conditions
 from nsbench.registry.loading import build
 from nsbench.registry.registry import Registry
+from nsbench.stages.agreement import Agreement, Code
 from nsbench.stages.sources import keep_sources
 from nsbench.store.environment import default_threads
 from nsbench.store.files import NOT_WRITABLE
@@ -43,8 +44,8 @@ class Workshop:
     work      the folder where unfinished fits keep their checkpoints.
     stopping  stopping(): whether the run is to end.
     waiting   waiting(True): another process is making an artifact that is wanted here; waiting(False): it is done.
-    built     built(part, code): a component was imported. code: its "module:name" targets, as its spec names them.
     parallel  how many trials the run has going at once.
+    agreement what is made is held against its key by it.
     """
 
     suite: Suite
@@ -53,9 +54,9 @@ class Workshop:
     store: Store
     work: Path
     emit: Emit
+    agreement: Agreement
     stopping: Callable[[], bool] = lambda: False
     waiting: Callable[[bool], None] = lambda begins: None
-    built: Callable[[Part, tuple[str, ...]], None] = lambda part, code: None
     parallel: int = 1
 
     @property
@@ -63,31 +64,38 @@ class Workshop:
         """Threads that the suite names, or else this machine's."""
         return self.suite.compute.threads or default_threads()
 
-    def component(self, part: Part) -> Any:
-        """An instance of a part, with its libraries limited to the suite's threads."""
+    def component(self, part: Part, formats: Sequence[Part] = ()) -> Any:
+        """An instance of a part, with its libraries limited to the suite's threads.
+
+        formats: those that a dataset reads its files with.
+        """
         spec = self.registry.spec(part.kind, part.name)
         require_variables(part.name, part.variables, variables_in_key(part.libraries, spec.variables))
-        component = build(part.kind, spec, part.params)
-        self.built(part, spec.code())
+        with self.agreement.importing(part, formats):
+            component = build(part.kind, spec, part.params)
         hold_threads(self.threads)
         return component
 
-    def obtain(self, job: str, key: Key, what: str, make: Callable[[], Write], holds: Set[str]) -> Artifact:
+    def obtain(
+        self, job: str, key: Key, what: str, make: Callable[[], Write], holds: Set[str], rests_on: Sequence[Code] = ()
+    ) -> Artifact:
         """The artifact of a key, read from the store or, if it is missing, made; events announce both.
 
         job: the trial, or other job, that events name. what: the artifact in words. make: called only if the artifact
         is missing, before its lock is taken; it gathers what the artifact is made from and returns the function that
-        writes it. holds: files that such an artifact must have; an artifact that lacks one is damaged.
+        writes it. holds: files that such an artifact must have; an artifact that lacks one is damaged. rests_on: the
+        code in its key, that of the component which makes it first.
         """
         artifact = self._stored(job, key, what, holds)
         if artifact is not None:
             return artifact
-        write = make()
-        self.stop_if_asked()
-        with self._lock(key) as is_locked:
-            if is_locked:
-                self.store.clear_drafts(key)
-            return self._stored(job, key, what, holds) or self._make(job, key, what, write)
+        with self.agreement.making(rests_on) as seal:
+            write = make()
+            self.stop_if_asked()
+            with self._lock(key) as is_locked:
+                if is_locked:
+                    self.store.clear_drafts(key)
+                return self._stored(job, key, what, holds) or self._make(job, key, what, write, seal)
 
     def _stored(self, job: str, key: Key, what: str, holds: Set[str]) -> Artifact | None:
         """The artifact, announced as a hit, if it is in the store. An artifact that lacks a file is moved aside."""
@@ -100,13 +108,14 @@ class Workshop:
         self.emit(StageFinished(job, key.kind, key.digest, what, True, 0.0))
         return artifact
 
-    def _make(self, job: str, key: Key, what: str, write: Write) -> Artifact:
+    def _make(self, job: str, key: Key, what: str, write: Write, seal: Callable[[], None]) -> Artifact:
         self.emit(StageStarted(job, key.kind, key.digest, what))
         before = time.perf_counter()
         with self.store.writing(key) as draft:
             write(draft)
             draft.facts.setdefault("seconds", time.perf_counter() - before)
             draft.facts["threads"] = self.threads
+            seal()
         seconds = time.perf_counter() - before
         self.emit(StageFinished(job, key.kind, key.digest, what, False, seconds))
         artifact = self.store.find(key)
@@ -188,10 +197,15 @@ def open_workshop(
     workspace: Workspace,
     emit: Emit,
     stopping: Callable[[], bool] = lambda: False,
+    agreement: Agreement | None = None,
 ) -> Workshop:
-    """The workshop of a suite in a workspace. Messages of the store become events."""
+    """The workshop of a suite in a workspace. Messages of the store become events.
+
+    agreement: that of earlier jobs of this process, which need not be checked again; a new one if None.
+    """
     store = Store(workspace.store, notify=lambda message: emit(Notice(message)))
-    return Workshop(suite, conditions, registry, store, workspace.work, emit, stopping)
+    agreement = agreement or Agreement(registry, workspace.root)
+    return Workshop(suite, conditions, registry, store, workspace.work, emit, agreement, stopping)
 
 
 def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:

@@ -25,7 +25,7 @@ from nsbench.store.sources import blobs_of, digest_at, in_words, listing_files, 
 from nsbench.store.store import move_folder_aside
 from nsbench.store.workspace import Workspace
 
-Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit", "sources"]
+Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit", "sources", "byte code", "kernels"]
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DAY = 86_400.0
@@ -185,7 +185,17 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     for folder in _folders(workspace.work):
         finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in ("model", "data"))
         entries.append(_leftover("finished fit" if finished else "unfinished fit", folder))
-    return entries
+    return [*entries, *compiled(workspace)]
+
+
+def compiled(workspace: Workspace) -> list[Entry]:
+    """What was compiled from sources: the byte code of workers, and Numba's kernels by the digest of their code.
+
+    All of it is compiled again when it is missing; kernels that were not used for long are of older code.
+    """
+    byte_code = [_leftover("byte code", folder) for folder in _folders(workspace.bytecode.parent)]
+    users = _folders(workspace.kernels.parent)
+    return byte_code + [_leftover("kernels", folder) for user in users for folder in _folders(user)]
 
 
 def _leftover(kind: Leftover, folder: Path) -> Entry:
@@ -203,9 +213,10 @@ def prunable(
     """The entries that may be removed, with reasons.
 
     Drafts, damaged artifacts, the work of finished fits, and sources that no artifact names, always; if `older_than`
-    or `keep` is given, also artifacts and unfinished fits that were not used for so long and are not kept.
-    older_than: seconds, 0 if only `keep` is given. keep: keys, none if only `older_than` is given. submissions: keys of
-    rollouts made elsewhere, which go only if they are named here: nothing can make them again.
+    or `keep` is given, also artifacts and unfinished fits that were not used for so long and are not kept; if
+    `older_than` is given, also what was compiled and not used for so long. older_than: seconds, 0 if only `keep` is
+    given. keep: keys, none if only `older_than` is given. submissions: keys of rollouts made elsewhere, which go only
+    if they are named here: nothing can make them again.
     """
     leftover, stored = leftovers(workspace), artifacts(workspace)
     removed = [(entry, _REASONS[entry.kind]) for entry in leftover if entry.kind in _REASONS]
@@ -216,6 +227,9 @@ def prunable(
         since = time.time() - (older_than or 0.0)
         reason = "no kept suite needs it, last used " if keep is not None else "last used "
         removed += [(e, reason + _days_ago(e.used)) for e in removable if e.used <= since and e.key not in (keep or ())]
+        if older_than is not None:
+            idle = (entry for entry in leftover if entry.kind in ("byte code", "kernels") and entry.used <= since)
+            removed += [(entry, f"last used {_days_ago(entry.used)}") for entry in idle]
     gone = {entry.folder for entry, _ in removed}
     unnamed = _unnamed_sources(workspace, [entry for entry in stored if entry.folder not in gone])
     return Pruning((*removed, *((entry, _REASONS["sources"]) for entry in unnamed)))

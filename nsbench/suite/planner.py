@@ -20,8 +20,9 @@ from nsbench.suite.seeds import Seed, data_seed
 from nsbench.suite.suite import DatasetUse, SimulatorUse, Suite
 from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial, with_variables
 
-_MEASURING = "nsbench.stages.measuring:collect"
-_NULLS = "nsbench.stages.nulls:null_evidence"
+MEASURING = "nsbench.stages.measuring:collect"
+NULLS_MADE = "nsbench.stages.nulls:null_evidence"
+"""The code of the stages themselves that is in keys: of evidence, and of null models' scores."""
 
 
 def make_plan(suite: Suite, registry: Registry) -> Plan:
@@ -84,7 +85,7 @@ class _Planner:
     def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
         """A null model. It has no evidence artifact; its scores' keys hold the recipe instead."""
         protocol = self.suite.protocol
-        source, libraries = self._source(_NULLS)
+        source, libraries = self._source(NULLS_MADE)
         seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
         recipe: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
         recipe |= with_variables(variables_in_key(libraries))
@@ -105,26 +106,30 @@ class _Planner:
     def _data(self, use: DatasetUse) -> DataPlan:
         part = self._part("dataset", use.use, use.params)
         seeds = {split: data_seed(self.suite.seed, split, use.use) for split in SPLITS}
-        fields = part.fields() | self._reading(use)
+        content, formats = self._reading(use)
+        fields = part.fields() | content
         keys = {split: Key("data", fields | {"split": split, "seed": seeds[split]}) for split in SPLITS}
-        return DataPlan(use.name, part, keys, seeds)
+        return DataPlan(use.name, part, keys, seeds, formats)
 
     def _dataset_spec(self, use: DatasetUse) -> DatasetSpec:
         spec = self.registry.spec("dataset", use.use)
         assert isinstance(spec, DatasetSpec)
         return spec
 
-    def _reading(self, use: DatasetUse) -> dict[str, Any]:
-        """The fields of a data key that stand for the files that the dataset reads; none if it reads no files."""
+    def _reading(self, use: DatasetUse) -> tuple[dict[str, Any], tuple[Part, ...]]:
+        """(fields of a data key that stand for the files that the dataset reads, the formats that read them).
+
+        Neither has anything in it for a dataset that reads no files.
+        """
         spec = self._dataset_spec(use)
         if spec.reading is None:
-            return {}
+            return {}, ()
         try:
             reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(use.params))
-            formats = [self._format(*entry).fields() for entry in reading.formats]
+            formats = tuple(self._format(*entry) for entry in reading.formats)
         except (UnreadableData, OSError) as error:
             raise UnreadableData(f"dataset {use.name!r}: {error}") from error
-        return {"params": reading.content, "formats": formats}
+        return {"params": reading.content, "formats": [part.fields() for part in formats]}, formats
 
     def _format(self, name: str, params: Mapping[str, Any]) -> Part:
         try:
@@ -162,7 +167,7 @@ class _Planner:
             "test": data.keys["test"].digest,
             "protocol": self.suite.protocol.model_dump(mode="json"),
             "threads": self.suite.compute.threads,
-            "source": self._source(_MEASURING)[0],
+            "source": self._source(MEASURING)[0],
             "seed": seed,
         }
         return Key("evidence", fields | with_variables(all_variables_in_keys()))

@@ -58,12 +58,13 @@ def with_variables(variables: dict[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class DataPlan:
-    """A dataset of the suite: its splits' keys and seeds."""
+    """A dataset of the suite: its splits' keys and seeds. formats: those that read its files."""
 
     name: str
     part: Part
     keys: dict[Split, Key]
     seeds: dict[Split, Seed]
+    formats: tuple[Part, ...] = ()
 
     def artifact(self, split: Split) -> PlannedArtifact:
         """The data of a split."""
