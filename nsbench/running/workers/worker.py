@@ -81,7 +81,7 @@ class Worker:
     def __init__(self, hello: Hello, lines: Lines, stop: Flag) -> None:
         sys.path[:] = hello.path
         self._hello, self._lines, self._stop = hello, lines, stop
-        self._registry: Registry = registry_of(hello.plugins)
+        self._registry: Registry = registry_of(hello)
         self._code_check = CodeCheck(self._registry.packages())
 
     def do(self, job: Job) -> None:
