@@ -1,4 +1,4 @@
-"""The state of a process that a plugin's import must leave alone: every component after it would compute with another."""
+"""The state of a process that a plugin's import must leave alone: other components compute with it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Trial imports: before a plugin is imported here, it is imported and asked in a child process, which it may end.
 
-What cannot be caught is found out there: a plugin that crashes, hangs, ends the process, or changes what other components
-compute with is named and not imported. A verdict is reached once; a run hands its own on to its workers.
+What cannot be caught is found out there: a plugin that crashes, hangs, ends the process, or changes what other
+components compute with is named and not imported. A verdict is reached once; a run hands its own on to its workers.
 """
 
 from __future__ import annotations
@@ -166,7 +166,9 @@ def _try_here(candidates: Sequence[Candidate], writing: int) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
-    sys.stdout = sys.stderr = open(nothing, "w", closefd=False)  # what is printed will be printed by the import itself
+    sys.stdout = sys.stderr = os.fdopen(
+        nothing, "w", closefd=False
+    )  # what is printed will be printed by the import itself
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def tell(**message: str) -> None:
