@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 
@@ -88,9 +87,7 @@ def run_suite(
         return _show_stored(session, reason, console)
     submissions, misplaced = ([], []) if only_part else submissions_of(session)
     tracker, invocation = None, new_invocation()
-    with ExitStack() as stack:
-        display = stack.enter_context(progress_display(console))
-        stack.enter_context(Store(workspace.store, lambda message: display(Notice(message))).in_use())
+    with progress_display(console) as display, Store(workspace.store, lambda m: display(Notice(m))).in_use():
         listeners: list[Listener] = [display]
         if tracked and suite.tracking.enabled:
             tracker = make_tracker(session, invocation, display)
