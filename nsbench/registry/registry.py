@@ -1,7 +1,8 @@
 """The registry of plugins and of the components that they provide, which are not imported for it.
 
 pluggy discovers plugins; it does not dispatch: every hook is called once, plugin by plugin, so that a broken plugin
-is listed with its error and harms nothing else until a suite asks for it by name.
+is listed with its error and harms nothing else until a suite asks for it by name. One that is not nsbench's own is
+imported on trial before (``trial_import``).
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from nsbench.names import NAME, did_you_mean
 from nsbench.registry import hooks
 from nsbench.registry.hooks import API_VERSION
 from nsbench.registry.imports import top_of
-from nsbench.registry.plugin_files import UnusablePluginFile, load_file, modules_beside, named_files, place_of
+from nsbench.registry.plugin_files import UnusablePluginFile, modules_beside, named_files, place_of
+from nsbench.registry.trial_import import Candidate, verdict
 
 Kind = Literal["dataset", "simulator", "metric", "format"]
 """The kinds of component that plugins provide."""
@@ -80,29 +82,26 @@ class Registry:
         self.plugins: list[Plugin] = []
         self._providers: dict[Kind, dict[str, list[tuple[Plugin, ComponentSpec]]]] = {k: {} for k in HOOKS}
         points = entry_points(group="nsbench") if points is None else points
-        for point in sorted(points, key=lambda p: (p.name, p.value)):
-            self._add(point)
-        for file in files:
-            self._add_file(file)
+        found = [(_plugin(point), _candidate(point)) for point in sorted(points, key=lambda p: (p.name, p.value))]
+        found += [(Plugin(f.stem, str(f), f.stem, file=f), Candidate(f.stem, f.stem, str(f))) for f in files]
+        verdicts = verdict([candidate for plugin, candidate in found if not plugin.origin.startswith("nsbench ")])
+        for plugin, candidate in found:
+            self._add(plugin, candidate, verdicts.get(candidate.key, ""))
 
-    def _add(self, point: EntryPoint) -> None:
-        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
-        plugin = Plugin(point.name, origin, point.value)
+    def _add(self, plugin: Plugin, candidate: Candidate, fault: str) -> None:
+        """Import a plugin and take it in, unless its trial has found a fault."""
         self.plugins.append(plugin)
+        if fault:
+            plugin.error = fault
+            return
         try:
-            self.register(plugin, point.load())
-        except (Exception, SystemExit) as error:  # a script in place of a module ends the program
-            plugin.error = in_a_line(error)
-
-    def _add_file(self, file: Path) -> None:
-        plugin = Plugin(file.stem, str(file), file.stem, file=file)
-        self.plugins.append(plugin)
-        try:
-            self.register(plugin, load_file(file))
+            self.register(plugin, candidate.load())
+        except KeyboardInterrupt:
+            raise  # the user's: a plugin's own was found in its trial
         except UnusablePluginFile as error:
             plugin.error = str(error)
-        except (Exception, SystemExit) as error:
-            plugin.error = f"{place_of(error, file)}{in_a_line(error)}"
+        except BaseException as error:  # a script in place of a module ends the program
+            plugin.error = f"{place_of(error, plugin.file) if plugin.file else ''}{in_a_line(error)}"
 
     def register(self, plugin: Plugin, implementation: object) -> None:
         """Take in a plugin's module or object. Faults of its hooks are put into plugin.error."""
@@ -121,7 +120,9 @@ class Registry:
             return []
         try:
             specs = getattr(implementation, hook)()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             return [f"{hook} raised {in_a_line(error)}"]
         if bad := _nonsense(hook, specs, spec_type):
             return [bad]
@@ -187,7 +188,9 @@ class Registry:
         for implementation in self._manager.hook.nsbench_event.get_hookimpls():
             try:
                 implementation.function(*([event] if implementation.argnames else []))
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 faults.append(f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}")
         return faults
 
@@ -196,6 +199,15 @@ class Registry:
 def installed() -> Registry:
     """The registry of the installed plugins and of the plugin files that the environment names; made once."""
     return Registry(files=named_files())
+
+
+def _plugin(point: EntryPoint) -> Plugin:
+    origin = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
+    return Plugin(point.name, origin, point.value)
+
+
+def _candidate(point: EntryPoint) -> Candidate:
+    return Candidate(point.name, point.value)
 
 
 def _other_version(implementation: object) -> list[str]:
