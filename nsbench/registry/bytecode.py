@@ -6,8 +6,8 @@ edits, leave both alone. Here byte code is found by the SHA-256 of the source it
     <folder>/<digest of the source, its path and Python's version>    SHA-256 of the rest, then marshalled code
 
 A file whose checksum is wrong is deleted, never read, and the source compiled again. Where nothing can be written, and
-in a folder that another user could write to, the source is compiled in memory. What ran is remembered, so that it can be
-held against what a key says.
+in a folder that another user could write to, the source is compiled in memory. What ran is remembered, so that it can
+be held against what a key says.
 """
 
 from __future__ import annotations
