@@ -29,6 +29,7 @@ class ComponentSpec:
     summary one line for `nsbench list`.
     files   what the component reads from beside its module (a table, weights): paths of files or folders, from the
             folder of the target's module on. Their content counts as its code does.
+    variables  environment variables that change its numbers; where they are set, their values are in its keys.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ComponentSpec:
     params: str | None = None
     summary: str = ""
     files: tuple[str, ...] = field(default=(), kw_only=True)
+    variables: tuple[str, ...] = field(default=(), kw_only=True)
 
     def code(self) -> tuple[str, ...]:
         """The targets that define the component, which its digest covers: "module:name", and "module/path" of files."""

@@ -50,7 +50,7 @@ def _libraries() -> tuple[str, ...]:
 
 
 def is_own(folder: Path) -> bool:
-    """Whether a folder for compiled code is there, or was made now, and is this user's alone: what is in it is run."""
+    """Whether a folder for compiled code, made if need be, is this user's alone: what lies in it is run."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -228,6 +228,9 @@ def _faults_of(spec: ComponentSpec) -> list[str]:
         text = getattr(spec, field_name, None)
         if (field_name == "target" or text is not None) and (not isinstance(text, str) or text.count(":") != 1):
             faults.append(f'{field_name} of {spec.name!r} is {text!r:.80}, which is not "module:name"')
+    variables: object = spec.variables
+    if not isinstance(variables, list | tuple) or not all(isinstance(v, str) and v.isidentifier() for v in variables):
+        faults.append(f"variables of {spec.name!r} must be names of environment variables, got {variables!r:.80}")
     files: object = spec.files
     if not isinstance(files, tuple) or not all(isinstance(file, str) and _is_beside(file) for file in files):
         faults.append(f"files of {spec.name!r} must be a tuple of paths beside its module, got {files!r:.80}")

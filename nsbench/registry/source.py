@@ -178,6 +178,21 @@ class Sources:
         files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
         return [(f.relative_to(place.parent).as_posix(), f) for f in files if f.suffix != ".pyc"]
 
+    def places(self, targets: Iterable[str]) -> dict[str, Path]:
+        """The same files, by their paths below the folder from which they are imported: "nsbench/names.py".
+
+        In a copy of the code that has these files at these paths, the targets have the same digest.
+        """
+        code, data = _sorted_out(targets)
+        places = {_place(module, path): path for module, path in self.files(code).items()}
+        for target in data:
+            module = target.partition("/")[0]
+            home = self.file(module)
+            assert home is not None  # a digest is made of modules that are there
+            folder = Path(_place(module, home)).parent
+            places |= {(folder / f.relative_to(home.parent)).as_posix(): f for _, f in self._beside(target)}
+        return places
+
     def _root(self, target: str) -> Node:
         module, _, name = target.partition(":")
         if self.file(module) is None:
@@ -265,6 +280,12 @@ class Sources:
     def _is_plugin_code(self, top: str) -> bool:
         """Whether a top-level module lies loose on the path, or came with the distribution of a followed package."""
         return _is_loose(self._spec(top)) or bool(set(distributions().get(top, [])) & self._homes)
+
+
+def _place(module: str, path: Path) -> str:
+    """The path of a module's file below the folder from which it is imported."""
+    parts = module.split(".")
+    return "/".join([*(parts if path.stem == "__init__" else parts[:-1]), path.name])
 
 
 class _Reading:

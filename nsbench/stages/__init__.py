@@ -9,5 +9,6 @@ score       score: a metric's comparison of the evidence with the truth
 measuring   the fair protocol by which rollouts, likelihoods, latents and costs are measured
 probing     a simulator's use of its latents
 nulls       null models: climatology, persistence
+sources     the files behind the digests of code in keys, kept in the store
 anchors     the scores of ground truth and null models, which give a score its scale
 """

@@ -21,10 +21,11 @@ from nsbench.components.simulator import Simulator
 from nsbench.registry.loading import build
 from nsbench.stages.agreement import Code
 from nsbench.stages.fit import fit
-from nsbench.stages.workshop import Workshop, Write
+from nsbench.stages.workshop import Workshop, Write, require_variables
 from nsbench.store.environment import hardware
 from nsbench.store.manifest import Damaged, read_manifest
 from nsbench.store.store import Artifact, Draft, Store
+from nsbench.store.variables import all_variables_in_keys
 from nsbench.suite.planner import MEASURING
 from nsbench.suite.seeds import generator
 from nsbench.suite.trials import Submission, Trial
@@ -44,6 +45,8 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
     """The evidence of a trial on its test cases. test: framed trajectories."""
 
     def make() -> Write:
+        planned = trial.evidence.fields.get("variables", {})
+        require_variables(f"rollouts of {trial.simulator}", planned, all_variables_in_keys())
         simulator, fit_seconds = fit(workshop, trial)
         return lambda draft: _simulate(workshop, trial, simulator, fit_seconds, test, draft)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,14 @@ from nsbench.components.protocol import Conditions
 from nsbench.registry.loading import build
 from nsbench.registry.registry import Registry
 from nsbench.stages.agreement import Agreement, Code
+from nsbench.stages.sources import keep_sources
 from nsbench.store.environment import default_threads
 from nsbench.store.files import NOT_WRITABLE
 from nsbench.store.key import Key
 from nsbench.store.locks import held, held_at_once, is_held
 from nsbench.store.owner import Owner
 from nsbench.store.store import Artifact, Draft, Store
+from nsbench.store.variables import variables_in_key
 from nsbench.store.workspace import Workspace
 from nsbench.suite.session import Session
 from nsbench.suite.suite import Suite
@@ -29,6 +31,10 @@ from nsbench.suite.trials import Part
 
 Write = Callable[[Draft], None]
 """A function that writes the files of an artifact into its draft."""
+
+
+class VariablesChanged(RuntimeError):
+    """Environment variables that change numbers are not those of the plan: artifacts would have the wrong key."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Workshop:
         formats: those that a dataset reads its files with.
         """
         spec = self.registry.spec(part.kind, part.name)
+        require_variables(part.name, part.variables, variables_in_key(part.libraries, spec.variables))
         with self.agreement.importing(part, formats):
             component = build(part.kind, spec, part.params)
         hold_threads(self.threads)
@@ -201,8 +208,27 @@ def open_workshop(
 
 
 def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:
-    """The workshop of a session."""
+    """The workshop of a session. The sources of the session's plan are kept in its store."""
+    keep_sources(session, Store(session.workspace.store), lambda message: emit(Notice(message)))
     return open_workshop(session.suite, session.plan.conditions, session.registry, session.workspace, emit)
+
+
+def require_variables(what: str, planned: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise VariablesChanged where the environment variables here are not those of the plan.
+
+    what: the name of the component, or artifact, whose numbers depend on them.
+    """
+    different = [name for name in sorted(planned.keys() | here.keys()) if planned.get(name) != here.get(name)]
+    if different:
+        values = [f"{name} was {_value(planned, name)} and is {_value(here, name)}" for name in different]
+        raise VariablesChanged(
+            f"the environment of {what!r} has changed since this run was planned: {'; '.join(values)}. "
+            "Set such variables before a run, the same on every node and not in a component's code; then run it again"
+        )
+
+
+def _value(variables: Mapping[str, str], name: str) -> str:
+    return repr(variables[name]) if name in variables else "not set"
 
 
 def hold_threads(threads: int) -> None:

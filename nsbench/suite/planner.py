@@ -14,10 +14,11 @@ from nsbench.registry.loading import full_params, import_object, params_model
 from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
 from nsbench.store.key import Key
+from nsbench.store.variables import all_variables_in_keys, variables_in_key
 from nsbench.suite.devices import resolve_device, resolve_precision
 from nsbench.suite.seeds import Seed, data_seed
 from nsbench.suite.suite import DatasetUse, SimulatorUse, Suite
-from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial
+from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial, with_variables
 
 MEASURING = "nsbench.stages.measuring:collect"
 NULLS_MADE = "nsbench.stages.nulls:null_evidence"
@@ -60,7 +61,8 @@ class _Planner:
                     for simulator in suite.simulators
                     if simulator.on is None or use.name in simulator.on
                 ]
-        return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics)
+        code = {digest: targets for targets, (digest, _) in self._digests.items()}
+        return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics, code)
 
     def _anchors(self, use: DatasetUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Anchors:
         spec = self._dataset_spec(use)
@@ -86,12 +88,14 @@ class _Planner:
         source, libraries = self._source(NULLS_MADE)
         seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
         recipe: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
+        recipe |= with_variables(variables_in_key(libraries))
         recipe |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
         return NullPlan(null, data, seed, self._scores(data, recipe, replicate))
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
-        source, libraries = self._source(*self.registry.spec(kind, name).code())
-        return Part(kind, name, dict(params), source, libraries)
+        spec = self.registry.spec(kind, name)
+        source, libraries = self._source(*spec.code())
+        return Part(kind, name, dict(params), source, libraries, variables_in_key(libraries, spec.variables))
 
     def _source(self, *targets: str) -> tuple[str, dict[str, str]]:
         """(digest, versions) of the code behind targets, read once, so that all trials of a plan mean the same code."""
@@ -166,7 +170,7 @@ class _Planner:
             "source": self._source(MEASURING)[0],
             "seed": seed,
         }
-        return Key("evidence", fields)
+        return Key("evidence", fields | with_variables(all_variables_in_keys()))
 
     def _scores(self, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> tuple[ScorePlan, ...]:
         return tuple(metric.applied(self.suite.seed, data, evidence, replicate) for metric in self.metrics)
