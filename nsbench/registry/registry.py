@@ -7,7 +7,7 @@ is listed with its error and harms nothing else until a suite asks for it by nam
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, version
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import pluggy
+from pluggy import HookImpl
 
 from nsbench.components.component import Component, ComponentSpec
 from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference
@@ -175,15 +176,15 @@ class Registry:
         neighbours = {name for plugin in self.plugins if plugin.file for name in modules_beside(plugin.file)}
         return {"nsbench"} | neighbours | {module.partition(":")[0].partition(".")[0] for module in modules}
 
-    def notify(self, event: Event) -> list[str]:
-        """Pass an event to the plugins. Returns their errors, one line for each."""
-        faults = []
-        for implementation in self._manager.hook.nsbench_event.get_hookimpls():
-            try:
-                implementation.function(*([event] if implementation.argnames else []))
-            except Exception as error:
-                faults.append(f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}")
-        return faults
+    def listeners(self) -> list[tuple[str, Callable[[Event], None]]]:
+        """The plugins that listen to events, as (name, function)."""
+        implementations = self._manager.hook.nsbench_event.get_hookimpls()
+        return [(f"plugin {each.plugin_name}", _listener(each)) for each in implementations]
+
+
+def _listener(implementation: HookImpl) -> Callable[[Event], None]:
+    """A plugin's nsbench_event as a function of an event, whether it wants that argument or not."""
+    return lambda event: implementation.function(*([event] if implementation.argnames else []))
 
 
 @cache
