@@ -32,9 +32,9 @@ def say(console: Console, *lines: str | Text, wrap: bool = False, style: str = "
 
 def show_list(console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> None:
     """Print a table of text. right: the heading of a column of numbers. A pipe gets it at full width."""
-    table = Grid(*map(shown, headings), box=box.SIMPLE_HEAD, pad_edge=False)
-    if right:
-        table.columns[list(headings).index(right)].justify = "right"
+    table = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(shown(heading), justify="right" if heading == right else "left")
     for row in rows:
         table.add_row(*map(shown, row))
     if right and not console.is_terminal:

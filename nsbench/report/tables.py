@@ -219,5 +219,5 @@ def plain(table: Table) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """The text in one line of Markdown, in which it opens no column, code, tag or link. Stars stay: they are emphasis."""
+    """The text in one line of Markdown, in which it opens no column, code, tag or link; stars stay emphasis."""
     return _MARKS.sub(r"\\\g<0>", printable(" ".join(text.split("\n"))))

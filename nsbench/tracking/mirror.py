@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class Mirror:
     and left out, and the others go on. While MLflow cannot be reached nothing is tried, for longer each time; what
     was missed is tried with the next result after that, and at the end.
 
-    began: when the action at work began, None between actions. settled: trials that are logged or were refused.
+    began: when the action at work began, None between actions. settled: trials that are logged or were refused. away:
+    whether MLflow could not be reached when it was last tried.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Mirror:
         self._missed: dict[str, TrialResult] = {}
         self._refused = 0
         self._pause, self._away_until, self._told = _FIRST_PAUSE, 0.0, False
+        self.away = False
         self._abandoned = False
         self.began: float | None = None
         self.settled: set[str] = set()
@@ -104,11 +107,6 @@ class Mirror:
         """From now on start nothing, and leave no trace of an action that comes back after all."""
         self._abandoned = True
 
-    @property
-    def away(self) -> bool:
-        """Whether MLflow could not be reached when it was last tried."""
-        return self._away_until > 0
-
     def _try(self, action: Callable[[], None], refused: Callable[[Exception], None]) -> None:
         """Perform an action unless MLflow is away. refused: told of an error that is not a matter of the connection."""
         if self._abandoned or time.monotonic() < self._away_until:
@@ -127,7 +125,7 @@ class Mirror:
             self.began = None
 
     def _go_away(self, error: Exception) -> None:
-        self._away_until = time.monotonic() + self._pause
+        self.away, self._away_until = True, time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         if not self._told:
             self._told = True
@@ -143,10 +141,10 @@ class Mirror:
 
     def _catch_up(self) -> None:
         for trial in list(self._missed):
-            self._try(lambda trial=trial: self._finish(trial), lambda error, trial=trial: self._refuse(trial, error))  # type: ignore[misc]
+            self._try(partial(self._finish, trial), partial(self._refuse, trial))
 
     def _refuse(self, trial: str, error: Exception) -> None:
-        """Leave a trial out, and say why; its run, if it has one, stays without an outcome, and is replaced by `track`."""
+        """Leave a trial out, and say why; its run, if it has one, has no outcome, and `track` replaces it."""
         del self._missed[trial]
         self.settled.add(trial)
         self._refused += 1
@@ -216,7 +214,7 @@ class Mirror:
             self._live.pop(trial, None)
         del self._missed[trial]
         self.settled.add(trial)
-        self._pause, self._away_until = _FIRST_PAUSE, 0.0
+        self._pause, self.away = _FIRST_PAUSE, False
 
     def _complete(self, trial: str, record: TrialRecord) -> str:
         """Log a trial's record into its run; returns the run's id."""

@@ -95,7 +95,9 @@ def log_trial(
     points += [point for point in record.curves if (point[0], point[2]) not in logged]
     log_points(client, run, points, at)
     for params in _batches(record.params.items()):
-        client.log_batch(run, params=[Param(in_alphabet(name), _text(value)) for name, value in params], synchronous=True)
+        client.log_batch(
+            run, params=[Param(in_alphabet(name), _text(value)) for name, value in params], synchronous=True
+        )
     for tags in _batches((dict(record.tags) | tags_of(result)).items()):
         client.log_batch(run, tags=[RunTag(in_alphabet(name), value) for name, value in tags], synchronous=True)
     _log_data(client, run, record.data)

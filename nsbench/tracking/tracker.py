@@ -145,7 +145,7 @@ class Tracker:
 
     def _close(self, seconds: float, *, brief: bool = False) -> None:
         """Have the mirror closed, and wait for it; then the mirror is over."""
-        if self._thread is None and not self._finished:
+        if self._thread is None:
             return
         self._post(RunFinished("", "", 0.0, interrupted=brief))
         if not self.settle(min(seconds, BRIEF) if brief else seconds):
@@ -156,6 +156,8 @@ class Tracker:
         """Pass on what the thread has to say, and give it up if one trial has taken it too long."""
         while not self._messages.empty():
             self._notify(self._messages.get())
+        if self._thread is not None and not self._thread.is_alive():
+            self._give_up("its thread has ended")
         began = self._mirror.began
         if not self._over and began is not None and time.monotonic() - began > self._deadline:
             self._give_up(f"a trial took longer than {self._deadline:.0f} s")

@@ -19,7 +19,7 @@ from nsbench.report.page.gather import DatasetPictures, gather
 _POLICY = (
     "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'"
 )
-"""What the page may do. Of scripts and styles only its own count, by their digests: others do nothing, should one get in."""
+"""What the page may do. Only its own script and style count, by their digests: another would do nothing."""
 
 
 def to_html(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> str:
