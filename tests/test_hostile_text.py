@@ -175,7 +175,7 @@ def hostile(tmp_path_factory, registry):
     lines = []
     for line in path.read_text().splitlines():
         row = json.loads(line)
-        row |= {"dataset": bad, "simulator": bad, "hardware": bad, "error": bad + "\nsecond line"}
+        row |= {"hardware": bad, "error": bad + "\nsecond line"}
         for score in row["scores"]:
             words = {"unit": bad, "label": bad, "zero": score["zero"]}
             score |= words | {"columns": [[name, bad] for name in score["extras"]]}

@@ -219,6 +219,7 @@ class Mirror:
     def _complete(self, trial: str, record: TrialRecord) -> str:
         """Log a trial's record into its run; returns the run's id."""
         self._open(trial, record.started)
+        self._flush(trial, now=True)
         live = self._live[trial]
         log_trial(self._client()[0], live.run, record, logged=live.sent)
         return live.run
