@@ -167,9 +167,10 @@ def test_the_users_interrupt_goes_through_a_listener(registry):
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory, registry):
+def hostile(tmp_path_factory, registry, empty_database):
     """A suite that was run, and whose results.jsonl somebody then edited."""
     ran = Ran(tmp_path_factory.mktemp("hostile"), registry, PLAIN)
+    shutil.copy(empty_database, ran.workspace.root)
     bad = " ".join(HOSTILE[:7] + HOSTILE[8:])
     path = ran.session.results
     lines = []
