@@ -96,20 +96,27 @@ def show_sizes(workspace: Workspace, console: Console) -> None:
 
 
 def verify(workspace: Workspace, console: Console, *, repair: bool) -> int:
-    """Read every artifact and name the damaged ones. Returns 1 if any is damaged and was left in place, else 0."""
-    entries, damaged = inventory.artifacts(workspace), 0
+    """Read every artifact and name the damaged ones. Returns 1 if any stays damaged, or was not read, else 0."""
+    entries, damaged, unread = inventory.artifacts(workspace), 0, 0
     for entry in entries:
-        if fault := inventory.damage(entry):
+        try:
+            fault = inventory.damage(entry)
+        except OSError as error:
+            unread += 1
+            say(console, f"{error.filename or entry.folder} could not be read ({error.strerror}): not checked")
+            continue
+        if fault:
             damaged += 1
             say(console, fault + (f"; moved to {inventory.move_aside(workspace, entry)}" if repair else ""))
     size = size_text(sum(e.size for e in entries))
-    say(console, f"{len(entries):,} artifacts, {size}, read: {damaged:,} damaged")
+    missed = f", {unread:,} could not be read" if unread else ""
+    say(console, f"{len(entries):,} artifacts, {size}, read: {damaged:,} damaged{missed}")
     if damaged and not repair:
         say(
             console,
             "A run moves what is damaged aside and makes it again; `nsbench cache verify --repair` does it now.",
         )
-    return 1 if damaged and not repair else 0
+    return 1 if unread or (damaged and not repair) else 0
 
 
 def prune(

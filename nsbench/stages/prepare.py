@@ -6,12 +6,15 @@ The artifact holds trajectories.h5, as recorded (nsbench/trajectories/hdf5.py); 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from nsbench.components.contracts.dataset import require_parts, require_recorded
 from nsbench.components.dataset import Dataset, Split
+from nsbench.components.events import Notice
 from nsbench.stages.workshop import Workshop, Write
-from nsbench.store.files import whole
+from nsbench.store.checked import set_file_aside, verify_checked, whole_checked
+from nsbench.store.manifest import Damaged
 from nsbench.store.store import Artifact, Draft
 from nsbench.suite.seeds import generator
 from nsbench.suite.suite import Suite
@@ -66,20 +69,26 @@ def _joined_parts(workshop: Workshop, job: str, data: DataPlan, split: Split, da
     parts: list[Trajectories] = []
     for k in range(count):
         path = folder / f"part-{k:05d}.h5" if count > 1 else None
-        parts.append(_part(dataset, data, split, k, path))
+        parts.append(_part(dataset, data, split, k, path, lambda message: workshop.emit(Notice(message))))
         progress(k + 1, count)
     return type(parts[0]).joined(parts)
 
 
-def _part(dataset: Dataset, data: DataPlan, split: Split, k: int, path: Path | None) -> Trajectories:
+def _part(
+    dataset: Dataset, data: DataPlan, split: Split, k: int, path: Path | None, notify: Callable[[str], None]
+) -> Trajectories:
     """A part of a split, read from its file, or made and written to it. path: None for a split of one part."""
     from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
 
     if path is not None and path.exists():
-        return read_trajectories(path, dataset.domain)
+        try:
+            verify_checked(path)
+            return read_trajectories(path, dataset.domain)
+        except Damaged as damage:
+            notify(f"{damage}; moved to {set_file_aside(path).name}, the part is made again")
     part = dataset.part(split, generator(data.seeds[split]), k)
     trajectories = require_recorded(dataset, part, dataset.domain, "prepare" if path is None else "part", split)
     if path is not None:
-        with whole(path) as draft:
+        with whole_checked(path) as draft:
             write_trajectories(draft, trajectories)
     return trajectories

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Set
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from nsbench.components.protocol import Conditions
 from nsbench.registry.loading import build
 from nsbench.registry.registry import Registry
 from nsbench.store.environment import default_threads
+from nsbench.store.files import NOT_WRITABLE
 from nsbench.store.key import Key
 from nsbench.store.locks import held, held_at_once, is_held
+from nsbench.store.owner import Owner
 from nsbench.store.store import Artifact, Draft, Store
 from nsbench.store.workspace import Workspace
 from nsbench.suite.session import Session
@@ -32,7 +34,7 @@ Write = Callable[[Draft], None]
 class Workshop:
     """The tools that every stage works with.
 
-    work      the folder where unfinished fits keep their checkpoints; the locks of artifacts lie in a folder beside it.
+    work      the folder where unfinished fits keep their checkpoints.
     stopping  stopping(): whether the run is to end.
     waiting   waiting(True): another process is making an artifact that is wanted here; waiting(False): it is done.
     built     built(part, code): a component was imported. code: its "module:name" targets, as its spec names them.
@@ -110,20 +112,29 @@ class Workshop:
         """Hold the artifact's lock, waiting for it. Yields False where the file system has no locks."""
         waits = False
 
-        def wait() -> None:
+        def wait(holder: Owner | None) -> None:
             nonlocal waits
             self.stop_if_asked()
             if not waits:
                 waits = True
                 self.waiting(True)
+                by = f", held by {holder}" if holder else ""
+                self.emit(Notice(f"waiting for the {key.kind} {key.digest[:12]} that another process makes{by}"))
 
-        with held(self._lock_path(key), waiting=wait) as is_locked:
+        with ExitStack() as stack:
+            try:
+                is_locked = stack.enter_context(held(self._lock_path(key), waiting=wait))
+            except OSError as error:
+                if error.errno not in NOT_WRITABLE:
+                    raise
+                is_locked = False  # the store may only be read, as it will say itself
             if waits:
                 self.waiting(False)
             yield is_locked
 
     def _lock_path(self, key: Key) -> Path:
-        return self.work.with_name("locks") / f"{key.kind}-{key.digest}"
+        """The file of an artifact's lock, in the store: workspaces that share the store share its locks."""
+        return self.store.root / "locks" / f"{key.kind}-{key.digest}"
 
     def is_in_the_making(self, key: Key) -> bool:
         """Whether another process is making the artifact now."""

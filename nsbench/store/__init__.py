@@ -6,7 +6,9 @@ store         artifacts by key: found, written whole, moved aside
 inventory     the contents of a store, and which of them may be removed
 transfer      artifacts sent from one store to another
 files         files written whole or not at all
+checked       files of unfinished work, with a checksum at their end
 locks         locks between processes
+owner         the process that a draft or a lock belongs to
 workspace     the folders and files of a workspace
 environment   machine, versions and commit with which numbers are made
 """

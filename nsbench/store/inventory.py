@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from nsbench.store.files import make_folder
 from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key
 from nsbench.store.locks import NoLocks, locked
 from nsbench.store.manifest import MANIFEST, Damaged, read_manifest, verified_manifest
@@ -42,6 +43,7 @@ class Entry:
 
     what: the entry in words. made, used: seconds since 1970. suites: those whose results name it. fault: why its
     manifest cannot be read, "" if it can. taken_in: rollouts made elsewhere, which cannot be made again here.
+    unread: its manifest could not be read now, which says nothing of what it holds.
     """
 
     kind: ArtifactKind | Leftover
@@ -54,6 +56,7 @@ class Entry:
     suites: tuple[str, ...] = ()
     fault: str = ""
     taken_in: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,18 @@ def artifacts(workspace: Workspace, suites: Mapping[str, tuple[str, ...]] = Mapp
 
 
 def _artifact(folder: Path, kind: ArtifactKind, names: _Names, suites: tuple[str, ...]) -> Entry:
-    fault, what, taken_in = "", "", False
+    fault, what, taken_in, unread = "", "", False, False
     try:
         fields = read_manifest(folder)["fields"]
         what, taken_in = names.of(kind, fields), kind == "evidence" and "rollouts" in fields
     except Damaged as damage:
         fault = str(damage)
+    except OSError as error:
+        fault, unread = _unreadable(folder, error), True
     times = _times(folder)
     manifest = folder / MANIFEST
     used = manifest.stat().st_mtime if manifest.exists() else max(times)
-    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault, taken_in)
+    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault, taken_in, unread)
 
 
 class _Names:
@@ -127,7 +132,7 @@ class _Names:
     def _look_up(self, kind: ArtifactKind, key: str) -> str:
         try:
             fields = read_manifest(self._root / kind / key)["fields"]
-        except Damaged:
+        except (Damaged, OSError):
             return "?"  # the artifact was removed, or is damaged
         return str(fields.get("name")) if kind == "model" else self._simulator("model", fields.get("model"))
 
@@ -137,6 +142,9 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     entries: list[Entry] = []
     for folder in _folders(workspace.store / "drafts"):
         entries.append(_leftover("draft", folder))
+    for file in sorted((workspace.store / "drafts").glob("*.owner")):
+        if not file.with_suffix("").is_dir():
+            entries.append(_leftover("draft", file))
     for folder in _folders(workspace.store / "damaged"):
         entries.append(_leftover("damaged", folder))
     for folder in _folders(workspace.work):
@@ -168,7 +176,7 @@ def prunable(
     removed = [(entry, _REASONS[entry.kind]) for entry in leftover if entry.kind in _REASONS]
     removed += [(entry, "was named") for entry in stored if entry.taken_in and entry.key in submissions]
     if older_than is not None or keep is not None:
-        removable = [entry for entry in stored if not entry.taken_in]
+        removable = [entry for entry in stored if not entry.taken_in and not entry.unread]
         removable += [entry for entry in leftover if entry.kind == "unfinished fit"]
         since = time.time() - (older_than or 0.0)
         reason = "no kept suite needs it, last used " if keep is not None else "last used "
@@ -206,7 +214,7 @@ def remove(workspace: Workspace, pruning: Pruning, *, locks: bool) -> list[Entry
 
 def _remove(folder: Path, trash: Path) -> None:
     """Remove a folder whole or not at all: move it to the trash, then delete its files. Links are not followed."""
-    trash.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(trash.parent)
     try:
         folder.rename(trash)
     except FileNotFoundError:
@@ -217,8 +225,12 @@ def _remove(folder: Path, trash: Path) -> None:
         shutil.rmtree(trash)
 
 
+def _unreadable(folder: Path, error: OSError) -> str:
+    return f"{folder} could not be read ({error.strerror}), which says nothing about it: try again"
+
+
 def damage(entry: Entry) -> str:
-    """The fault of an artifact, found by reading all of its files; "" if there is none."""
+    """The fault of an artifact, found by reading all of its files; "" if there is none. Raises OSError."""
     try:
         fields = read_manifest(entry.folder)["fields"]
         kind = next(kind for kind in ARTIFACT_KINDS if kind == entry.kind)

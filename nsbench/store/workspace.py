@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nsbench.store.files import NOT_WRITABLE
+from nsbench.store.files import NOT_WRITABLE, make_folder
 
 DEFAULT_WORKSPACE = Path("nsbench-out")
 
@@ -28,11 +28,6 @@ class Workspace:
         """The folder of unfinished fits, each by the key of the model that it will become."""
         return self.root / "work"
 
-    @property
-    def locks(self) -> Path:
-        """The folder of locks, one for each artifact that is being made, by its key."""
-        return self.root / "locks"
-
     def run(self, suite: str) -> Path:
         """The folder of a suite's results and logs."""
         return self.root / "runs" / suite
@@ -49,7 +44,7 @@ def refusal(workspace: Workspace, suite: str) -> str:
     """The reason, in the system's words, why the results of a suite cannot be written; "" if they can."""
     folder = workspace.run(suite)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             return ""
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from nsbench.store.locks import locked
+from nsbench.store.locks import locked_if_possible
 
 _NOTE = """\
 One run a trial of an nsbench suite: a simulator on a dataset, once. `score/<metric>` is the value; beside it stand
@@ -80,7 +80,7 @@ def connect(target: Destination, suite: str, lock: Path) -> tuple[Any, str]:
     one that is silent holds no lock.
     """
     quiet()
-    with nullcontext() if target.artifacts is None else locked(lock):
+    with nullcontext() if target.artifacts is None else locked_if_possible(lock):
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=target.uri)

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nsbench.running.workers.messages import Hello, Lines, Message
+from nsbench.store.files import make_folder
 
 
 class WorkerProcess:
     """A worker process. log: the file that it prints to before its first job."""
 
     def __init__(self, hello: Hello, environment: Mapping[str, str], log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         self.channel, remote = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", str(remote.fileno()), str(lifeline)]

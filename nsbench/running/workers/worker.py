@@ -25,6 +25,7 @@ from nsbench.registry.source import source_digest
 from nsbench.running.workers.job import Job, JobEnd, carry_out
 from nsbench.running.workers.messages import Hello, Lines, Message, end_message, event_message, registry_of
 from nsbench.stages.workshop import open_workshop
+from nsbench.store.files import make_folder
 from nsbench.store.workspace import Workspace
 from nsbench.suite.trials import Part
 
@@ -137,7 +138,7 @@ class CodeCheck:
 
 def redirect(log: Path) -> None:
     """Direct this process's output, that of C included, to a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     sys.stdout.flush()
     sys.stderr.flush()
     ctypes.CDLL(None).fflush(None)
