@@ -186,7 +186,7 @@ class Run:
         try:
             make_folder(log.parent)
             with log.open("a", encoding="utf-8") as file:
-                file.write(text + "\n")
+                file.write(visible(text) + "\n")
         except OSError as error:
             self.context.emit(Notice(f"{log} cannot be written: {error}"))
 
