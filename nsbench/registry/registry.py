@@ -184,7 +184,8 @@ class Registry:
 
 def _listener(implementation: HookImpl) -> Callable[[Event], None]:
     """A plugin's nsbench_event as a function of an event, whether it wants that argument or not."""
-    return lambda event: implementation.function(*([event] if implementation.argnames else []))
+    function: Callable[..., None] = implementation.function
+    return function if implementation.argnames else lambda event: function()
 
 
 @cache
