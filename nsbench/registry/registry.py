@@ -184,8 +184,12 @@ class Registry:
 
 def _listener(implementation: HookImpl) -> Callable[[Event], None]:
     """A plugin's nsbench_event as a function of an event, whether it wants that argument or not."""
-    function: Callable[..., None] = implementation.function
-    return function if implementation.argnames else lambda event: function()
+    function = implementation.function
+
+    def listen(event: Event) -> None:
+        function(*([event] if implementation.argnames else []))
+
+    return listen
 
 
 @cache
