@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from nsbench.components.component import Component, ComponentSpec, Params
 from nsbench.components.contracts.numbers import plain
 from nsbench.components.dataset import UnreadableData
+from nsbench.registry.kernels import hold_cache
 from nsbench.registry.registry import HOOKS, BrokenComponent, Kind, in_a_line, installed
 
 
@@ -85,6 +86,7 @@ def import_object(target: str) -> Any:
     if not colon or not module or not name:
         raise BrokenComponent(f'{target!r} must be "module:name"')
     try:
+        hold_cache()
         return getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:
         raise BrokenComponent(f"{target} cannot be imported: {type(error).__name__}: {error}") from error

@@ -56,13 +56,19 @@ class Statement:
 def read_statements(path: Path) -> tuple[Statement, ...]:
     """The statements of a file, read again when it changed. Raises UnreadableSource."""
     status = path.stat()
-    return _parsed(path, status.st_mtime_ns, status.st_size)
+    return _parsed(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @cache
-def _parsed(path: Path, modified: int, size: int) -> tuple[Statement, ...]:
+def _parsed(path: Path, inode: int, size: int, modified: int, changed: int) -> tuple[Statement, ...]:
+    """The statements of a file. changed: its ctime, which no program can set back."""
+    return statements_of(path.read_bytes(), path)
+
+
+def statements_of(source: bytes, path: Path) -> tuple[Statement, ...]:
+    """The statements of a file's content. Raises UnreadableSource."""
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = ast.parse(source, filename=str(path))
     except (SyntaxError, ValueError, RecursionError) as error:
         raise UnreadableSource(f"{path}: {error}") from error
     nodes = [(statement, _running(statement)) for statement in _body(tree)]

@@ -46,7 +46,9 @@ def fit(workshop: Workshop, trial: Trial) -> tuple[Simulator, float | None]:
         val = prepare(workshop, trial.id, trial.fit_data, "val")
         return lambda draft: _fit(workshop, trial, train, val, draft)
 
-    artifact = workshop.obtain(trial.id, trial.model, f"fit of {trial.simulator}", make, {_CURVES})
+    agreement = workshop.agreement
+    rests_on = [agreement.of(trial.part), *agreement.of_data(trial.fit_data)]
+    artifact = workshop.obtain(trial.id, trial.model, f"fit of {trial.simulator}", make, {_CURVES}, rests_on)
     shutil.rmtree(workshop.work / trial.model.digest, ignore_errors=True)
     simulator: Simulator = workshop.component(trial.part)
     simulator.conditions = workshop.conditions

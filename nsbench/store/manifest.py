@@ -70,7 +70,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise Damaged(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if not well_formed:
         raise Damaged(f"{path} is no manifest")
-    outside = [name for name in manifest["files"] if not _is_inside(name)]
+    outside = [name for name in manifest["files"] if not is_inside(name)]
     if outside:
         raise Damaged(f"{path} names a file outside of its folder: {outside[0]!r}")
     return manifest
@@ -81,7 +81,8 @@ def fields_digest(manifest: dict[str, Any]) -> str:
     return Key(manifest["stage"], manifest["fields"]).digest
 
 
-def _is_inside(name: str) -> bool:
+def is_inside(name: str) -> bool:
+    """Whether a file's name, as a path, stays in the folder that it is relative to."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,16 @@ class Workspace:
     def work(self) -> Path:
         """The folder of unfinished fits, each by the key of the model that it will become."""
         return self.root / "work"
+
+    @property
+    def bytecode(self) -> Path:
+        """The folder of byte code that this user's workers run, by the digest of its source."""
+        return self.root / "pycache" / str(os.geteuid())
+
+    @property
+    def kernels(self) -> Path:
+        """The folder of this user's compiled kernels, by the digest of the code that they were compiled from."""
+        return self.root / "numba" / str(os.geteuid())
 
     def run(self, suite: str) -> Path:
         """The folder of a suite's results and logs."""

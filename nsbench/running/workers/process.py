@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nsbench.running.workers.messages import Hello, Lines, Message
 from nsbench.store.files import make_folder
+from nsbench.store.workspace import Workspace
 
 
 class WorkerProcess:
@@ -22,7 +23,12 @@ class WorkerProcess:
         make_folder(log.parent)
         self.channel, remote = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
-        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", str(remote.fileno()), str(lifeline)]
+        workspace = Workspace(Path(hello.workspace))
+        for folder in (workspace.bytecode.parent, workspace.kernels.parent):
+            with contextlib.suppress(OSError):  # then workers compile in memory
+                make_folder(folder)
+        files = [str(remote.fileno()), str(lifeline), str(workspace.bytecode)]
+        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", *files]
         try:
             with log.open("ab") as output:
                 self._process = subprocess.Popen(
