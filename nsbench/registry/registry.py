@@ -8,7 +8,7 @@ imported on trial before (``trial_import``).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, version
@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import pluggy
+from pluggy import HookImpl
 
 from nsbench.components.component import Component, ComponentSpec
 from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference
@@ -182,17 +183,20 @@ class Registry:
         specs = [spec for kind in HOOKS for claims in self._providers[kind].values() for _, spec in claims]
         return sorted({t for spec in specs for t in spec.code() if "/" in t and top_of(t) == package})
 
-    def notify(self, event: Event) -> list[str]:
-        """Pass an event to the plugins. Returns their errors, one line for each."""
-        faults = []
-        for implementation in self._manager.hook.nsbench_event.get_hookimpls():
-            try:
-                implementation.function(*([event] if implementation.argnames else []))
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                faults.append(f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}")
-        return faults
+    def listeners(self) -> list[tuple[str, Callable[[Event], None]]]:
+        """The plugins that listen to events, as (name, function)."""
+        implementations = self._manager.hook.nsbench_event.get_hookimpls()
+        return [(f"plugin {each.plugin_name}", _listener(each)) for each in implementations]
+
+
+def _listener(implementation: HookImpl) -> Callable[[Event], None]:
+    """A plugin's nsbench_event as a function of an event, whether it wants that argument or not."""
+    function = implementation.function
+
+    def listen(event: Event) -> None:
+        function(*([event] if implementation.argnames else []))
+
+    return listen
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -11,8 +12,9 @@ from pathlib import Path
 from nsbench.components.dataset import SPLITS
 from nsbench.components.events import Emit, Event, Notice, RunFinished, RunStarted, TrialFinished, TrialStarted
 from nsbench.components.rows import TrialResult
+from nsbench.names import visible
 from nsbench.outcomes.file import ResultsFile
-from nsbench.registry.registry import Registry
+from nsbench.registry.registry import Registry, in_a_line
 from nsbench.running.executor import Executor, RunContext
 from nsbench.running.inline import Inline
 from nsbench.running.schedule import Schedule
@@ -23,6 +25,8 @@ from nsbench.stages.workshop import Workshop, workshop_in_use
 from nsbench.store.files import make_folder, write_whole
 from nsbench.suite.session import Session, as_session
 from nsbench.suite.trials import Submission
+
+_LOGGER = logging.getLogger(__name__)
 
 Listener = Callable[[Event], None]
 
@@ -50,18 +54,34 @@ class Outcome:
 
 
 def fan_out(listeners: Sequence[Listener], registry: Registry) -> Emit:
-    """A function that tells an event to all listeners and plugins; a fault of a plugin becomes a notice, once."""
-    reported: set[str] = set()
+    """A function that tells an event to all listeners and plugins, each event to all before the next.
+
+    A listener that raises, or tries to end the program, is left out from then on, and a notice says so: what is shown
+    must not cost what is computed. Only KeyboardInterrupt, the user's own, goes on.
+    """
+    left = [*((_name(listener), listener) for listener in listeners), *registry.listeners()]
 
     def emit(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-        for fault in registry.notify(event):
-            if fault not in reported:
-                reported.add(fault)
-                emit(Notice(fault))
+        faults = []
+        for name, listener in list(left):
+            try:
+                listener(event)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                left.remove((name, listener))
+                faults.append(f"{name} failed, and is told no more of this run: {in_a_line(error)}")
+                if listener in listeners:  # it may be the display, which would have shown the notice
+                    _LOGGER.warning("%s", visible(faults[-1]))
+        for fault in faults:
+            emit(Notice(fault))
 
     return emit
+
+
+def _name(listener: Listener) -> str:
+    """A listener's name for messages: that of its function, or of its class."""
+    return str(getattr(listener, "__qualname__", type(listener).__qualname__))
 
 
 def new_invocation() -> str:
@@ -177,7 +197,7 @@ class Run:
         try:
             make_folder(log.parent)
             with log.open("a", encoding="utf-8") as file:
-                file.write(text + "\n")
+                file.write(visible(text) + "\n")
         except OSError as error:
             self.context.emit(Notice(f"{log} cannot be written: {error}"))
 
