@@ -35,6 +35,7 @@ class Workshop:
     stopping  stopping(): whether the run is to end.
     waiting   waiting(True): another process is making an artifact that is wanted here; waiting(False): it is done.
     built     built(part, code): a component was imported. code: its "module:name" targets, as its spec names them.
+    put_back  puts this process's state back to what it was before a component's code ran; returns what it had changed.
     parallel  how many trials the run has going at once.
     """
 
@@ -47,6 +48,7 @@ class Workshop:
     stopping: Callable[[], bool] = lambda: False
     waiting: Callable[[bool], None] = lambda begins: None
     built: Callable[[Part, tuple[str, ...]], None] = lambda part, code: None
+    put_back: Callable[[], list[str]] = list
     parallel: int = 1
 
     @property
@@ -58,6 +60,7 @@ class Workshop:
         """An instance of a part, with its libraries limited to the suite's threads."""
         spec = self.registry.spec(part.kind, part.name)
         component = build(part.kind, spec, part.params)
+        self.put_back()
         self.built(part, spec.code())
         hold_threads(self.threads)
         return component
@@ -94,7 +97,12 @@ class Workshop:
         self.emit(StageStarted(job, key.kind, key.digest, what))
         before = time.perf_counter()
         with self.store.writing(key) as draft:
-            write(draft)
+            try:
+                write(draft)
+            finally:
+                changed = self.put_back()
+            if changed:
+                draft.facts["changed"] = changed
             draft.facts.setdefault("seconds", time.perf_counter() - before)
             draft.facts["threads"] = self.threads
         seconds = time.perf_counter() - before

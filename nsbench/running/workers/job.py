@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
@@ -17,8 +17,9 @@ from nsbench.components.rows import ScoreRow, Status
 from nsbench.components.simulator import Diverged
 from nsbench.registry.registry import BrokenComponent
 from nsbench.stages.prepare import recorded
+from nsbench.stages.process_state import Keeper
 from nsbench.stages.score import score, score_null, score_submission
-from nsbench.stages.workshop import Workshop
+from nsbench.stages.workshop import Workshop, hold_threads
 from nsbench.suite.suite import Suite
 from nsbench.suite.trials import Candidate, DataPlan, NullPlan, PlannedArtifact, ScorePlan, Submission, Trial
 
@@ -82,7 +83,7 @@ _JOBS = TypeAdapter(Job)
 
 @dataclass(frozen=True)
 class JobEnd:
-    """The end of a job. fault: the traceback of the exception that stopped it."""
+    """The end of a job. fault: the traceback of the exception that stopped it. changed: see `TrialResult`."""
 
     job: str
     status: Status
@@ -90,10 +91,22 @@ class JobEnd:
     fault: str = ""
     seconds: float = 0.0
     peak_bytes: int | None = None
+    changed: tuple[str, ...] = ()
 
 
 def carry_out(workshop: Workshop, job: Job) -> JobEnd:
-    """Do a job, and return its end. Exceptions become its status; only what ends the process itself gets past this."""
+    """Do a job, and return its end. Exceptions become its status; only what ends the process itself gets past this.
+
+    The process's state is put back after each stage, and named in the end where a component had changed it.
+    """
+    hold_threads(workshop.threads)  # what nsbench itself sets is no change
+    keeper = Keeper()
+    end = _end(replace(workshop, put_back=keeper.put_back), job)
+    keeper.put_back(everything=True)
+    return replace(end, changed=keeper.changes)
+
+
+def _end(workshop: Workshop, job: Job) -> JobEnd:
     before = time.perf_counter()
     try:
         _work(workshop, job)

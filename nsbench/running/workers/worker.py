@@ -22,6 +22,7 @@ from types import FrameType
 from nsbench.components.events import Event, StageProgress
 from nsbench.registry.registry import Registry
 from nsbench.registry.source import source_digest
+from nsbench.running.workers.descendants import command_of, descendants, has_children
 from nsbench.running.workers.job import Job, JobEnd, carry_out
 from nsbench.running.workers.messages import Hello, Lines, Message, end_message, event_message, registry_of
 from nsbench.stages.workshop import open_workshop
@@ -51,8 +52,9 @@ class Flag:
         self.raised = True
 
 
-def serve(channel: int, watcher: int) -> None:
-    """Do jobs until the run closes the channel. watcher: the process that ties this one to the run."""
+def serve(channel: int) -> None:
+    """Do jobs until the run closes the channel."""
+    os.set_inheritable(channel, False)  # what a job starts does not keep it open
     stop = Flag()
     signal.signal(signal.SIGINT, stop.handle)
     signal.signal(signal.SIGTERM, stop.handle)
@@ -68,7 +70,6 @@ def serve(channel: int, watcher: int) -> None:
         for message in messages:
             if "hello" in message:
                 worker = Worker(Hello(**message["hello"]), lines, stop)
-                lines.send({"ready": watcher})
             elif worker is not None:
                 redirect(Path(message["log"]))
                 worker.do(Job.from_json(message["job"]))
@@ -89,6 +90,7 @@ class Worker:
         reset_peak()
         self._lines.send({"begun": job.name})
         end = self._carry_out(job)
+        end = replace(end, changed=(*end.changed, *left_running()))
         self._lines.send(end_message(replace(end, peak_bytes=peak())))
         if end.seconds > COLLECT_SECONDS:
             gc.collect()
@@ -133,6 +135,13 @@ class CodeCheck:
         if source_digest(code, self._packages)[0] != part.source:
             raise CodeChanged(f"the code of {part.name!r} has changed since this run was planned: run it again")
         self._checked.add((code, part.source))
+
+
+def left_running() -> list[str]:
+    """The processes that a job has left running, in words; no other job is done beside them."""
+    if not has_children():
+        return []
+    return [f"left running: {command_of(pid)}" for pid in descendants(os.getpid())]
 
 
 def redirect(log: Path) -> None:

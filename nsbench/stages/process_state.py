@@ -1,0 +1,59 @@
+"""The state of the process, which its components share: what one changes would change another's numbers, under the same key.
+
+A stage is a function of its inputs only where it begins in the state that every stage begins in. So what a component
+has changed is put back when its stage ends, and named; a worker process in which anything was changed does no other job,
+since a module that changed something when it was imported is not imported again. What modules of other libraries keep
+to themselves, and functions that were replaced, nobody can see.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from nsbench.stages.aspects import ASPECTS, UNKNOWN, Aspect
+
+
+class Keeper:
+    """A keeper of this process's state. It is made where a job begins, and puts back what the job's stages changed."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, Any] = {aspect.name: aspect.read() for aspect in _loaded()}
+        self._changes: dict[str, None] = {}
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """All changes so far, each in a line."""
+        return tuple(self._changes)
+
+    def put_back(self, *, everything: bool = False) -> list[str]:
+        """Put the state back as far as that can be done; returns what had changed since the last call.
+
+        everything: look also at what changes no numbers.
+        """
+        changes = []
+        for aspect in _loaded():
+            if not (aspect.numbers or everything):
+                continue
+            after = aspect.read()
+            before = self._before.get(aspect.name, UNKNOWN)
+            if before is UNKNOWN:
+                fresh = aspect.fresh() if callable(aspect.fresh) else aspect.fresh
+                before = self._before[aspect.name] = after if fresh is UNKNOWN else fresh
+            if after != before:
+                changes.append(aspect.change(before, after))
+                self._undo(aspect, before, after)
+        self._changes |= dict.fromkeys(changes)
+        return changes
+
+    def _undo(self, aspect: Aspect, before: Any, after: Any) -> None:
+        """Put an aspect back; what cannot be is told once, and counts from now on."""
+        if aspect.restore is not None:
+            aspect.restore(before)
+        if aspect.restore is None or aspect.read() != before:
+            self._before[aspect.name] = after
+
+
+def _loaded() -> Iterator[Aspect]:
+    return (aspect for aspect in ASPECTS if not aspect.library or aspect.library in sys.modules)
