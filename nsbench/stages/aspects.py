@@ -55,19 +55,26 @@ class Aspect:
 
 
 def _renewed(before: Any, after: Any) -> str:
-    return "not as it was"
+    return "the global generator was used"
 
 
 # Python
 
 
+_HARMLESS = (b"KMP_DUPLICATE_LIB_OK", b"KMP_INIT_AT_FORK", b"TORCHINDUCTOR_CACHE_DIR", b"PYTEST_CURRENT_TEST")
+"""Variables that scikit-learn, torch and pytest set, and that change no number."""
+
+
 def _environment() -> dict[bytes, bytes]:
     # The copy of the mapping's own dict costs a hundredth of one through its interface, which decodes every name.
-    return dict(os.environ._data)  # type: ignore[attr-defined]
+    variables = dict(os.environ._data)  # type: ignore[attr-defined]
+    for name in _HARMLESS:
+        variables.pop(name, None)
+    return variables
 
 
 def _set_environment(wanted: dict[bytes, bytes]) -> None:
-    for name in set(os.environb) - set(wanted):
+    for name in set(os.environb) - set(wanted) - set(_HARMLESS):
         del os.environb[name]
     os.environb.update(wanted)
 
@@ -151,7 +158,9 @@ def _set_decimal(wanted: dict[str, Any]) -> None:
 
 
 def _tell_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {before[name]} -> {after.get(name)}" for name in before if before[name] != after.get(name))
+    return ", ".join(
+        f"{name} {before[name]} -> {after.get(name)}" for name in before if before[name] != after.get(name)
+    )
 
 
 _PYTHON = (

@@ -1,9 +1,9 @@
-"""The state of the process, which its components share: what one changes would change another's numbers, under the same key.
+"""The state of the process, which its components share: what one changed would change another's numbers, under its key.
 
 A stage is a function of its inputs only where it begins in the state that every stage begins in. So what a component
-has changed is put back when its stage ends, and named; a worker process in which anything was changed does no other job,
-since a module that changed something when it was imported is not imported again. What modules of other libraries keep
-to themselves, and functions that were replaced, nobody can see.
+has changed is put back when its stage ends, and named. A worker in which anything was changed does no other job, since
+a module that changed something when it was imported is not imported again. What modules of other libraries keep to
+themselves, and functions that were replaced, nobody can see.
 """
 
 from __future__ import annotations

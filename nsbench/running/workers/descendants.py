@@ -15,6 +15,9 @@ import time
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
+LISTED = os.path.isdir("/proc/self")
+"""Whether this system lists its processes where they are looked for: Linux does."""
+
 
 def adopt_orphans() -> None:
     """Make this process the parent of its descendants' orphans, where the kernel can."""

@@ -15,6 +15,7 @@ from nsbench.components.events import Notice
 from nsbench.components.protocol import Conditions
 from nsbench.components.rows import ScoreRow, Status
 from nsbench.components.simulator import Diverged
+from nsbench.errors import shortened
 from nsbench.registry.registry import BrokenComponent
 from nsbench.stages.prepare import recorded
 from nsbench.stages.process_state import Keeper
@@ -165,7 +166,7 @@ def _make_scores(
         except Exception as error:
             if not lenient:
                 raise
-            workshop.emit(Notice(f"no {metric.name} from {name}: {type(error).__name__}: {error}"))
+            workshop.emit(Notice(f"no {metric.name} from {name}: {shortened(f'{type(error).__name__}: {error}')}"))
             first_error = first_error or error
     if first_error is not None:
         raise first_error

@@ -7,12 +7,13 @@ The worker is forked before anything is imported. The watcher leads the process 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import select
 import signal
 
-from nsbench.running.workers.descendants import adopt_orphans, end_with_parent, kill_descendants
+from nsbench.running.workers.descendants import LISTED, adopt_orphans, end_with_parent, kill_descendants
 
 KILLING_SECONDS = 10.0
 """Seconds after which processes that cannot be killed are left behind."""
@@ -31,14 +32,16 @@ def watched_by_parent(lifeline: int) -> None:
         _watch(lifeline, worker, woken, wake)
     for descriptor in (lifeline, woken, wake):
         os.close(descriptor)
+    if not LISTED:
+        os.setpgid(0, 0)  # a group that the watcher can kill and live
     end_with_parent(watcher)
     adopt_orphans()  # so that it need not ask its parent whether it has left something running
 
 
 def _watch(lifeline: int, worker: int, woken: int, wake: int) -> None:
     """Wait for the worker's end, or the run's, then kill all that is left, and end as the worker did."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if LISTED else lambda number, _: os.killpg(worker, number))
     signal.signal(signal.SIGINT, lambda *_: os.kill(worker, signal.SIGINT))
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -48,6 +51,9 @@ def _watch(lifeline: int, worker: int, woken: int, wake: int) -> None:
     status = _wait(lifeline, worker, woken)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.close(lifeline)
+    if not LISTED:
+        with contextlib.suppress(OSError):
+            os.killpg(worker, signal.SIGKILL)
     kill_descendants(KILLING_SECONDS)
     _end_as(status)
 

@@ -36,6 +36,10 @@ COLLECT_SECONDS = 1.0
 """Garbage is collected after a job that took longer than this."""
 
 
+NAMED = 5
+"""The most processes that a row names."""
+
+
 class CodeChanged(RuntimeError):
     """A component's code has changed since the run was planned: its artifacts would have the wrong key."""
 
@@ -141,7 +145,9 @@ def left_running() -> list[str]:
     """The processes that a job has left running, in words; no other job is done beside them."""
     if not has_children():
         return []
-    return [f"left running: {command_of(pid)}" for pid in descendants(os.getpid())]
+    running = descendants(os.getpid())
+    more = [f"left running: {len(running) - NAMED} more processes"] if len(running) > NAMED else []
+    return [*(f"left running: {command_of(pid)}" for pid in running[:NAMED]), *more]
 
 
 def redirect(log: Path) -> None:
