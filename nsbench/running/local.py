@@ -85,7 +85,7 @@ class Local:
 
     def free(self) -> bool:
         if not self._slots:
-            raise NoWorkers(
+            raise NoWorkers("no worker could be ended, and no other is started: a disk or a driver does not answer")
                 "none of the run's workers could be ended, so none is started: what they use does not answer"
             )
         return any(slot.underway is None for slot in self._slots)
@@ -142,10 +142,8 @@ class Local:
         if status is None:
             self._slots.remove(slot)
             name = underway.job.name if underway is not None else "a job that has ended"
-            left = f"{len(self._slots)} go on" if self._slots else "none is left"
-            self._context.emit(
-                Notice(f"the worker of {name} (process {worker.pid}) cannot be ended; of the others {left}")
-            )
+            rest = f"{len(self._slots)} others go on" if self._slots else "no other is left"
+            self._context.emit(Notice(f"the worker of {name} (process {worker.pid}) cannot be ended; {rest}"))
         return -signal.SIGKILL if status is None else status
 
     def _receive(self, slot: Slot) -> JobEnd | None:

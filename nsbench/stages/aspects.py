@@ -15,8 +15,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from ctypes import string_at
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,20 @@ class Aspect:
     fresh: Any = UNKNOWN
     tell: Callable[[Any, Any], str] = lambda before, after: f"{before} -> {after}"
     numbers: bool = True
+
+    def value(self) -> Any:
+        """The value now. Some settings refuse to be read where they contradict each other, which is a value too."""
+        try:
+            return self.read()
+        except Exception as error:
+            return f"unreadable ({type(error).__name__})"
+
+    def put_back(self, value: Any) -> bool:
+        """Put a value back; returns whether it is there."""
+        if self.restore is not None:
+            with suppress(Exception):  # what is there now tells
+                self.restore(value)
+        return bool(self.value() == value)
 
     def change(self, before: Any, after: Any) -> str:
         """A change in words, in a line."""
@@ -238,6 +253,12 @@ def _flag(path: str, fresh: Any) -> Aspect:
     return Aspect(f"torch.{path}", lambda: getattr(_torch(owner), name, None), restore, "torch", fresh)
 
 
+def _legacy(path: str, fresh: Any) -> Aspect:
+    """A flag of versions before `fp32_precision`, 2.9: later ones refuse to read it where the two contradict."""
+    owner, flag = path.rpartition(".")[0], _flag(path, fresh)
+    return replace(flag, read=lambda: fresh if hasattr(_torch(owner), "fp32_precision") else flag.read())
+
+
 def _setting(name: str, get: str, put: str, fresh: Any = UNKNOWN) -> Aspect:
     """A setting of torch's with a function to read it and one to set it."""
     return Aspect(f"torch.{name}", lambda: _torch(get)(), lambda value: _torch(put)(value), "torch", fresh)
@@ -292,8 +313,8 @@ _TORCH = (
         _flag(f"backends.{part}.fp32_precision", UNKNOWN)
         for part in ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
     ),
-    _flag("backends.cuda.matmul.allow_tf32", False),
-    _flag("backends.cudnn.allow_tf32", True),
+    _legacy("backends.cuda.matmul.allow_tf32", False),
+    _legacy("backends.cudnn.allow_tf32", True),
     _flag("backends.cuda.matmul.allow_fp16_reduced_precision_reduction", True),
     _flag("backends.cuda.matmul.allow_bf16_reduced_precision_reduction", True),
     _flag("backends.cudnn.enabled", True),

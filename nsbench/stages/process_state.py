@@ -19,7 +19,7 @@ class Keeper:
     """A keeper of this process's state. It is made where a job begins, and puts back what the job's stages changed."""
 
     def __init__(self) -> None:
-        self._before: dict[str, Any] = {aspect.name: aspect.read() for aspect in _loaded()}
+        self._before: dict[str, Any] = {aspect.name: aspect.value() for aspect in _loaded()}
         self._changes: dict[str, None] = {}
 
     @property
@@ -36,23 +36,17 @@ class Keeper:
         for aspect in _loaded():
             if not (aspect.numbers or everything):
                 continue
-            after = aspect.read()
+            after = aspect.value()
             before = self._before.get(aspect.name, UNKNOWN)
             if before is UNKNOWN:
                 fresh = aspect.fresh() if callable(aspect.fresh) else aspect.fresh
                 before = self._before[aspect.name] = after if fresh is UNKNOWN else fresh
             if after != before:
                 changes.append(aspect.change(before, after))
-                self._undo(aspect, before, after)
+                if not aspect.put_back(before):
+                    self._before[aspect.name] = after  # told once
         self._changes |= dict.fromkeys(changes)
         return changes
-
-    def _undo(self, aspect: Aspect, before: Any, after: Any) -> None:
-        """Put an aspect back; what cannot be is told once, and counts from now on."""
-        if aspect.restore is not None:
-            aspect.restore(before)
-        if aspect.restore is None or aspect.read() != before:
-            self._before[aspect.name] = after
 
 
 def _loaded() -> Iterator[Aspect]:

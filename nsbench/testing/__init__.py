@@ -10,5 +10,5 @@ datasets, simulators, likelihoods, metrics, formats
 small_data          data that is made in about a second
 known_growth        a growth process whose law is known exactly
 other_process       a component in a process that knows only names and files
-global_randomness   a watch over the global random generators
+global_randomness   a watch over the global random generators, and what else components share
 """

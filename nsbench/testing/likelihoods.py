@@ -21,7 +21,7 @@ from nsbench.components.contracts.broken import BrokenContract
 from nsbench.components.simulator import Simulator
 from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, calling, place_of
-from nsbench.testing.global_randomness import changes, watched
+from nsbench.testing.global_randomness import GENERATOR_RIGHT, changes, watched
 from nsbench.testing.simulator_subject import FEW_TRANSITIONS, SimulatorSubject
 from nsbench.trajectories.morphology import front
 

@@ -101,7 +101,7 @@ def _reap() -> None:
 
 
 def has_children() -> bool:
-    """Return whether this process has children, ended ones that nobody has waited for among them. Costs a microsecond."""
+    """Return whether this process has children, ended ones that nobody waited for included. Takes a microsecond."""
     if not hasattr(os, "waitid"):
         return True
     try:

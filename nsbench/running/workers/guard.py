@@ -58,16 +58,18 @@ class Guard:
 
         Raises what reading the memory or the log raises, but not before time has been kept.
         """
-        limits = self.limits
         if now > self._kill_at:
             self.signal(signal.SIGKILL)
-        elif not self.verdict and limits.timeout is not None and self._waits_since is None:
-            if now - self.begun > limits.timeout:
-                self.verdict, self._kill_at = "timeout", now + GRACE_SECONDS
-                self.reason = f"more than the limit of {duration(limits.timeout)}"
-                self.signal(signal.SIGTERM)
+        elif not self.verdict and self._is_late(now):
+            self.verdict, self._kill_at = "timeout", now + GRACE_SECONDS
+            self.reason = f"more than the limit of {duration(self.limits.timeout or 0)}"
+            self.signal(signal.SIGTERM)
         self.output.trim()
         self._check_memory()
+
+    def _is_late(self, now: float) -> bool:
+        limit = self.limits.timeout
+        return limit is not None and self._waits_since is None and now - self.begun > limit
 
     def _check_memory(self) -> None:
         self.peak = max(self.peak, self.memory.read())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nsbench.quantities import number
-
 MOST_BYTES = 64 << 20
 """The most bytes of a job's output that its log keeps."""
 
@@ -34,7 +32,6 @@ class Output:
         """Cut off what is too much, and say in the log how much was left out. Call it when the job prints no more."""
         self.trim()
         if self._left_out:
-            left_out, kept = number(self._left_out), number(MOST_BYTES)
-            text = f"\n… {left_out}B of output are left out here: a log keeps {kept}B of what a job prints\n"
+            text = f"\n… {self._left_out:,} bytes of output are left out: a log keeps {MOST_BYTES:,} of what a job prints\n"
             os.write(self._descriptor, text.encode())
         os.close(self._descriptor)

@@ -30,7 +30,7 @@ class WorkerProcess:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.channel, remote = socket.socketpair()
         lifeline, own_end = os.pipe()
-        self._lifeline = open(own_end, "wb", buffering=0)  # a file: closing it twice closes nobody else's descriptor
+        self._lifeline = os.fdopen(own_end, "wb", buffering=0)  # closed twice, a file closes nobody else's descriptor
         command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", str(remote.fileno()), str(lifeline)]
         try:
             with log.open("ab") as output:
