@@ -76,9 +76,11 @@ def test_a_metrics_number_does_not_depend_on_whether_the_simulator_was_fitted_ju
 
 
 def test_a_worker_that_is_as_it_was_is_used_again_and_another_is_not(go):
-    plain = {name: ("setter", change) for name, change in {"a": "", "b": "seterr", "c": ""}.items()}
+    """Inference mode that is never left cannot be put back."""
+    plain = {name: ("setter", change) for name, change in {"a": "", "b": "inference", "c": ""}.items()}
     rows = go(plain, executor=partial(Local, parallel=1))
-    assert [rows[name].changed for name in plain] == [(), ("numpy.seterr: under ignore -> raise",), ()]
+    assert rows["a"].changed == rows["c"].changed == ()
+    assert "torch.inference_mode: False -> True" in rows["b"].changed
     assert go.processes("a") == go.processes("b")
     assert not go.processes("b") & go.processes("c")
 
@@ -99,12 +101,6 @@ def test_everything_that_can_be_changed_is_named_and_put_back(go):
     finally:
         os.umask(umask)
         os.chdir(folder)
-
-
-def test_what_cannot_be_put_back_costs_the_worker(go):
-    rows = go({"a": ("setter", "inference"), "b": ("reader", "")}, executor=Local)
-    assert "torch.inference_mode: False -> True" in rows["a"].changed
-    assert rows["b"].changed == ()
 
 
 def test_the_row_says_it_in_its_file_in_the_table_and_in_the_mirror(go):
@@ -128,8 +124,8 @@ def test_check_finds_it_in_simulators_metrics_and_datasets(leaking):
 
 def test_metrics_and_simulators_that_come_with_nsbench_leave_the_process_as_it_was(leaking, go, tmp_path, write_suite):
     text = SUITE.replace("  - {use: learner}", "  - {use: persistence}\n  - {use: bernoulli-unet}")
-    text = text.replace("[length, elbo, wall_clock]", "[length, elbo, wall_clock, crps, energy_score, mmd]")
+    text = text.replace("[length, elbo, wall_clock]", "[length, wall_clock, crps, energy_score, mmd]")
     plan = make_plan(read_suite(write_suite(text), leaking), leaking)
     outcome = run(Session(plan, leaking, Workspace(tmp_path / "w")), executor=Inline)
     assert [(row.trial, row.changed) for row in outcome.rows if row.changed] == []
-    assert {row.status for row in outcome.rows} == {"ok"}
+    assert [row.error for row in outcome.rows if row.status != "ok"] == []

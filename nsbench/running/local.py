@@ -86,8 +86,6 @@ class Local:
     def free(self) -> bool:
         if not self._slots:
             raise NoWorkers("no worker could be ended, and no other is started: a disk or a driver does not answer")
-                "none of the run's workers could be ended, so none is started: what they use does not answer"
-            )
         return any(slot.underway is None for slot in self._slots)
 
     def busy(self) -> bool:
@@ -169,7 +167,10 @@ class Local:
         return None
 
     def _ended(self, slot: Slot, end: JobEnd) -> JobEnd:
-        """The end that a worker reports, with the guard's verdict on it. Only a worker whose job ended well and left it as it was is kept."""
+        """The end that a worker reports, with the guard's verdict on it.
+
+        Only a worker whose job ended well, and left the process as it was, is kept.
+        """
         assert slot.underway is not None
         guard, job = slot.underway.guard, slot.underway.job
         self._watch.release(guard)

@@ -1,8 +1,8 @@
 """A lifeline, which ends a worker and everything that it has started with the run.
 
-The watcher, the worker's parent, waits on a pipe whose other end the run holds. When that end is closed, however the
-run came to its end, or when the worker ends, the watcher kills all its descendants. It leads the process group, and adopts
-what leaves it. The worker is forked before anything is imported.
+The watcher, the worker's parent, waits on a pipe whose other end the run holds. When that end is closed, however
+the run came to its end, or when the worker ends, the watcher kills all its descendants. It leads the process group,
+and adopts what leaves it. The worker is forked before anything is imported.
 """
 
 from __future__ import annotations

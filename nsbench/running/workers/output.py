@@ -32,6 +32,7 @@ class Output:
         """Cut off what is too much, and say in the log how much was left out. Call it when the job prints no more."""
         self.trim()
         if self._left_out:
-            text = f"\n… {self._left_out:,} bytes of output are left out: a log keeps {MOST_BYTES:,} of what a job prints\n"
+            left_out, most = f"{self._left_out:,} bytes of output", f"{MOST_BYTES:,}"
+            text = f"\n… {left_out} are left out: a log keeps {most} of what a job prints\n"
             os.write(self._descriptor, text.encode())
         os.close(self._descriptor)
