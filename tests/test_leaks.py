@@ -123,7 +123,7 @@ def test_check_finds_it_in_simulators_metrics_and_datasets(leaking):
 
 
 def test_metrics_and_simulators_that_come_with_nsbench_leave_the_process_as_it_was(leaking, go, tmp_path, write_suite):
-    text = SUITE.replace("  - {use: learner}", "  - {use: persistence}\n  - {use: bernoulli-unet}")
+    text = SUITE.replace("  - {use: learner}", "  - {use: persistence}\n  - {use: frozen-neighbour}")
     text = text.replace("[length, elbo, wall_clock]", "[length, wall_clock, crps, energy_score, mmd]")
     plan = make_plan(read_suite(write_suite(text), leaking), leaking)
     outcome = run(Session(plan, leaking, Workspace(tmp_path / "w")), executor=Inline)

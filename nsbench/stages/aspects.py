@@ -222,12 +222,6 @@ _NUMPY = (
         "numpy.printoptions", _print_options, lambda w: np.set_printoptions(**w), tell=_tell_settings, numbers=False
     ),
     Aspect("scipy.fft workers", lambda: sys.modules["scipy.fft"].get_workers(), None, "scipy.fft", 1),
-    Aspect(
-        "numba threads",
-        lambda: sys.modules["numba"].get_num_threads(),
-        lambda count: sys.modules["numba"].set_num_threads(count),
-        "numba",
-    ),
 )
 
 
@@ -334,5 +328,12 @@ ASPECTS: tuple[Aspect, ...] = (
     *_NUMPY,
     *_TORCH,
     Aspect("denormal numbers are 0", _flushes, _set_flushes),
+    Aspect(
+        "numba threads",
+        lambda: sys.modules["numba"].get_num_threads(),
+        lambda count: sys.modules["numba"].set_num_threads(count),
+        "numba",
+    ),
 )
-"""All aspects, those that set others first."""
+"""All aspects: those that set others first, and Numba's last, since asking for it may start its threads, and OpenMP then
+gives torch as many."""

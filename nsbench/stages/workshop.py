@@ -60,9 +60,9 @@ class Workshop:
         """An instance of a part, with its libraries limited to the suite's threads."""
         spec = self.registry.spec(part.kind, part.name)
         component = build(part.kind, spec, part.params)
-        self.put_back()
         self.built(part, spec.code())
         hold_threads(self.threads)
+        self.put_back()
         return component
 
     def obtain(self, job: str, key: Key, what: str, make: Callable[[], Write], holds: Set[str]) -> Artifact:
@@ -188,11 +188,11 @@ def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:
 
 def hold_threads(threads: int) -> None:
     """Limit the libraries that are loaded to a number of threads."""
+    if "numba" in sys.modules:  # before torch: Numba's first call starts OpenMP's threads, and torch's with them
+        import numba
+
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     if "torch" in sys.modules:
         import torch
 
         torch.set_num_threads(threads)
-    if "numba" in sys.modules:
-        import numba
-
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
