@@ -11,6 +11,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 from pydantic import Field
@@ -21,14 +22,6 @@ from nsbench.components.component import Params
 from nsbench.components.dataset import DatasetSpec, SimulatorReference
 from nsbench.components.metric import Metric, MetricSpec, Score
 from nsbench.components.simulator import SimulatorSpec
-
-
-def one_thread(library):
-    if library == "torch":
-        return torch.set_num_threads(1)
-    import numba
-
-    return numba.set_num_threads(1)
 
 
 def enter(block):
@@ -67,8 +60,8 @@ CHANGES = {
     "grad": (lambda: torch.set_grad_enabled(False), "torch.grad_enabled: True -> False"),
     "inference": (lambda: enter(torch.inference_mode()), "torch.inference_mode: False -> True"),
     "anomaly": (lambda: torch.autograd.set_detect_anomaly(True), "torch.anomaly_enabled: False -> True"),
-    "threads": (lambda: one_thread("torch"), "torch.num_threads: 2 -> 1"),
-    "numba threads": (lambda: one_thread("numba"), "numba threads: 2 -> 1"),
+    "threads": (lambda: torch.set_num_threads(1), "torch.num_threads: 2 -> 1"),
+    "numba threads": (lambda: numba.set_num_threads(1), "numba threads: 2 -> 1"),
     "denormal": (lambda: torch.set_flush_denormal(True), "denormal numbers are 0: False -> True"),
     "environment": (lambda: os.environ.update(LEAKED="yes"), "os.environ: LEAKED not set -> 'yes'"),
     "folder": (lambda: os.chdir("/"), "working directory: "),

@@ -335,5 +335,5 @@ ASPECTS: tuple[Aspect, ...] = (
         "numba",
     ),
 )
-"""All aspects: those that set others first, and Numba's last, since asking for it may start its threads, and OpenMP then
-gives torch as many."""
+"""All aspects: those that set others first, and Numba's last, since asking for it may start OpenMP's threads, which are
+torch's too."""

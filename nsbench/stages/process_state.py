@@ -9,16 +9,20 @@ themselves, and functions that were replaced, nobody can see.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nsbench.stages.aspects import ASPECTS, UNKNOWN, Aspect
 
 
 class Keeper:
-    """A keeper of this process's state. It is made where a job begins, and puts back what the job's stages changed."""
+    """A keeper of this process's state. It is made where a job begins, and puts back what the job's stages changed.
 
-    def __init__(self) -> None:
+    settle: called when a library was imported meanwhile, to set what depends on the machine: its threads.
+    """
+
+    def __init__(self, settle: Callable[[], object] = lambda: None) -> None:
+        self._settle = settle
         self._before: dict[str, Any] = {aspect.name: aspect.value() for aspect in _loaded()}
         self._changes: dict[str, None] = {}
 
@@ -39,14 +43,22 @@ class Keeper:
             after = aspect.value()
             before = self._before.get(aspect.name, UNKNOWN)
             if before is UNKNOWN:
-                fresh = aspect.fresh() if callable(aspect.fresh) else aspect.fresh
-                before = self._before[aspect.name] = after if fresh is UNKNOWN else fresh
+                before, after = self._first_seen(aspect, after)
             if after != before:
                 changes.append(aspect.change(before, after))
                 if not aspect.put_back(before):
                     self._before[aspect.name] = after  # told once
         self._changes |= dict.fromkeys(changes)
         return changes
+
+    def _first_seen(self, aspect: Aspect, after: Any) -> tuple[Any, Any]:
+        """The value before, and now, of an aspect whose library was imported meanwhile."""
+        before = aspect.fresh() if callable(aspect.fresh) else aspect.fresh
+        if before is UNKNOWN:
+            self._settle()
+            before = after = aspect.value()
+        self._before[aspect.name] = before
+        return before, after
 
 
 def _loaded() -> Iterator[Aspect]:

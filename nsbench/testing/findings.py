@@ -124,7 +124,7 @@ Tell = Callable[[str], None]
 
 
 def run_checks(about: str, subject: Subject, checks: Iterable[Check[Subject]], tell: Tell) -> Report:
-    """Make the checks, in their order; a finding of one stops no other, and what one leaves changed reaches no other."""
+    """Make the checks, in their order; a finding of one stops no other, and what it leaves changed reaches no other."""
     results, keeper = [], Keeper()
     tell(about)
     for check in checks:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pydantic import TypeAdapter
 
@@ -100,8 +101,9 @@ def carry_out(workshop: Workshop, job: Job) -> JobEnd:
 
     The process's state is put back after each stage, and named in the end where a component had changed it.
     """
-    hold_threads(workshop.threads)  # what nsbench itself sets is no change
-    keeper = Keeper()
+    hold = partial(hold_threads, workshop.threads)
+    hold()  # what nsbench itself sets is no change
+    keeper = Keeper(hold)
     end = _end(replace(workshop, put_back=keeper.put_back), job)
     keeper.put_back(everything=True)
     return replace(end, changed=keeper.changes)
