@@ -12,7 +12,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several share the cores
 import numpy as np
 import pytest
 
+from nsbench.registry.kernels import hold_cache
 from nsbench.registry.registry import Registry
+
+hold_cache()  # tests import plugins directly, and run suites in the same process
 
 TOY = EntryPoint("toy", "toy", "nsbench")
 

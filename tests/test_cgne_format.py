@@ -226,6 +226,14 @@ def foreign_dataset(file):
     file["velocity"] = np.zeros(3)
 
 
+def test_a_link_to_another_file_is_refused_and_not_followed(folder):
+    with h5py.File(flake(folder), "a") as file:
+        del file["flake_final"]
+        file["flake_final"] = h5py.ExternalLink("/nowhere/else.h5", "/flake_final")
+    with pytest.raises(UnreadableData, match="another file"):
+        read_cgne(folder)
+
+
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+import nsbench
 import toy
+from nsbench.components.contracts.numbers import real, whole
 from nsbench.components.metric import Score
 from nsbench.components.simulator import Simulator
+from nsbench.stages.fit import Journal
 from nsbench.trajectories.fields import FieldTrajectories
 
 ROLLOUT, NATS, SCORE = toy.Learner.rollout, toy.Learner.log_likelihood, toy.Length.score
@@ -107,6 +112,53 @@ def test_numbers_of_other_types_are_taken_as_what_they_are(bench, monkeypatch):
     outcome, _, _ = bench(None, "metrics=[length]", "simulators=[{use: coin}]")
     (row,) = outcome.rows[0].scores
     assert (row.value, row.interval, row.extras) == (0.5, (0.0, 1.0), {"simulated": 2.0})
+
+
+NUMBERS = [
+    2,
+    2.0,
+    np.float32(2),
+    np.float64(2),
+    np.int64(2),
+    np.uint8(2),
+    np.array(2.0),
+    torch.tensor(2),
+    torch.tensor(2.0),
+]
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: f"{type(value).__name__} {getattr(value, 'dtype', '')}")
+def test_a_number_is_a_number_whatever_library_it_is_of(tmp_path, value):
+    assert real(value) == 2.0
+    assert type(real(value)) is float
+    is_whole = "float" not in str(getattr(value, "dtype", type(value).__name__))
+    assert whole(value) == (2 if is_whole else None)
+    told = []
+    with Journal(tmp_path, told.append) as journal:
+        journal.log("loss", value, np.int64(3))
+    assert json.loads(json.dumps(told)) == [["loss", 2.0, 3]]
+
+
+@pytest.mark.parametrize("value", ["2", None, [2.0], np.zeros(1), torch.zeros(2), 2j, object()], ids=repr)
+def test_what_is_no_number_is_named(tmp_path, value):
+    assert real(value) is None
+    assert whole(value) is None
+    with pytest.raises(TypeError, match=r"ctx.log\('loss', …\): a point's value is a number, got"):
+        Journal(tmp_path, print).log("loss", value, 1)
+    with pytest.raises(TypeError, match="a point's step is a whole number, got"):
+        Journal(tmp_path, print).log("loss", 1.0, 2.5)
+
+
+def test_parameters_given_from_python_may_be_of_numpy_or_torch():
+    given = {
+        "size": np.int64(16),
+        "train": torch.tensor(3),
+        "test": {"parameters": np.uint8(2), "repeats": np.array(2)},
+    }
+    assert (
+        nsbench.load("dataset", "lca", **given).params
+        == nsbench.load("dataset", "lca", size=16, train=3, test={"parameters": 2, "repeats": 2}).params
+    )
 
 
 BROKEN_DATASETS = {

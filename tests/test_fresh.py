@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -26,7 +27,8 @@ from nsbench.report.tables import notes, plain, results_tables
 from nsbench.stages.score import DRAWN_FILES
 from nsbench.stages.simulate import MEASURED_FILES, cost_hardware
 from nsbench.store import environment as environments
-from nsbench.store.environment import environment, git_state, hardware, provenance
+from nsbench.store.checkout import git_state
+from nsbench.store.environment import environment, hardware, provenance
 from nsbench.store.key import digest_of
 from nsbench.store.manifest import read_manifest
 from nsbench.store.store import Store
@@ -274,6 +276,66 @@ def test_a_checkout_cannot_have_its_own_programs_run(tmp_path):
     git_state.cache_clear()
     assert git_state(tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+COMMIT = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false", "commit", "-qm", "x"]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A commit of one file, to which a filter, a difference program and a monitor belong that would leave a trace."""
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "file").write_text("x\n")
+    (tmp_path / ".gitattributes").write_text("file filter=ev=il diff=evil\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, *COMMIT], check=True)
+    trace = f"touch '{tmp_path}/ran'; cat"
+    with (tmp_path / ".git" / "config").open("a") as config:
+        for name in ("ev=il", "evil"):
+            config.write(f'[filter "{name}"]\n\tclean = "{trace}"\n\tsmudge = "{trace}"\n\trequired = true\n')
+        config.write(f'[diff "evil"]\n\ttextconv = "{trace}"\n[core]\n\tfsmonitor = "{trace}"\n')
+    git_state.cache_clear()
+    return tmp_path
+
+
+def touched(file, text):
+    """Write a file with a time that git has not seen, so that it has to read it."""
+    file.write_text(text)
+    os.utime(file, (1, 1))
+
+
+@pytest.mark.parametrize(("text", "state"), [("x\n", ""), ("y\n", ", edited")])
+def test_no_filter_of_a_checkout_is_run(checkout, text, state):
+    touched(checkout / "file", text)
+    commit = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    assert git_state(checkout) == commit.stdout.strip() + state
+    assert not (checkout / "ran").exists()
+    subprocess.run(["git", "-C", checkout, "status", "--porcelain"], capture_output=True, check=True)
+    assert (checkout / "ran").exists()  # the filter is one that git would run
+
+
+def test_a_linked_worktree_is_compared_with_its_own_index(tmp_path):
+    git = ["git", "-C", str(tmp_path / "main")]
+    (tmp_path / "main").mkdir()
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "main" / "file").write_text("x\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, *COMMIT], check=True)
+    subprocess.run([*git, "worktree", "add", "-q", str(tmp_path / "linked")], check=True)
+    git_state.cache_clear()
+    assert re.fullmatch("[0-9a-f]{40}", git_state(tmp_path / "linked"))
+    (tmp_path / "linked" / "file").write_text("longer\n")
+    git_state.cache_clear()
+    assert git_state(tmp_path / "linked").endswith(", edited")
+    assert re.fullmatch("[0-9a-f]{40}", git_state(tmp_path / "main"))
+
+
+def test_what_git_cannot_compare_is_not_called_unedited(checkout):
+    commit = git_state(checkout)
+    (checkout / ".git" / "index").write_bytes(b"no index")
+    git_state.cache_clear()
+    assert git_state(checkout) == f"{commit}, not compared"
 
 
 def test_nothing_heavy_is_imported_to_tell_where_one_is():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
+import subprocess
 import sys
 import textwrap
 
@@ -171,8 +173,9 @@ def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(regist
 
 def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harness(registry):
     modules = Sources(registry.packages()).files(["nsbench.stages.measuring:collect"])
-    components = ("component", "evidence", "protocol", "simulator", "contracts.broken", "contracts.simulator")
+    components = ("component", "evidence", "protocol", "simulator")
     counted = {"stages.measuring", "stages.probing", *(f"components.{name}" for name in components)}
+    counted |= {f"components.contracts.{name}" for name in ("broken", "numbers", "simulator")}
     counted |= {f"trajectories.{name}" for name in ("base", "domain", "fields")}
     of_latents = ("probing", "model", "gaussian", "likelihood", "devices", "randomness")  # not how they are trained
     counted |= {f"neural.{name}" for name in of_latents}
@@ -308,3 +311,32 @@ def test_a_shuffled_suite_has_the_same_keys(lab, write_suite):
     entries = [*datasets[:1], *datasets[:0:-1]], [*simulators[:1], *simulators[:0:-1]]
     shuffled = "\n".join([*rest, *entries[1], *head, *entries[0]]).replace("[length, gap]", "[gap, length]") + "\n"
     assert every_key(plan_of(write_suite, registry, shuffled)) == before
+
+
+SETS = """
+import json
+from nsbench.components.component import ComponentSpec, Params
+from nsbench.registry.loading import full_params
+
+class Inner(Params):
+    words: frozenset[str]
+
+class Outer(Params):
+    names: set[str]
+    inner: Inner
+    both: list[set[int]]
+
+params = {"names": list("snowflake"), "inner": {"words": list("crystal")}, "both": [[8, 3, 5], [1000, 2]]}
+print(json.dumps(full_params(ComponentSpec("outer", "sets:Outer", "sets:Outer"), params)))
+"""
+
+
+def test_a_set_has_one_order_in_every_process(tmp_path):
+    (tmp_path / "sets.py").write_text(SETS)
+    texts = set()
+    for seed in "012":
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+        command = [sys.executable, "-c", "import sets"]
+        texts.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    (text,) = texts
+    assert json.loads(text.splitlines()[-1])["both"] == [[3, 5, 8], [1000, 2]]

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 import pytest
+import torch
 
 import leaky
 from conftest import SUITE, TOY
@@ -69,7 +70,9 @@ def test_a_number_is_the_same_after_a_trial_that_changed_the_process(go, executo
 def test_a_metrics_number_does_not_depend_on_whether_the_simulator_was_fitted_just_now(go):
     """The metric is scored once right after the fit that changed the process, and once on stored rollouts."""
     at_once = go({"setter": ("setter", "dtype")}, metrics="[length, touchy]")["setter"]
+    torch.set_default_dtype(torch.float32)  # as in the processes of another run
     go({"setter": ("setter", "dtype")}, "later", metrics="[length]")
+    torch.set_default_dtype(torch.float32)
     later = go({"setter": ("setter", "dtype")}, "later", metrics="[length, touchy]")["setter"]
     assert at_once.keys == later.keys
     assert values(at_once) == values(later)

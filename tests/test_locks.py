@@ -37,7 +37,7 @@ def holder(tmp_path):
 def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
     path, waited = tmp_path / "lock", []
 
-    def waiting():
+    def waiting(owner):
         waited.append(time.monotonic())
         holder.kill()
 
@@ -76,7 +76,7 @@ def test_whoever_asks_is_no_holder(tmp_path, monkeypatch):
 
 
 def test_whoever_waits_may_give_up(tmp_path, holder):
-    def tired():
+    def tired(owner):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), held(tmp_path / "lock", waiting=tired):

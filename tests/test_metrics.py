@@ -16,7 +16,7 @@ from nsbench.trajectories.domain import Domain, Parameter
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.morphology import OBSERVABLES
 from nsbench_metrics.elbo import ELBO, ELBOParams
-from nsbench_metrics.ewd import EWD, EWDParams, bin_cells, bootstrap_interval, expected_wasserstein
+from nsbench_metrics.ewd import EWD, EWDParams, bin_cells, ewd_interval, expected_wasserstein
 from nsbench_metrics.shared.bootstrap import bootstrap_mean, estimate, mean
 from nsbench_metrics.wall_clock import WallClock, WallClockParams
 
@@ -98,7 +98,7 @@ def test_the_interval_holds_the_estimate_and_narrows_with_more_cases():
     for n in (100, 1600):
         rho, sample, rng = cases(n)
         cells = bin_cells(rho, sample, sample + rng.normal(0, 10, sample.shape), 8)
-        low, high = bootstrap_interval(rho, cells, 60, rng)
+        low, high = ewd_interval(rho, cells, 60, rng)
         assert low < np.mean([cell.distance() for cell in cells]) < high
         widths.append(high - low)
     assert widths[1] < widths[0] / 2

@@ -364,6 +364,24 @@ def test_a_checkpoint_of_another_training_is_not_continued(
     assert same(weights_of(simulator), weights_of(alone))
 
 
+def test_a_damaged_checkpoint_is_set_aside_and_the_training_begins_anew(
+    crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", math.inf)
+    whole, ctx = FrontSimulator(RECIPE), make_context(tmp_path)
+    whole.fit(*crystals, ctx)
+    path = ctx.workdir / "checkpoint.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # among the weights: the file still reads as one
+    path.write_bytes(content)
+    again, begun = FrontSimulator(RECIPE), []
+    with pytest.warns(UserWarning, match="has changed since it was written; moved to checkpoint.safetensors.damaged-"):
+        again.fit(*crystals, replace(make_context(tmp_path), progress=lambda done, total: begun.append(done)))
+    assert begun[0] < 190
+    assert same(weights_of(again), weights_of(whole))
+
+
 def test_the_global_generators_are_left_alone(crystals, tmp_path: Path) -> None:
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     simulator = FrontSimulator(RECIPE)

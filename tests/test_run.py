@@ -208,8 +208,14 @@ def test_data_that_was_interrupted_goes_on_and_ends_with_the_same_bits(tmp_path,
     monkeypatch.setattr(LCADataset, "part", watched)
     with pytest.raises(KeyboardInterrupt):
         prepare_all(Session(plan, registry, Workspace(tmp_path / "a")), [])
-    prepare_all(Session(plan, registry, Workspace(tmp_path / "a")), [])
-    assert made == [0, 1, 2, "stopped", 3, 4, 5]
+    part_1 = next((tmp_path / "a" / "work").glob("*/part-00001.h5"))
+    content = bytearray(part_1.read_bytes())
+    content[len(content) // 2] ^= 1
+    part_1.write_bytes(content)
+    notices = []
+    prepare_all(Session(plan, registry, Workspace(tmp_path / "a")), [notices.append])
+    assert made == [0, 1, 2, "stopped", 1, 3, 4, 5], "only what is missing or damaged"
+    assert any("part-00001.h5 has changed since it was written" in str(notice) for notice in notices)
     prepare_all(Session(plan, registry, Workspace(tmp_path / "b")), [])
     stores = [
         {p.parent.name: p.read_bytes() for p in (tmp_path / side / "store").rglob("trajectories.h5")} for side in "ab"

@@ -59,8 +59,9 @@ def test_a_claim_goes_with_the_job(board, end):
 
 def test_a_claim_that_cannot_be_written_stops_nothing(board):
     """A full disk, say: the job is begun, and says itself what it lacks."""
-    board.workspace.locks.rmdir()
-    board.workspace.locks.touch()
+    locks = board.workspace.store / "locks"
+    locks.rmdir()
+    locks.touch()
     one = board()
     assert [one.take().name, one.take().name] == ["line/truth/r0", "line/learner/r0"]
 
@@ -68,4 +69,4 @@ def test_a_claim_that_cannot_be_written_stops_nothing(board):
 def test_no_claim_outlives_a_run(bench):
     outcome, _, _ = bench(TWINS)
     assert outcome.exit_code == 0
-    assert not list(bench.workspace.locks.iterdir())
+    assert not list((bench.workspace.store / "locks").iterdir())

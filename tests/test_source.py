@@ -367,3 +367,19 @@ def test_code_that_cannot_be_read_is_refused_by_name(root, fresh):
     shutil.rmtree(root / f"{fresh}", ignore_errors=True)
     with pytest.raises(SourceNotFound, match="no source found for module 'no_such_module'"):
         digest("no_such_module:f")
+
+
+SUM = "total = " + " + ".join(["1"] * 1_200)
+LARGE = "large = 0x" + "f" * 6_000
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [(SUM, "model.py:2: nested too deeply to be read"), (LARGE, r"model.py:2: Exceeds the limit"), ("x = " + "7" * 5_000, "Exceeds the limit")],
+    ids=["a sum of 1,200 terms", "a large number", "a number of 5,000 digits"],
+)  # fmt: skip
+def test_source_that_cannot_be_digested_is_refused_by_file_and_line(tmp_path, monkeypatch, text, fault):
+    (tmp_path / "model.py").write_text(f"import math\n{text}\nclass Model: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SourceNotFound, match=fault):
+        source_digest(["model:Model"], ["model"])

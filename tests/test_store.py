@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,13 @@ import pytest
 from safetensors.numpy import save_file
 
 from nsbench.components.events import Notice
+from nsbench.store import store as store_module
+from nsbench.store.files import whole
 from nsbench.store.key import Key, digest_of
 from nsbench.store.locks import Busy, NoLocks, locked
 from nsbench.store.manifest import Damaged, verified_manifest
-from nsbench.store.store import Store, Unwritable
+from nsbench.store.owner import this_process
+from nsbench.store.store import Store, Unwritable, owner_file
 from nsbench.trajectories.hdf5 import read_trajectories
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
@@ -291,6 +296,122 @@ def test_a_file_system_without_locks_is_named_and_the_store_works_without(store,
     put(store, Key("model", {"name": "pns"}))
     assert store.find(KEY) is not None
     assert [m for m in store.messages if "has no locks" in m] == store.messages[:1]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES], ids=errno.errorcode.get)
+@pytest.mark.parametrize("times", [1, 99])
+def test_what_cannot_be_read_is_no_damage(store, monkeypatch, number, times):
+    put(store)
+    monkeypatch.setattr("nsbench.store.files._PAUSES", (0.0, 0.0))
+    left, file_digest = [times], hashlib.file_digest
+
+    def sick(file, kind):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise OSError(number, os.strerror(number))
+        return file_digest(file, kind)
+
+    monkeypatch.setattr("nsbench.store.manifest.hashlib.file_digest", sick)
+    if times == 1:
+        assert store.find(KEY) is not None
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            store.find(KEY)
+    monkeypatch.undo()
+    assert store.messages == []
+    assert store.find(KEY) is not None
+
+
+@pytest.mark.parametrize("link", ["a file", "a folder", "nothing"])
+def test_a_draft_with_a_link_is_refused_by_name(store, tmp_path, link):
+    target = {"a file": tmp_path / "there.txt", "a folder": tmp_path, "nothing": tmp_path / "gone"}[link]
+    (tmp_path / "there.txt").write_text("x")
+    with pytest.raises(ValueError, match="and weights is a link: save what it leads to"), store.writing(KEY) as draft:
+        (draft.folder / "weights").symlink_to(target)
+    assert not store.has(KEY)
+    assert list((store.root / "drafts").iterdir()) == []
+
+
+def test_a_link_to_a_folder_that_was_added_or_put_in_place_is_damage(store, tmp_path):
+    put(store)
+    (store.path(KEY) / "more").symlink_to(tmp_path, target_is_directory=True)
+    assert store.find(KEY) is None
+    put(store)
+    deep = store.path(KEY) / "deep"
+    deep.rename(tmp_path / "deep")
+    deep.symlink_to(tmp_path / "deep", target_is_directory=True)
+    assert store.find(KEY) is None
+    assert "is missing" in store.messages[-1]
+
+
+def test_what_was_repaired_meanwhile_is_not_moved_aside(store, monkeypatch):
+    """A slow reader found the damage, a quick one moved it aside and made it again."""
+    put(store)
+    flip(store.path(KEY) / "deep" / "weights")
+    quick, verify, done = Store(store.root), store_module.verified_manifest, []
+
+    def slowly(folder, key):
+        try:
+            return verify(folder, key)
+        except Damaged:
+            if not done:
+                done.append("repaired")
+                assert quick.find(KEY) is None
+                put(quick)
+            raise
+
+    monkeypatch.setattr(store_module, "verified_manifest", slowly)
+    assert store.find(KEY) is not None
+    assert store.messages == []
+    monkeypatch.undo()
+    assert store.find(KEY) is not None
+
+
+def test_a_draft_whose_maker_lives_is_not_swept_whoever_holds_the_lock(store):
+    with store.writing(KEY) as draft:
+        (draft.folder / "hours").write_text("of a fit")
+        Store(store.root).clear_drafts(KEY)
+        assert (draft.folder / "hours").exists()
+    assert store.find(KEY) is not None
+
+
+@pytest.mark.parametrize(
+    ("owner", "swept"),
+    [
+        (this_process(), False),
+        (replace(this_process(), pid=2**22 + 5), True),
+        (replace(this_process(), started="1"), True),
+        (replace(this_process(), boot="another"), True),
+        (replace(this_process(), host="elsewhere", pid=2**22 + 5), False),
+        (replace(this_process(), space="pid:[1]", pid=2**22 + 5), False),
+        (None, False),
+    ],
+    ids=["alive", "gone", "another by its number", "before the machine started", "elsewhere", "a container", "unknown"],
+)
+def test_a_draft_is_swept_if_its_maker_is_gone_for_certain_or_after_a_day(store, owner, swept):
+    draft = store.root / "drafts" / f"{KEY.kind}-{KEY.digest}-abc"
+    draft.mkdir(parents=True)
+    (draft / "file").write_text("x")
+    if owner is not None:
+        owner_file(draft).write_text(owner.to_text())
+    store.clear_drafts(KEY)
+    assert draft.exists() != swept
+    then = time.time() - 2 * 86_400
+    for path in (draft / "file", draft):
+        if path.exists():
+            os.utime(path, (then, then))
+    store.clear_drafts(KEY)
+    assert not draft.exists()
+    assert not owner_file(draft).exists()
+
+
+def test_temporary_names_are_nobody_elses(tmp_path):
+    """Two processes of one number, in two containers."""
+    with whole(tmp_path / "file") as one, whole(tmp_path / "file") as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert (tmp_path / "file").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_manifest_tells_the_day_of_its_last_use(store):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.ensembles import alike
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories, event_ticks
 from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
@@ -166,3 +167,12 @@ def test_a_file_that_contradicts_itself_is_refused(tmp_path):
         file["lengths"][...] = 3
     with pytest.raises(ValueError, match=r"t\.h5: arrival names a frame beyond"):
         read_trajectories(tmp_path / "t.h5", domain())
+
+
+def test_a_negative_zero_in_a_start_state_or_a_parameter_parts_no_ensemble():
+    line = Domain("square", (1, 2), ("u",), False, (Parameter("a", 0.0, 1.0),), "a", ())
+    values = np.zeros((4, 2, 1, 1, 2), np.float32)
+    values[1, 0, 0, 0, 1] = -0.0
+    params = np.array([[0.0], [0.0], [-0.0], [0.5]])
+    groups = alike(FieldTrajectories(params, np.full(4, 2, np.int32), line, values))
+    assert [group.tolist() for group in groups] == [[0, 1, 2], [3]]

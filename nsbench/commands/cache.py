@@ -18,6 +18,8 @@ from nsbench.quantities import age, size_text
 from nsbench.store import inventory
 from nsbench.store.inventory import Entry, Pruning
 from nsbench.store.locks import Busy
+from nsbench.store.sources import damage as source_damage
+from nsbench.store.sources import discard
 from nsbench.store.workspace import Workspace
 
 
@@ -29,14 +31,17 @@ def command() -> None:
 @command.command("list")
 @options.workspace
 def _list(workspace: Workspace) -> None:
-    """List the artifacts: name, size, dates of making and last use, and the suites whose results name them."""
+    """List the artifacts: name, size, dates of making and last use, and the suites whose results name them.
+
+    The sources of the code that they were made with follow.
+    """
     list_artifacts(workspace, Console())
 
 
 @command.command("size")
 @options.workspace
 def _size(workspace: Workspace) -> None:
-    """Print the number and size of artifacts and leftovers, kind by kind."""
+    """Print the number and size of artifacts, leftovers and sources, kind by kind."""
     show_sizes(workspace, Console())
 
 
@@ -77,17 +82,20 @@ def _prune(
 
 
 def list_artifacts(workspace: Workspace, console: Console) -> None:
-    """Print a line for each artifact: name, size, dates of making and last use, suites whose results name it."""
+    """Print a line for each artifact: name, size, dates of making and last use, suites whose results name it.
+
+    The sources of their code follow.
+    """
     rows = [
-        [e.kind, e.key[:12], e.what or "damaged", size_text(e.size), _day(e.made), _day(e.used), ", ".join(e.suites)]
-        for e in inventory.artifacts(workspace, suites_by_key(workspace))
+        [e.kind, _short(e.key), e.what or "damaged", size_text(e.size), _day(e.made), _day(e.used), ", ".join(e.suites)]
+        for e in [*inventory.artifacts(workspace, suites_by_key(workspace)), *inventory.sources(workspace)]
     ]
     show_list(console, ["stage", "key", "what", "size", "made", "used", "in the results of"], rows, right="size")
 
 
 def show_sizes(workspace: Workspace, console: Console) -> None:
-    """Print the number and size of artifacts and leftovers, one line for each kind."""
-    entries = [*inventory.artifacts(workspace), *inventory.leftovers(workspace)]
+    """Print the number and size of artifacts, leftovers and sources, one line for each kind."""
+    entries = [*inventory.artifacts(workspace), *inventory.leftovers(workspace), *inventory.sources(workspace)]
     kinds = dict.fromkeys(["data", "model", "evidence", "score", *(e.kind for e in entries)])
     groups = [(kind, [e for e in entries if e.kind == kind]) for kind in kinds]
     rows = [[kind, f"{len(group):,}", size_text(sum(e.size for e in group))] for kind, group in groups]
@@ -96,20 +104,39 @@ def show_sizes(workspace: Workspace, console: Console) -> None:
 
 
 def verify(workspace: Workspace, console: Console, *, repair: bool) -> int:
-    """Read every artifact and name the damaged ones. Returns 1 if any is damaged and was left in place, else 0."""
-    entries, damaged = inventory.artifacts(workspace), 0
+    """Read every artifact, and all sources, and name the damaged ones.
+
+    Returns 1 if any stays damaged, or was not read, else 0.
+    """
+    entries, damaged, unread = inventory.artifacts(workspace), 0, 0
     for entry in entries:
-        if fault := inventory.damage(entry):
+        try:
+            fault = inventory.damage(entry)
+        except OSError as error:
+            unread += 1
+            say(console, f"{error.filename or entry.folder} could not be read ({error.strerror}): not checked")
+            continue
+        if fault:
             damaged += 1
             say(console, fault + (f"; moved to {inventory.move_aside(workspace, entry)}" if repair else ""))
-    size = size_text(sum(e.size for e in entries))
-    say(console, f"{len(entries):,} artifacts, {size}, read: {damaged:,} damaged")
+    for path, reason in source_damage(workspace.store):
+        if isinstance(reason, OSError):
+            unread += 1
+            say(console, f"{path} could not be read ({reason.strerror}): not checked")
+            continue
+        damaged += 1
+        say(console, str(reason) + ("; removed, the next run of this code keeps it again" if repair else ""))
+        if repair:
+            discard(workspace.store, path)
+    size = size_text(sum(e.size for e in [*entries, *inventory.sources(workspace)]))
+    missed = f", {unread:,} could not be read" if unread else ""
+    say(console, f"{len(entries):,} artifacts and the sources of their code, {size}, read: {damaged:,} damaged{missed}")
     if damaged and not repair:
         say(
             console,
             "A run moves what is damaged aside and makes it again; `nsbench cache verify --repair` does it now.",
         )
-    return 1 if damaged and not repair else 0
+    return 1 if unread or (damaged and not repair) else 0
 
 
 def prune(
@@ -152,7 +179,7 @@ def prune(
 
 
 def _show_pruning(console: Console, pruning: Pruning) -> None:
-    rows = [[e.kind, e.key[:12], e.what, size_text(e.size), reason] for e, reason in pruning.removed]
+    rows = [[e.kind, _short(e.key), e.what, size_text(e.size), reason] for e, reason in pruning.removed]
     if rows:
         show_list(console, ["stage", "key", "what", "size", "why it may go"], rows, right="size")
     say(console, f"{len(rows):,} folders may go, {size_text(pruning.size)}")
@@ -183,6 +210,11 @@ def _submission(workspace: Workspace, text: str) -> str:
         found = f"the keys of {len(keys)} rollouts begin so" if keys else "`nsbench cache list` lists them"
         raise Refusal(f"{text!r} names no rollouts made elsewhere: {found}")
     return keys[0]
+
+
+def _short(key: str) -> str:
+    """The first digits of a key, or of a digest of code."""
+    return key.rpartition(":")[2][:12]
 
 
 def _day(seconds: float) -> str:

@@ -18,7 +18,7 @@ from nsbench.components.events import Event, Notice
 from nsbench.errors import Refusal
 from nsbench.stages.score import DRAWN_FILES, read_score, score
 from nsbench.stages.simulate import MEASURED_FILES
-from nsbench.stages.workshop import Workshop, workshop_of
+from nsbench.stages.workshop import Workshop, open_workshop
 from nsbench.store.environment import recorded_environment
 from nsbench.store.files import write_whole
 from nsbench.store.key import Key, differences
@@ -90,8 +90,10 @@ def _temporary_workshop(session: Session, display: Callable[[Event], None]) -> I
     folder = root / "drafts" / f"fresh-{uuid4().hex}"
     folder.mkdir(parents=True)
     real = Store(root, notify=lambda message: display(Notice(message)))
+    plan = session.plan
+    workshop = open_workshop(session.suite, plan.conditions, session.registry, session.workspace, display)
     try:
-        yield replace(workshop_of(session, display), store=BesideStore(real, folder / "store"), work=folder / "work")
+        yield replace(workshop, store=BesideStore(real, folder / "store"), work=folder / "work")
     finally:
         shutil.rmtree(folder)
 

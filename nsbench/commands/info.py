@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from rich.console import Console
 
 from nsbench.commands import options
 from nsbench.commands.screen import say
-from nsbench.commands.trial import describe_trial, find_suite
+from nsbench.commands.trial import describe_trial, find_suite, result_of
 from nsbench.components.component import ComponentSpec
 from nsbench.errors import Refusal
 from nsbench.names import did_you_mean
 from nsbench.registry.loading import params_model
 from nsbench.registry.registry import KINDS, BrokenComponent, Kind, Registry
+from nsbench.store.source_tree import write_sources
 from nsbench.store.workspace import Workspace
 
 
@@ -31,16 +33,47 @@ from nsbench.store.workspace import Workspace
 )
 @options.overrides
 @options.workspace
-def command(name: str, trial: str | None, suite: Path | None, overrides: tuple[str, ...], workspace: Workspace) -> None:
+@click.option(
+    "--sources",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the code that a trial's numbers were made with to a new or empty folder; 1 if some is missing.",
+)
+def command(
+    name: str,
+    trial: str | None,
+    suite: Path | None,
+    overrides: tuple[str, ...],
+    workspace: Workspace,
+    sources: Path | None,
+) -> None:
     """Say what a component is and takes; `info trial ID`: all that is needed to make a number again."""
+    if sources is not None and trial is None:
+        raise click.UsageError("--sources goes with `info trial ID`")
     if trial is None:
         say(Console(), *describe_component(name, options.registry()))
         return
     if name != "trial":
         raise click.UsageError(f"info takes a component's name, or the word trial and an identity; got {name!r}")
+    if sources is not None:
+        sys.exit(_write_sources(workspace, trial, suite, overrides, sources))
     path = suite or find_suite(workspace, trial)
     session = options.session(path, overrides, workspace)
     say(Console(), *describe_trial(session, session.only([trial]).plan.trials[0], path, overrides))
+
+
+def _write_sources(
+    workspace: Workspace, trial: str, suite: Path | None, overrides: tuple[str, ...], folder: Path
+) -> int:
+    """Write the code behind a trial's row of results to a folder. Returns 1 if some of it is missing, else 0.
+
+    Nothing is planned for it where no suite is named: the code of today may be broken.
+    """
+    path = find_suite(workspace, trial) if suite is None else suite
+    name = path.parent.name if suite is None else options.session(path, overrides, workspace).suite.name
+    written, missing = write_sources(workspace.store, result_of(workspace, name, trial).keys, folder)
+    say(Console(), *written, *(f"missing: {line}" for line in missing))
+    return 1 if missing else 0
 
 
 def describe_component(name: str, registry: Registry) -> Iterator[str]:

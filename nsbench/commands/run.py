@@ -14,6 +14,7 @@ from nsbench.commands.fresh import make_again
 from nsbench.commands.options import no_tracking, takes_session
 from nsbench.commands.progress import progress_display
 from nsbench.commands.screen import say, show_rows
+from nsbench.components.events import Notice
 from nsbench.errors import Refusal
 from nsbench.outcomes.stored import submissions_of
 from nsbench.report.tables import plain, results_tables
@@ -86,7 +87,7 @@ def run_suite(
         return _show_stored(session, reason, console)
     submissions, misplaced = ([], []) if only_part else submissions_of(session)
     tracker, invocation = None, new_invocation()
-    with progress_display(console) as display, Store(workspace.store).in_use():
+    with progress_display(console) as display, Store(workspace.store, lambda m: display(Notice(m))).in_use():
         listeners: list[Listener] = [display]
         if tracked and suite.tracking.enabled:
             tracker = make_tracker(session, invocation, display)

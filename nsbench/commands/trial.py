@@ -54,6 +54,14 @@ def find_suite(workspace: Workspace, trial: str) -> Path:
     return suites[0]
 
 
+def result_of(workspace: Workspace, suite: str, trial: str) -> TrialResult:
+    """The row of a trial in the results of a suite, by its name. Raises UnknownTrial."""
+    rows = {row.trial: row for row in _rows(workspace, suite)}
+    if trial not in rows:
+        raise UnknownTrial(f"no results of trial {trial!r} in suite {suite!r}{did_you_mean(trial, rows)}")
+    return rows[trial]
+
+
 def _rows(workspace: Workspace, suite: str) -> list[TrialResult]:
     try:
         return load(workspace.results(suite))
@@ -120,6 +128,8 @@ def _part(role: str, part: Part, registry: Registry) -> Iterator[str]:
     yield f"  {role} {part.name}, from {provenance().get(plugin.name, plugin.origin)}"
     yield f"    parameters {_plain(part.params)}"
     yield f"    code {part.source}" + (f", with {libraries}" if libraries else "")
+    if part.variables:
+        yield f"    environment {', '.join(f'{name}={value}' for name, value in part.variables.items())}"
 
 
 def _plain(data: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ simulator   models that draw the next state
 metric      numbers that say how good a simulator is
 format      layouts of trajectories in files
 protocol    the rules by which every simulator of a suite is run
+intervals   95 % intervals from few independent units
 evidence    the rollouts, likelihoods and costs that the simulate stage leaves for metrics
 events      the events of a run
 rows        rows of results: the outcome of a trial, and its scores

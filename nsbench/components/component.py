@@ -6,7 +6,7 @@ without the runner.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -27,16 +27,23 @@ class ComponentSpec:
     params  "module:Model", a pydantic model of the parameters; None for a component without any. Keep
             it in a module that imports quickly: suites are validated by it.
     summary one line for `nsbench list`.
+    files   what the component reads from beside its module (a table, weights): paths of files or folders, from the
+            folder of the target's module on. Their content counts as its code does.
+    variables  environment variables that change its numbers; where they are set, their values are in its keys.
     """
 
     name: str
     target: str
     params: str | None = None
     summary: str = ""
+    files: tuple[str, ...] = field(default=(), kw_only=True)
+    variables: tuple[str, ...] = field(default=(), kw_only=True)
 
     def code(self) -> tuple[str, ...]:
-        """The targets, "module:name", whose code defines the component: its digest covers them."""
-        return tuple(text for text in (self.target, self.params) if text is not None)
+        """The targets that define the component, which its digest covers: "module:name", and "module/path" of files."""
+        module = self.target.partition(":")[0]
+        targets = (self.target, self.params, *(f"{module}/{file}" for file in self.files))
+        return tuple(text for text in targets if text is not None)
 
 
 class Unavailable(RuntimeError):

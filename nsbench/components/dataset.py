@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -51,10 +52,13 @@ class Reading:
 
     content  plain data: digests of what the files hold, and the parameters that are not paths.
     formats  (name, parameters) of the formats that read them, whose code counts as the dataset's own.
+    files    the files that `content` covers: a dataset that opens another one below its paths makes nothing. None if
+             they are not told apart.
     """
 
     content: dict[str, Any]
     formats: tuple[tuple[str, dict[str, Any]], ...] = ()
+    files: tuple[Path, ...] | None = None
 
 
 class UnreadableData(Refusal, ValueError):

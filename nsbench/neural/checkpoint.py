@@ -10,18 +10,21 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nsbench.store.files import write_whole
+from nsbench.store.checked import read_checked, write_checked
 
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors as safetensors, with the facts as JSON in the file's header."""
+    """Write tensors as safetensors, with the facts as JSON in the file's header and a checksum at its end."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, save(on_cpu, {"facts": json.dumps(facts)}))
+    write_checked(path, save(on_cpu, {"facts": json.dumps(facts)}))
 
 
 def read_checkpoint(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and facts of a checkpoint. It is read, not mapped: another process may replace the file meanwhile."""
-    content = path.read_bytes()
+    """The tensors and facts of a checkpoint. It is read, not mapped: another process may replace the file meanwhile.
+
+    Raises Damaged where the file has changed since it was written.
+    """
+    content = read_checked(path)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # safetensors: length, JSON, data
     facts: dict[str, Any] = json.loads(header["__metadata__"]["facts"])
     return {name: tensor.to(device) for name, tensor in load(content).items()}, facts

@@ -30,6 +30,8 @@ from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import generator
 from nsbench.neural.rollouts import next_state
 from nsbench.neural.schedules import learning_rate_factor
+from nsbench.store.checked import set_file_aside
+from nsbench.store.manifest import Damaged
 
 UnrollLength = Callable[[float, np.random.Generator], int]
 """A function (fraction of the budget spent, randomness) -> steps that the next sequences are unrolled for."""
@@ -218,7 +220,12 @@ class Training:
         """Go on from a checkpoint, if there is one of the same training."""
         if not path.exists():
             return
-        tensors, facts = read_checkpoint(path, self.frames.device)
+        try:
+            tensors, facts = read_checkpoint(path, self.frames.device)
+        except Damaged as damage:
+            aside = set_file_aside(path).name
+            warnings.warn(f"{damage}; moved to {aside}, the training starts from the beginning", stacklevel=2)
+            return
         if facts["identity"] != self.identity:
             warnings.warn(f"{path.name} is of another training; this one starts from the beginning", stacklevel=2)
             return

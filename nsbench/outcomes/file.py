@@ -11,7 +11,8 @@ from typing import IO
 
 from nsbench.components.rows import TrialResult
 from nsbench.errors import Refusal
-from nsbench.store.locks import locked
+from nsbench.store.files import make_folder, share, sync
+from nsbench.store.locks import locked_if_possible
 from nsbench.store.workspace import Workspace
 
 
@@ -34,12 +35,12 @@ class ResultsFile:
 
     def add(self, row: TrialResult) -> None:
         """Add a row, on disk when this returns."""
-        with locked(self._path.with_suffix(".lock")):
+        with locked_if_possible(self._path.with_suffix(".lock")) as alone:
             self._read()
             last = self._rows.get(row.trial)
             if last is not None and (last.outcome() == row.outcome() or _is_no_news(last, row)):
                 return
-            append(self._path, row)
+            append(self._path, row, alone=alone)
             self._rows[row.trial] = row
             self._size = self._path.stat().st_size
 
@@ -61,13 +62,18 @@ def _is_no_news(last: TrialResult, row: TrialResult) -> bool:
     return row.status != "ok" and last.status == "ok" and same
 
 
-def append(path: Path, row: TrialResult) -> None:
+def append(path: Path, row: TrialResult, *, alone: bool = True) -> None:
     """Append a row to a file, on disk when this returns. A line that was cut short before is ended first.
 
-    A row that cannot be written whole, as on a full disk, is taken back.
+    alone: whether nobody else adds to the file meanwhile; a row that cannot be written whole, as on a full disk, is
+    then taken back. Otherwise it is left as it is, a line cut short: the system adds a row at the end in one piece.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    is_new = not path.exists()
     with path.open("a+b", buffering=0) as file:
+        if is_new:
+            share(path)
+            sync(path.parent)
         size = file.tell()
         torn = size > 0 and _last_byte(file) != b"\n"
         line = b"\n" * torn + row.to_json().encode() + b"\n"
@@ -76,7 +82,8 @@ def append(path: Path, row: TrialResult) -> None:
                 line = line[file.write(line) :]
             os.fsync(file.fileno())
         except OSError:
-            file.truncate(size)
+            if alone:
+                file.truncate(size)
             raise
 
 

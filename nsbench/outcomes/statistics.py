@@ -14,6 +14,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.components.intervals import TAIL, stretch
+
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
 
@@ -26,7 +28,6 @@ FLIPS = 10_000
 EXACT_UNITS = 16
 """The most units for which every assignment of signs is tried, 65,536 of them."""
 
-_TAIL = 0.025
 _ROUNDING = 1e-9  # statistics closer than this share of the observed one count as equal
 
 
@@ -96,8 +97,8 @@ def bootstrap_means(x: Array, weights: Array, rng: np.random.Generator, resample
         draw = mean + c · (mean over resampled units − mean) + S^½ t / √R
 
     Units are resampled for all simulators together, their deviations stretched by
-    c = √(U / (U − 1)) · t_{U−1} / z (97.5 % quantiles), which gives percentile intervals their coverage for few units
-    (Hesterberg 2015, doi 10.1080/00031305.2015.1089789, section 3.4). Replicates are too few to be resampled: what
+    c (nsbench/components/intervals.py), which gives percentile intervals their coverage for few units. Replicates are
+    too few to be resampled: what
     another fit might have given is drawn from the t distribution with R − 1 degrees of freedom whose scale is the
     covariance S between simulators of the replicates' means. It is left out for R = 1: then the draws speak of
     these fits only. The variance within cells counts in both parts, so that intervals are rather too wide.
@@ -110,18 +111,12 @@ def bootstrap_means(x: Array, weights: Array, rng: np.random.Generator, resample
     if units > 1:
         times = rng.multinomial(units, np.full(units, 1 / units), size=resamples) * share  # [resamples, U]
         resampled = (by_unit @ times.T) / times.sum(axis=1)
-        draws = draws + _stretch(units) * (resampled - mean)
+        draws = draws + stretch(units) * (resampled - mean)
     if replicates > 1:
         centred = (by_replicate - mean) / np.sqrt(replicates * (replicates - 1))
         normal, chi2 = rng.normal(size=(replicates, resamples)), rng.chisquare(replicates - 1, resamples)
         draws = draws + centred @ normal / np.sqrt(chi2 / (replicates - 1))
     return draws
-
-
-def _stretch(units: int) -> float:
-    from scipy.special import ndtri, stdtrit
-
-    return float(np.sqrt(units / (units - 1)) * stdtrit(units - 1, 1 - _TAIL) / ndtri(1 - _TAIL))
 
 
 def sign_flip_test(differences: Array, weights: Array, rng: np.random.Generator) -> Array:
@@ -171,21 +166,21 @@ def t_interval(values: Sequence[float] | Array) -> Interval | None:
     array = np.asarray(values, dtype=np.float64)
     if len(array) < 2:
         return None
-    half = float(stdtrit(len(array) - 1, 1 - _TAIL) * array.std(ddof=1) / np.sqrt(len(array)))
+    half = float(stdtrit(len(array) - 1, 1 - TAIL) * array.std(ddof=1) / np.sqrt(len(array)))
     return float(array.mean()) - half, float(array.mean()) + half
 
 
 def _ratio(means: tuple[float, float], draws: Array) -> tuple[float | None, Interval | None]:
     """The ratio mean a / mean b and its interval; None unless 97.5 % of the draws of both have the same sign."""
     sign = np.sign(means[1])
-    if sign == 0 or np.sign(means[0]) != sign or ((draws * sign > 0).mean(axis=1) < 1 - _TAIL).any():
+    if sign == 0 or np.sign(means[0]) != sign or ((draws * sign > 0).mean(axis=1) < 1 - TAIL).any():
         return None, None
     usable = (draws * sign > 0).all(axis=0)
     return means[0] / means[1], _percentiles(draws[0, usable] / draws[1, usable])
 
 
 def _percentiles(draws: Array) -> Interval:
-    low, high = np.percentile(draws, [100 * _TAIL, 100 * (1 - _TAIL)])
+    low, high = np.percentile(draws, [100 * TAIL, 100 * (1 - TAIL)])
     return float(low), float(high)
 
 

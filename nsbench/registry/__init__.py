@@ -1,4 +1,4 @@
-"""Plugins: which are installed, what they provide, and the digest of their code.
+"""Plugins: which are installed, what they provide, the digest of their code, and what of it runs.
 
 registry       the plugins, and what they provide by kind and name
 loading        specs become components, names become objects
@@ -7,4 +7,8 @@ plugin_files   plugins that are one file
 source         the digest of a component's code
 syntax         source files as digests read them
 libraries      installed libraries whose versions are in keys
+imports        Python's imports, as nsbench watches them
+bytecode       byte code that cannot be stale
+kernels        Numba's compiled kernels, which cannot be stale either
+opened         what is opened and imported while something is made
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -70,10 +71,18 @@ def _installed(name: str) -> Distribution | None:
 
 @cache
 def _version(name: str) -> str:
-    """A distribution's version, with the commit where it was installed from a repository."""
+    """A distribution's version; of one that did not come from an index also what tells it from others of that version:
+    the commit of a repository, or the digest of the code that was installed from a folder or an archive."""
     package = _installed(name)
     if package is None:
         return "absent"
     source = json.loads(package.read_text("direct_url.json") or "{}")
-    commit = source.get("vcs_info", {}).get("commit_id", "")
-    return f"{package.version} ({commit})" if commit else package.version
+    mark = source.get("vcs_info", {}).get("commit_id", "") or (_digest_of_code(package) if source else "")
+    return f"{package.version} ({mark})" if mark else package.version
+
+
+def _digest_of_code(package: Distribution) -> str:
+    """The digest of the checksums in a distribution's RECORD, byte code and its own description left out."""
+    code = [f for f in package.files or () if f.hash and f.suffix != ".pyc" and not f.parts[0].endswith(".dist-info")]
+    lines = sorted(f"{file.as_posix()} {file.hash.value}" for file in code if file.hash)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from nsbench.components.component import Component, ComponentSpec, Params
+from nsbench.components.contracts.numbers import plain
 from nsbench.components.dataset import UnreadableData
+from nsbench.registry.kernels import hold_cache
 from nsbench.registry.registry import HOOKS, BrokenComponent, Kind, in_a_line, installed
 
 
@@ -31,16 +34,30 @@ def full_params(spec: ComponentSpec, params: Mapping[str, Any]) -> dict[str, Any
     """All parameters of a component, as plain data. Raises BrokenComponent, or pydantic's ValidationError."""
     model = params_model(spec)
     try:
-        return model.model_validate(dict(params)).model_dump(mode="json")
+        valid = model.model_validate(plain(params))
+        dumped: dict[str, Any] = _with_sets_in_order(valid.model_dump(), valid.model_dump(mode="json"))
+        return dumped
     except ValidationError:
         raise
     except Exception as error:  # a validator or a type that breaks pydantic's own rules
         raise BrokenComponent(f"{spec.params} of {spec.name!r} fails on {dict(params)}: {in_a_line(error)}") from error
 
 
+def _with_sets_in_order(value: Any, dumped: Any) -> Any:
+    """What a value was dumped to, with sets as sorted lists: their own order is another one in every process."""
+    if isinstance(value, set | frozenset):
+        return sorted(dumped, key=lambda entry: json.dumps(entry, sort_keys=True))
+    if isinstance(value, dict) and isinstance(dumped, dict) and len(value) == len(dumped):
+        inner = map(_with_sets_in_order, value.values(), dumped.values())
+        return dict(zip(dumped, inner, strict=True))
+    if isinstance(value, list | tuple) and isinstance(dumped, list) and len(value) == len(dumped):
+        return list(map(_with_sets_in_order, value, dumped))
+    return dumped
+
+
 def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Component:
     """An instance of the component. Raises BrokenComponent, or pydantic's ValidationError."""
-    model = params_model(spec).model_validate(dict(params))
+    model = params_model(spec).model_validate(plain(params))
     cls = import_object(spec.target)
     base = HOOKS[kind][2]
     if not (isinstance(cls, type) and issubclass(cls, base)):
@@ -69,6 +86,7 @@ def import_object(target: str) -> Any:
     if not colon or not module or not name:
         raise BrokenComponent(f'{target!r} must be "module:name"')
     try:
+        hold_cache()
         return getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:
         raise BrokenComponent(f"{target} cannot be imported: {type(error).__name__}: {error}") from error

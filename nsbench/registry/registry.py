@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import pluggy
@@ -26,6 +26,7 @@ from nsbench.errors import Refusal
 from nsbench.names import NAME, did_you_mean
 from nsbench.registry import hooks
 from nsbench.registry.hooks import API_VERSION
+from nsbench.registry.imports import top_of
 from nsbench.registry.plugin_files import UnusablePluginFile, load_file, modules_beside, named_files, place_of
 
 Kind = Literal["dataset", "simulator", "metric", "format"]
@@ -173,7 +174,12 @@ class Registry:
         modules = [target for spec in specs for target in spec.code()]
         modules += [plugin.module for plugin in self.plugins]
         neighbours = {name for plugin in self.plugins if plugin.file for name in modules_beside(plugin.file)}
-        return {"nsbench"} | neighbours | {module.partition(":")[0].partition(".")[0] for module in modules}
+        return {"nsbench"} | neighbours | set(map(top_of, modules))
+
+    def files_of(self, package: str) -> list[str]:
+        """The targets "module/path" of all files that specs of a top-level package name."""
+        specs = [spec for kind in HOOKS for claims in self._providers[kind].values() for _, spec in claims]
+        return sorted({t for spec in specs for t in spec.code() if "/" in t and top_of(t) == package})
 
     def notify(self, event: Event) -> list[str]:
         """Pass an event to the plugins. Returns their errors, one line for each."""
@@ -222,6 +228,12 @@ def _faults_of(spec: ComponentSpec) -> list[str]:
         text = getattr(spec, field_name, None)
         if (field_name == "target" or text is not None) and (not isinstance(text, str) or text.count(":") != 1):
             faults.append(f'{field_name} of {spec.name!r} is {text!r:.80}, which is not "module:name"')
+    variables: object = spec.variables
+    if not isinstance(variables, list | tuple) or not all(isinstance(v, str) and v.isidentifier() for v in variables):
+        faults.append(f"variables of {spec.name!r} must be names of environment variables, got {variables!r:.80}")
+    files: object = spec.files
+    if not isinstance(files, tuple) or not all(isinstance(file, str) and _is_beside(file) for file in files):
+        faults.append(f"files of {spec.name!r} must be a tuple of paths beside its module, got {files!r:.80}")
     summary: object = spec.summary
     if not isinstance(summary, str):
         faults.append(f"summary of {spec.name!r} must be a line of text, got {summary!r:.80}")
@@ -230,6 +242,12 @@ def _faults_of(spec: ComponentSpec) -> list[str]:
         if reference is not None and not isinstance(reference, SimulatorReference):
             faults.append(f"{field_name} of {spec.name!r} must be a SimulatorReference, got {reference!r:.80}")
     return faults
+
+
+def _is_beside(file: str) -> bool:
+    """Whether a path leads to something at or below the folder from which it is read."""
+    path = PurePosixPath(file)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def in_a_line(error: BaseException) -> str:

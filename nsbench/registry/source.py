@@ -4,12 +4,13 @@ A Merkle digest over syntax trees, read off the source; nothing is imported. The
 syntax tree (syntax.py beside this file), in which an import stands as the digest of the module that it leads to, and
 of the `__init__` of every package that Python runs on the way. Names of modules and folders are nowhere in it: code may
 move, a package may be cut in two, and no key changes. Compiled extensions count by their bytes, literal
-`import_module("…")` calls as imports; of installed libraries the versions count, and those of what they require.
+`import_module("…")` calls as imports, and files that a spec names by path and bytes; of installed libraries the
+versions count, and those of what they require.
 
 Imports are followed that lead to nsbench, to a plugin, or to code that was never installed. Left out are hook
 implementations and the code that only they use, which name components and compute nothing; blocks under TYPE_CHECKING;
 libraries that change no numbers. The digest cannot see modules imported by a computed name, nor files that a component
-opens.
+opens and its spec does not name: such a component makes nothing (opened.py beside this file).
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import importlib
 import importlib.util
 import re
 import sys
-import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +29,7 @@ from pathlib import Path
 
 import nsbench
 from nsbench.errors import Refusal
+from nsbench.registry.imports import is_library, top_of
 from nsbench.registry.libraries import HARMLESS_LIBRARIES, NUMERIC_LIBRARIES, versions
 from nsbench.registry.syntax import MARK, Import, Statement, UnreadableSource, read_statements, without_hooks
 
@@ -49,12 +50,18 @@ class SourceNotFound(Refusal):
 
 
 def source_digest(targets: Sequence[str], packages: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """(digest, versions) of the code behind "module:name" targets: a component's class, its parameters' class.
+    """(digest, versions) of the code behind "module:name" targets (a component's class, its parameters' class), and of
+    files beside a module, "module/path".
 
     packages: top-level packages whose modules are followed, beside the targets' own. versions: of the libraries that
     change the numbers of this code, by distribution. Raises SourceNotFound.
     """
-    return Sources({*packages, *(target.partition(":")[0].partition(".")[0] for target in targets)}).digest(targets)
+    return Sources({*packages, *map(top_of, targets)}).digest(targets)
+
+
+def source_files(targets: Sequence[str], packages: Iterable[str]) -> tuple[Path, ...]:
+    """The files that the digest of these targets covers, sorted. Raises SourceNotFound."""
+    return tuple(sorted(set(Sources({*packages, *map(top_of, targets)}).files(targets).values())))
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,16 @@ def _merkle(modules: Mapping[Node, Module]) -> dict[Node, str]:
     return digests
 
 
+def _sorted_out(targets: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Targets apart: those of code, and those of other files."""
+    targets = list(targets)
+    return [t for t in targets if "/" not in t], [t for t in targets if "/" in t]
+
+
+def _checksum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def _hash(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
@@ -128,23 +145,45 @@ class Sources:
     def __init__(self, packages: Iterable[str]) -> None:
         importlib.invalidate_caches()
         self._packages = frozenset(packages)
-        self._homes = {name for top in self._packages for name in _distributions().get(top, [])}
+        self._homes = {name for top in self._packages for name in distributions().get(top, [])}
         self._specs: dict[str, ModuleSpec | None] = {}
         self._followed: dict[str, bool] = {}
         self._modules: dict[Node, Module] = {}
 
     def digest(self, targets: Iterable[str]) -> tuple[str, dict[str, str]]:
         """(digest, versions) of the code behind targets, as of ``source_digest``; their packages must be followed."""
-        roots = [self._root(target) for target in targets]
+        code, data = _sorted_out(targets)
+        roots = [self._root(target) for target in code]
         modules = self._reachable(roots)
         digests = _merkle(modules)
         libraries = {name for module in modules.values() for name in module.libraries}
-        return SCHEME + _hash(*sorted({digests[root] for root in roots})), versions(libraries)
+        contents = {_hash(name, _checksum(file)) for target in data for name, file in self._beside(target)}
+        return SCHEME + _hash(*sorted({digests[root] for root in roots} | contents)), versions(libraries)
 
     def files(self, targets: Iterable[str]) -> dict[str, Path]:
-        """The file of each module in the digest of these targets, by the module's name."""
-        modules = self._reachable([self._root(target) for target in targets])
-        return {node.module: module.path for node, module in modules.items()}
+        """The files in the digest of these targets: of each module by its name, of others by target."""
+        code, data = _sorted_out(targets)
+        modules = self._reachable([self._root(target) for target in code])
+        files = {node.module: module.path for node, module in modules.items()}
+        return files | {f"{target}/{name}": file for target in data for name, file in self._beside(target)}
+
+    def _beside(self, target: str) -> list[tuple[str, Path]]:
+        """(path, file) of what "module/path" names: the file, or all files below the folder, byte code left out."""
+        module, _, name = target.partition("/")
+        home = self.file(module)
+        place = home.parent / name if home else None
+        if place is None or not place.exists():
+            where = f"{home.parent}" if home else f"no source found for module {module!r}"
+            raise SourceNotFound(f"the file {name!r}, which a spec names, is not there: {where}")
+        files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
+        return [(f.relative_to(place.parent).as_posix(), f) for f in files if f.suffix != ".pyc"]
+
+    def places(self, targets: Iterable[str]) -> dict[str, Path]:
+        """The same files, by their paths below the folder from which they are imported: "nsbench/names.py".
+
+        In a copy of the code that has these files at these paths, the targets have the same digest.
+        """
+        return {_place(module, path): path for module, path in self.files(targets).items()}
 
     def _root(self, target: str) -> Node:
         module, _, name = target.partition(":")
@@ -173,7 +212,7 @@ class Sources:
         assert path is not None
         packages = () if node.passed else self._packages_around(node.module)
         if path.suffix != ".py":
-            return Module(path, hashlib.sha256(path.read_bytes()).hexdigest(), (), packages, frozenset())
+            return Module(path, _checksum(path), (), packages, frozenset())
         try:
             statements = read_statements(path)
         except UnreadableSource as error:
@@ -194,6 +233,14 @@ class Sources:
         path = Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
         return path if path is not None and path.is_file() else None
 
+    def folders(self, top: str) -> list[Path]:
+        """The folders of a top-level package; of a module the file, or its folder where it was never installed."""
+        spec = self._spec(top)
+        if spec is not None and spec.submodule_search_locations is not None:
+            return [Path(place) for place in spec.submodule_search_locations]
+        file = self.file(top)
+        return [] if file is None else [file if is_library(str(file)) else file.parent]
+
     def _spec(self, module: str) -> ModuleSpec | None:
         """The spec of a module, by Python's own finder; None if it does not exist. Its packages are not run."""
         if module not in self._specs:
@@ -213,7 +260,7 @@ class Sources:
             return NUMERIC_LIBRARIES.get(module, NUMERIC_LIBRARIES[top])
         if top in sys.stdlib_module_names or top in HARMLESS_LIBRARIES or self._spec(top) is None:
             return None
-        return next(iter(_distributions().get(top, [])), top)
+        return next(iter(distributions().get(top, [])), top)
 
     def is_followed(self, module: str) -> bool:
         """Whether an import leads to nsbench, to a plugin's distribution, or to code that was never installed."""
@@ -224,7 +271,13 @@ class Sources:
 
     def _is_plugin_code(self, top: str) -> bool:
         """Whether a top-level module lies loose on the path, or came with the distribution of a followed package."""
-        return _is_loose(self._spec(top)) or bool(set(_distributions().get(top, [])) & self._homes)
+        return _is_loose(self._spec(top)) or bool(set(distributions().get(top, [])) & self._homes)
+
+
+def _place(module: str, path: Path) -> str:
+    """The path of a module's file below the folder from which it is imported."""
+    parts = module.split(".")
+    return "/".join([*(parts if path.stem == "__init__" else parts[:-1]), path.name])
 
 
 class _Reading:
@@ -329,14 +382,10 @@ def _is_loose(spec: ModuleSpec | None) -> bool:
     paths = [Path(place) for place in places] if places is not None else []
     if places is None and spec.has_location and spec.origin:
         paths = [Path(spec.origin)]
-    return any(not _is_installed(path) for path in paths)
-
-
-def _is_installed(path: Path) -> bool:
-    in_packages = bool({"site-packages", "dist-packages"} & set(path.parts))
-    return in_packages or any(path.is_relative_to(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
+    return any(not is_library(str(path)) for path in paths)
 
 
 @cache
-def _distributions() -> dict[str, list[str]]:
+def distributions() -> dict[str, list[str]]:
+    """The distributions that each top-level package or module came with."""
     return dict(packages_distributions())

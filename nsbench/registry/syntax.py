@@ -56,19 +56,34 @@ class Statement:
 def read_statements(path: Path) -> tuple[Statement, ...]:
     """The statements of a file, read again when it changed. Raises UnreadableSource."""
     status = path.stat()
-    return _parsed(path, status.st_mtime_ns, status.st_size)
+    return _parsed(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @cache
-def _parsed(path: Path, modified: int, size: int) -> tuple[Statement, ...]:
+def _parsed(path: Path, inode: int, size: int, modified: int, changed: int) -> tuple[Statement, ...]:
+    """The statements of a file. changed: its ctime, which no program can set back."""
+    return statements_of(path.read_bytes(), path)
+
+
+def statements_of(source: bytes, path: Path) -> tuple[Statement, ...]:
+    """The statements of a file's content. Raises UnreadableSource."""
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
-        nodes = [(statement, _running(statement)) for statement in _body(tree)]
-        imports = (imported for _, running in nodes for node in running for imported in _imports(node))
-        bound = frozenset(imported.local.partition(".")[0] for imported in imports)
-        return tuple(read for statement, running in nodes for read in _statements(statement, running, bound))
+        tree = ast.parse(source, filename=str(path))
     except (SyntaxError, ValueError, RecursionError) as error:
         raise UnreadableSource(f"{path}: {error}") from error
+    nodes = [(statement, _running(statement)) for statement in _body(tree)]
+    imports = (imported for _, running in nodes for node in running for imported in _imports(node))
+    bound = frozenset(imported.local.partition(".")[0] for imported in imports)
+    read: list[Statement] = []
+    for statement, running in nodes:
+        try:
+            read += _statements(statement, running, bound)
+        except RecursionError as error:
+            fault = "nested too deeply to be read, as a sum of a thousand terms is: build it in a loop, or in parts"
+            raise UnreadableSource(f"{path}:{statement.lineno}: {fault}") from error
+        except ValueError as error:  # an integer of more digits than Python writes
+            raise UnreadableSource(f"{path}:{statement.lineno}: {error}") from error
+    return tuple(read)
 
 
 def without_hooks(statements: Iterable[Statement], wanted: frozenset[str]) -> tuple[Statement, ...]:

@@ -7,6 +7,7 @@ from typing import Self
 
 from nsbench.running.executor import RunContext
 from nsbench.running.workers.job import Job, JobEnd, carry_out
+from nsbench.stages.agreement import Agreement
 from nsbench.stages.workshop import open_workshop
 
 
@@ -16,6 +17,7 @@ class Inline:
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._job: Job | None = None
+        self._agreement = Agreement(context.registry, context.workspace.root)
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +42,12 @@ class Inline:
             return []
         context = self._context
         workshop = open_workshop(
-            job.suite, job.conditions, context.registry, context.workspace, context.emit, stopping=context.stop.asked
+            job.suite,
+            job.conditions,
+            context.registry,
+            context.workspace,
+            context.emit,
+            stopping=context.stop.asked,
+            agreement=self._agreement,
         )
         return [carry_out(workshop, job)]

@@ -78,7 +78,7 @@ class Local:
         self._watch.__exit__()
         for slot in self._slots:
             if slot.worker is not None:
-                slot.worker.signal(signal.SIGKILL)  # all at once, then they are waited for
+                slot.worker.send_signal(signal.SIGKILL)  # all at once, then they are waited for
         for slot in list(self._slots):
             self._retire(slot)
         self._selector.close()
@@ -96,7 +96,7 @@ class Local:
         slot = min(idle, key=lambda slot: (slot.worker is None, slot.index))
         log = self._context.workspace.log(self._context.suite, job.name)
         worker = slot.worker or self._hire(slot, log)
-        guard = Guard(job.suite.limits, worker.signal, DescendantsMemory(worker.pid), Output(log))
+        guard = Guard(job.suite.limits, worker.send_signal, DescendantsMemory(worker.pid), Output(log))
         slot.underway = Underway(job, guard, kernel_kills())
         self._watch.add(guard)
         worker.send({"job": job.to_json(), "log": str(log)})

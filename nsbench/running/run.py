@@ -21,7 +21,7 @@ from nsbench.running.stop import Stop, stop_on_signals
 from nsbench.running.workers.job import Job, JobEnd
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import workshop_of
-from nsbench.store.files import write_whole
+from nsbench.store.files import make_folder, write_whole
 from nsbench.suite.session import Session, as_session
 from nsbench.suite.trials import Submission
 
@@ -168,7 +168,7 @@ class Run:
             f"{end.fault}{changed}{when} {end.job}: {end.status} after {end.seconds:.1f} s{peak}. {end.error}".rstrip()
         )
         try:
-            log.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(log.parent)
             with log.open("a", encoding="utf-8") as file:
                 file.write(text + "\n")
         except OSError as error:

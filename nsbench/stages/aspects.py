@@ -197,7 +197,7 @@ _PYTHON = (
 
 def _numpy_generator() -> Any:
     """(generator, bytes of its state): to copy the state through NumPy takes a hundred times as long."""
-    generator = np.random.get_bit_generator()
+    generator = np.random.mtrand.get_bit_generator()
     if isinstance(generator, np.random.MT19937):
         return generator, string_at(generator.ctypes.state_address, 625 * 4)
     return generator, repr(generator.state)
@@ -205,7 +205,7 @@ def _numpy_generator() -> Any:
 
 def _set_numpy_generator(wanted: tuple[Any, Any]) -> None:
     generator, state = wanted
-    np.random.set_bit_generator(generator)
+    np.random.mtrand.set_bit_generator(generator)
     if isinstance(state, bytes):
         words = np.frombuffer(state, np.uint32)
         np.random.set_state(("MT19937", words[:624], int(words[624]), 0, 0.0))  # noqa: NPY002 - nobody else should

@@ -11,14 +11,18 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.contracts.broken import BrokenContract, kind_of
+from nsbench.components.contracts.numbers import real, whole
 from nsbench.components.contracts.simulator import require_saved
-from nsbench.components.events import CurvePoint
+from nsbench.components.events import CurvePoint, Notice
 from nsbench.components.simulator import FitContext, Simulator
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import Workshop, Write
-from nsbench.store.files import write_whole
+from nsbench.store.checked import read_checked, set_file_aside, write_checked
+from nsbench.store.files import make_folder
+from nsbench.store.manifest import Damaged
 from nsbench.store.store import Artifact, Draft
 from nsbench.suite.seeds import generator
 from nsbench.suite.trials import Trial
@@ -42,7 +46,9 @@ def fit(workshop: Workshop, trial: Trial) -> tuple[Simulator, float | None]:
         val = prepare(workshop, trial.id, trial.fit_data, "val")
         return lambda draft: _fit(workshop, trial, train, val, draft)
 
-    artifact = workshop.obtain(trial.id, trial.model, f"fit of {trial.simulator}", make, {_CURVES})
+    agreement = workshop.agreement
+    rests_on = [agreement.of(trial.part), *agreement.of_data(trial.fit_data)]
+    artifact = workshop.obtain(trial.id, trial.model, f"fit of {trial.simulator}", make, {_CURVES}, rests_on)
     shutil.rmtree(workshop.work / trial.model.digest, ignore_errors=True)
     simulator: Simulator = workshop.component(trial.part)
     simulator.conditions = workshop.conditions
@@ -86,8 +92,12 @@ def _fit(workshop: Workshop, trial: Trial, train: Trajectories, val: Trajectorie
 def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajectories, val: Trajectories) -> Journal:
     """Fit in a work directory that outlasts an interruption. Returns the journal of all sittings."""
     workdir = workshop.work / trial.model.digest
-    workdir.mkdir(parents=True, exist_ok=True)
-    journal = Journal(workdir, lambda point: workshop.emit(CurvePoint(trial.id, *point)))
+    make_folder(workdir)
+    journal = Journal(
+        workdir,
+        lambda point: workshop.emit(CurvePoint(trial.id, *point)),
+        lambda message: workshop.emit(Notice(message)),
+    )
     ctx = FitContext(
         transitions=workshop.suite.budget.transitions,
         workdir=workdir / "checkpoints",
@@ -106,24 +116,44 @@ def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajec
 class Journal:
     """The journal of a fit, a file in its work directory: training curves and seconds, over all sittings.
 
-    tell: called with each point when it is logged.
+    tell: called with each point when it is logged. notify: called with a message if the file was damaged.
     """
 
-    def __init__(self, workdir: Path, tell: Callable[[Point], None]) -> None:
+    def __init__(
+        self, workdir: Path, tell: Callable[[Point], None], notify: Callable[[str], None] = lambda message: None
+    ) -> None:
         self._path = workdir / "journal.json"
         self._tell = tell
-        stored = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        stored = self._read(notify)
         self._points = {(name, step): value for name, value, step in stored.get("curves", [])}
         self._earlier_seconds = float(stored.get("seconds", 0.0))
         self._start = self._written = time.perf_counter()
         self._end: float | None = None
 
+    def _read(self, notify: Callable[[str], None]) -> dict[str, Any]:
+        """What earlier sittings wrote; nothing where the file was damaged, which is then set aside."""
+        if not self._path.exists():
+            return {}
+        try:
+            stored: dict[str, Any] = json.loads(read_checked(self._path))
+        except Damaged as damage:
+            notify(f"{damage}; moved to {set_file_aside(self._path).name}, the curves of earlier sittings are lost")
+            return {}
+        return stored
+
     def log(self, name: str, value: float, step: int) -> None:
-        """Log a point. A point that is logged again, by a fit that went on from a checkpoint, replaces the old one."""
-        if not math.isfinite(value):
+        """Log a point. A point that is logged again, by a fit that went on from a checkpoint, replaces the old one.
+
+        Raises TypeError for a value that is no real number, or a step that is not whole.
+        """
+        number, at = real(value), whole(step)
+        if number is None or at is None:
+            given, right = (value, "value is a number") if number is None else (step, "step is a whole number")
+            raise TypeError(f"ctx.log({name!r}, …): a point's {right}, got {kind_of(given)} {given!r:.60}")
+        if not math.isfinite(number):
             return  # a curve has gaps where there is no number; the fit itself decides what that means
-        self._points[name, step] = value
-        self._tell((name, value, step))
+        self._points[name, at] = number
+        self._tell((name, number, at))
         if time.perf_counter() - self._written > JOURNAL_SECONDS:
             self._write()
 
@@ -146,4 +176,4 @@ class Journal:
 
     def _write(self) -> None:
         self._written = time.perf_counter()
-        write_whole(self._path, json.dumps({"curves": self.curves(), "seconds": self.seconds}))
+        write_checked(self._path, json.dumps({"curves": self.curves(), "seconds": self.seconds}).encode())

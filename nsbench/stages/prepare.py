@@ -10,8 +10,10 @@ from pathlib import Path
 
 from nsbench.components.contracts.dataset import require_parts, require_recorded
 from nsbench.components.dataset import Dataset, Split
+from nsbench.components.events import Notice
 from nsbench.stages.workshop import Workshop, Write
-from nsbench.store.files import whole
+from nsbench.store.checked import set_file_aside, verify_checked, whole_checked
+from nsbench.store.manifest import Damaged
 from nsbench.store.store import Artifact, Draft
 from nsbench.suite.seeds import generator
 from nsbench.suite.suite import Suite
@@ -34,15 +36,22 @@ def framed(trajectories: Trajectories, suite: Suite) -> Trajectories:
 
 def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
     """The trajectories of a split, as the dataset recorded them."""
-    key = data.keys[split]
-    dataset: Dataset = workshop.component(data.part)
+    key, agreement = data.keys[split], workshop.agreement
+    agreement.hold_data(data)
+    dataset: Dataset = workshop.component(data.part, data.formats)
 
     def make() -> Write:
-        return lambda draft: _write(draft, _joined_parts(workshop, job, data, split, dataset))
+        return write
 
-    artifact = workshop.obtain(job, key, f"{split} data of {data.name}", make, {_FILE})
+    def write(draft: Draft) -> None:
+        _write(draft, _joined_parts(workshop, job, data, split, dataset))
+        agreement.hold_data(data)
+
+    artifact = workshop.obtain(job, key, f"{split} data of {data.name}", make, {_FILE}, agreement.of_data(data))
     shutil.rmtree(workshop.work / key.digest, ignore_errors=True)
-    return read_data(artifact, dataset.domain)
+    trajectories = read_data(artifact, dataset.domain)
+    agreement.hold_data(data)  # the domain may have been read off the files just now
+    return trajectories
 
 
 def read_data(artifact: Artifact, domain: Domain) -> Trajectories:
@@ -66,20 +75,27 @@ def _joined_parts(workshop: Workshop, job: str, data: DataPlan, split: Split, da
     parts: list[Trajectories] = []
     for k in range(count):
         path = folder / f"part-{k:05d}.h5" if count > 1 else None
-        parts.append(_part(dataset, data, split, k, path))
+        parts.append(_part(workshop, dataset, data, split, k, path))
         progress(k + 1, count)
     return type(parts[0]).joined(parts)
 
 
-def _part(dataset: Dataset, data: DataPlan, split: Split, k: int, path: Path | None) -> Trajectories:
+def _part(
+    workshop: Workshop, dataset: Dataset, data: DataPlan, split: Split, k: int, path: Path | None
+) -> Trajectories:
     """A part of a split, read from its file, or made and written to it. path: None for a split of one part."""
     from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
 
     if path is not None and path.exists():
-        return read_trajectories(path, dataset.domain)
+        try:
+            verify_checked(path)
+            return read_trajectories(path, dataset.domain)
+        except Damaged as damage:
+            workshop.emit(Notice(f"{damage}; moved to {set_file_aside(path).name}, the part is made again"))
     part = dataset.part(split, generator(data.seeds[split]), k)
     trajectories = require_recorded(dataset, part, dataset.domain, "prepare" if path is None else "part", split)
     if path is not None:
-        with whole(path) as draft:
+        workshop.agreement.hold_data(data)  # a part outlives this run
+        with whole_checked(path) as draft:
             write_trajectories(draft, trajectories)
     return trajectories

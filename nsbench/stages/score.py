@@ -7,7 +7,7 @@ is one scorer: trials, null models and submissions differ only in where the evid
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,11 +19,13 @@ from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, Need, NotApplicable, Score
 from nsbench.components.rows import DECLARED, ScoreRow
 from nsbench.errors import Refusal
+from nsbench.stages.agreement import Code
 from nsbench.stages.nulls import null_evidence
 from nsbench.stages.prepare import prepare
 from nsbench.stages.simulate import read_evidence, simulate
 from nsbench.stages.workshop import Workshop, Write
 from nsbench.store.store import Artifact, Draft
+from nsbench.suite.planner import NULLS_MADE
 from nsbench.suite.seeds import generator
 from nsbench.suite.trials import DataPlan, NullPlan, ScorePlan, Submission, Trial
 from nsbench.trajectories.base import Trajectories
@@ -50,8 +52,9 @@ class NoRollouts(Refusal):
 
 def score(workshop: Workshop, trial: Trial, metric: ScorePlan) -> ScoreRow:
     """A metric's score of a trial, without its anchors."""
+    upstream = [workshop.agreement.of(trial.part)]
     return _scored(
-        workshop, trial.id, trial.simulator, trial.data, metric, lambda test: simulate(workshop, trial, test)
+        workshop, trial.id, trial.simulator, trial.data, metric, lambda test: simulate(workshop, trial, test), upstream
     )
 
 
@@ -61,7 +64,8 @@ def score_null(workshop: Workshop, job: str, null: NullPlan, metric: ScorePlan) 
     def evidence(test: Trajectories) -> Evidence | None:
         return null_evidence(null.null, test, workshop.suite.protocol.members, generator(null.seed))
 
-    return _scored(workshop, job, null.null, null.data, metric, evidence)
+    recipe = Code("the null models", (NULLS_MADE,), metric.key.fields["evidence"]["source"])
+    return _scored(workshop, job, null.null, null.data, metric, evidence, [recipe])
 
 
 def score_submission(workshop: Workshop, submission: Submission, metric: ScorePlan) -> ScoreRow:
@@ -83,10 +87,12 @@ def _scored(
     data: DataPlan,
     metric: ScorePlan,
     get_evidence: Callable[[Trajectories], Evidence | None],
+    upstream: Sequence[Code] = (),
 ) -> ScoreRow:
     """A metric's score of evidence on the test cases of a dataset, from the store or made now.
 
-    name: the simulator or null model. get_evidence: called with the truth, only if the score is missing.
+    name: the simulator or null model. get_evidence: called with the truth, only if the score is missing. upstream: the
+    code that the evidence's key rests on.
     """
 
     def make() -> Write:
@@ -94,7 +100,9 @@ def _scored(
         evidence = get_evidence(truth)
         return lambda draft: _write(draft, *_judge(workshop, metric, evidence, truth))
 
-    artifact = workshop.obtain(job, metric.key, f"{metric.name} of {name}", make, {_SCORE})
+    agreement = workshop.agreement
+    rests_on = [agreement.of(metric.part), *agreement.of_data(data), *upstream]
+    artifact = workshop.obtain(job, metric.key, f"{metric.name} of {name}", make, {_SCORE}, rests_on)
     return read_score(artifact.folder, metric.name)
 
 

@@ -13,16 +13,20 @@ from typing import Any, cast
 
 import numpy as np
 
+from nsbench.components.component import ComponentSpec
 from nsbench.components.dataset import DatasetSpec
 from nsbench.components.evidence import Cost, Evidence, LatentUse, Likelihood
 from nsbench.components.protocol import LikelihoodKind
 from nsbench.components.simulator import Simulator
 from nsbench.registry.loading import build
+from nsbench.stages.agreement import Code
 from nsbench.stages.fit import fit
-from nsbench.stages.workshop import Workshop, Write
+from nsbench.stages.workshop import Workshop, Write, require_variables
 from nsbench.store.environment import hardware
 from nsbench.store.manifest import Damaged, read_manifest
 from nsbench.store.store import Artifact, Draft, Store
+from nsbench.store.variables import all_variables_in_keys
+from nsbench.suite.planner import MEASURING
 from nsbench.suite.seeds import generator
 from nsbench.suite.trials import Submission, Trial
 from nsbench.trajectories.base import Trajectories
@@ -41,11 +45,23 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
     """The evidence of a trial on its test cases. test: framed trajectories."""
 
     def make() -> Write:
+        planned = trial.evidence.fields.get("variables", {})
+        require_variables(f"rollouts of {trial.simulator}", planned, all_variables_in_keys())
         simulator, fit_seconds = fit(workshop, trial)
         return lambda draft: _simulate(workshop, trial, simulator, fit_seconds, test, draft)
 
-    artifact = workshop.obtain(trial.id, trial.evidence, f"rollouts of {trial.simulator}", make, {_ROLLOUTS})
+    what, rests_on = f"rollouts of {trial.simulator}", _rests_on(workshop, trial)
+    artifact = workshop.obtain(trial.id, trial.evidence, what, make, {_ROLLOUTS}, rests_on)
     return read_evidence(artifact, test.domain)
+
+
+def _rests_on(workshop: Workshop, trial: Trial) -> list[Code]:
+    """The code in the key of a trial's evidence; and the ground truth's, which is only timed beside it."""
+    agreement, truth = workshop.agreement, _truth_of(workshop, trial)
+    measuring = Code("the measuring of rollouts", (MEASURING,), trial.evidence.fields["source"])
+    data = (*agreement.of_data(trial.data), *agreement.of_data(trial.fit_data))
+    timed = [Code(f"simulator {truth.name!r}", truth.code())] if truth is not None else []
+    return [agreement.of(trial.part), measuring, *data, *timed]
 
 
 def take_in(workshop: Workshop, submission: Submission, evidence: Evidence, facts: Mapping[str, Any]) -> Artifact:
@@ -82,12 +98,18 @@ def _simulate(
 def ground_truth(workshop: Workshop, trial: Trial) -> Simulator | None:
     """The simulator that the dataset names as its ground truth, to be timed beside every other; None without one."""
     spec = cast(DatasetSpec, workshop.registry.spec("dataset", trial.data.part.name))
-    if spec.floor is None:
+    truth = _truth_of(workshop, trial)
+    if spec.floor is None or truth is None:
         return None
-    truth = build("simulator", workshop.registry.spec("simulator", spec.floor.name), spec.floor.params)
-    simulator = cast(Simulator, truth)
+    simulator = cast(Simulator, build("simulator", truth, spec.floor.params))
     simulator.conditions = workshop.conditions
     return simulator
+
+
+def _truth_of(workshop: Workshop, trial: Trial) -> ComponentSpec | None:
+    """The spec of the simulator that the dataset names as its ground truth; None without one."""
+    spec = cast(DatasetSpec, workshop.registry.spec("dataset", trial.data.part.name))
+    return None if spec.floor is None else workshop.registry.spec("simulator", spec.floor.name)
 
 
 def _write(draft: Draft, evidence: Evidence) -> None:

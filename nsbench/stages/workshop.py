@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Set
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nsbench.components.contracts.numbers import plain
 from nsbench.components.events import Emit, Notice, StageFinished, StageProgress, StageStarted
 from nsbench.components.protocol import Conditions
 from nsbench.registry.loading import build
 from nsbench.registry.registry import Registry
+from nsbench.stages.agreement import Agreement, Code
+from nsbench.stages.sources import keep_sources
 from nsbench.store.environment import default_threads
+from nsbench.store.files import NOT_WRITABLE
 from nsbench.store.key import Key
 from nsbench.store.locks import held, held_at_once, is_held
+from nsbench.store.owner import Owner
 from nsbench.store.store import Artifact, Draft, Store
+from nsbench.store.variables import variables_in_key
 from nsbench.store.workspace import Workspace
 from nsbench.suite.session import Session
 from nsbench.suite.suite import Suite
@@ -27,16 +33,20 @@ Write = Callable[[Draft], None]
 """A function that writes the files of an artifact into its draft."""
 
 
+class VariablesChanged(RuntimeError):
+    """Environment variables that change numbers are not those of the plan: artifacts would have the wrong key."""
+
+
 @dataclass(frozen=True)
 class Workshop:
     """The tools that every stage works with.
 
-    work      the folder where unfinished fits keep their checkpoints; the locks of artifacts lie in a folder beside it.
+    work      the folder where unfinished fits keep their checkpoints.
     stopping  stopping(): whether the run is to end.
     waiting   waiting(True): another process is making an artifact that is wanted here; waiting(False): it is done.
-    built     built(part, code): a component was imported. code: its "module:name" targets, as its spec names them.
     put_back  puts this process's state back to what it was before a component's code ran; returns what it had changed.
     parallel  how many trials the run has going at once.
+    agreement what is made is held against its key by it.
     """
 
     suite: Suite
@@ -45,9 +55,9 @@ class Workshop:
     store: Store
     work: Path
     emit: Emit
+    agreement: Agreement
     stopping: Callable[[], bool] = lambda: False
     waiting: Callable[[bool], None] = lambda begins: None
-    built: Callable[[Part, tuple[str, ...]], None] = lambda part, code: None
     put_back: Callable[[], list[str]] = list
     parallel: int = 1
 
@@ -56,31 +66,39 @@ class Workshop:
         """Threads that the suite names, or else this machine's."""
         return self.suite.compute.threads or default_threads()
 
-    def component(self, part: Part) -> Any:
-        """An instance of a part, with its libraries limited to the suite's threads."""
+    def component(self, part: Part, formats: Sequence[Part] = ()) -> Any:
+        """An instance of a part, with its libraries limited to the suite's threads.
+
+        formats: those that a dataset reads its files with.
+        """
         spec = self.registry.spec(part.kind, part.name)
-        component = build(part.kind, spec, part.params)
-        self.built(part, spec.code())
+        require_variables(part.name, part.variables, variables_in_key(part.libraries, spec.variables))
+        with self.agreement.importing(part, formats):
+            component = build(part.kind, spec, part.params)
         hold_threads(self.threads)
         self.put_back()
         return component
 
-    def obtain(self, job: str, key: Key, what: str, make: Callable[[], Write], holds: Set[str]) -> Artifact:
+    def obtain(
+        self, job: str, key: Key, what: str, make: Callable[[], Write], holds: Set[str], rests_on: Sequence[Code] = ()
+    ) -> Artifact:
         """The artifact of a key, read from the store or, if it is missing, made; events announce both.
 
         job: the trial, or other job, that events name. what: the artifact in words. make: called only if the artifact
         is missing, before its lock is taken; it gathers what the artifact is made from and returns the function that
-        writes it. holds: files that such an artifact must have; an artifact that lacks one is damaged.
+        writes it. holds: files that such an artifact must have; an artifact that lacks one is damaged. rests_on: the
+        code in its key, that of the component which makes it first.
         """
         artifact = self._stored(job, key, what, holds)
         if artifact is not None:
             return artifact
-        write = make()
-        self.stop_if_asked()
-        with self._lock(key) as is_locked:
-            if is_locked:
-                self.store.clear_drafts(key)
-            return self._stored(job, key, what, holds) or self._make(job, key, what, write)
+        with self.agreement.making(rests_on) as seal:
+            write = make()
+            self.stop_if_asked()
+            with self._lock(key) as is_locked:
+                if is_locked:
+                    self.store.clear_drafts(key)
+                return self._stored(job, key, what, holds) or self._make(job, key, what, write, seal)
 
     def _stored(self, job: str, key: Key, what: str, holds: Set[str]) -> Artifact | None:
         """The artifact, announced as a hit, if it is in the store. An artifact that lacks a file is moved aside."""
@@ -93,7 +111,7 @@ class Workshop:
         self.emit(StageFinished(job, key.kind, key.digest, what, True, 0.0))
         return artifact
 
-    def _make(self, job: str, key: Key, what: str, write: Write) -> Artifact:
+    def _make(self, job: str, key: Key, what: str, write: Write, seal: Callable[[], None]) -> Artifact:
         self.emit(StageStarted(job, key.kind, key.digest, what))
         before = time.perf_counter()
         with self.store.writing(key) as draft:
@@ -105,6 +123,7 @@ class Workshop:
                 draft.facts["changed"] = changed
             draft.facts.setdefault("seconds", time.perf_counter() - before)
             draft.facts["threads"] = self.threads
+            seal()
         seconds = time.perf_counter() - before
         self.emit(StageFinished(job, key.kind, key.digest, what, False, seconds))
         artifact = self.store.find(key)
@@ -117,20 +136,29 @@ class Workshop:
         """Hold the artifact's lock, waiting for it. Yields False where the file system has no locks."""
         waits = False
 
-        def wait() -> None:
+        def wait(holder: Owner | None) -> None:
             nonlocal waits
             self.stop_if_asked()
             if not waits:
                 waits = True
                 self.waiting(True)
+                by = f", held by {holder}" if holder else ""
+                self.emit(Notice(f"waiting for the {key.kind} {key.digest[:12]} that another process makes{by}"))
 
-        with held(self._lock_path(key), waiting=wait) as is_locked:
+        with ExitStack() as stack:
+            try:
+                is_locked = stack.enter_context(held(self._lock_path(key), waiting=wait))
+            except OSError as error:
+                if error.errno not in NOT_WRITABLE:
+                    raise
+                is_locked = False  # the store may only be read, as it will say itself
             if waits:
                 self.waiting(False)
             yield is_locked
 
     def _lock_path(self, key: Key) -> Path:
-        return self.work.with_name("locks") / f"{key.kind}-{key.digest}"
+        """The file of an artifact's lock, in the store: workspaces that share the store share its locks."""
+        return self.store.root / "locks" / f"{key.kind}-{key.digest}"
 
     def is_in_the_making(self, key: Key) -> bool:
         """Whether another process is making the artifact now."""
@@ -158,6 +186,7 @@ class Workshop:
 
         def tell(count: int, total: int) -> None:
             nonlocal grace
+            count, total = plain(count), plain(total)
             self.emit(StageProgress(job, key.kind, count, total, unit))
             if not self.stopping() or count >= total:
                 return
@@ -175,15 +204,39 @@ def open_workshop(
     workspace: Workspace,
     emit: Emit,
     stopping: Callable[[], bool] = lambda: False,
+    agreement: Agreement | None = None,
 ) -> Workshop:
-    """The workshop of a suite in a workspace. Messages of the store become events."""
+    """The workshop of a suite in a workspace. Messages of the store become events.
+
+    agreement: that of earlier jobs of this process, which need not be checked again; a new one if None.
+    """
     store = Store(workspace.store, notify=lambda message: emit(Notice(message)))
-    return Workshop(suite, conditions, registry, store, workspace.work, emit, stopping)
+    agreement = agreement or Agreement(registry, workspace.root)
+    return Workshop(suite, conditions, registry, store, workspace.work, emit, agreement, stopping)
 
 
 def workshop_of(session: Session, emit: Emit = lambda event: None) -> Workshop:
-    """The workshop of a session."""
+    """The workshop of a session. The sources of the session's plan are kept in its store."""
+    keep_sources(session, Store(session.workspace.store), lambda message: emit(Notice(message)))
     return open_workshop(session.suite, session.plan.conditions, session.registry, session.workspace, emit)
+
+
+def require_variables(what: str, planned: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise VariablesChanged where the environment variables here are not those of the plan.
+
+    what: the name of the component, or artifact, whose numbers depend on them.
+    """
+    different = [name for name in sorted(planned.keys() | here.keys()) if planned.get(name) != here.get(name)]
+    if different:
+        values = [f"{name} was {_value(planned, name)} and is {_value(here, name)}" for name in different]
+        raise VariablesChanged(
+            f"the environment of {what!r} has changed since this run was planned: {'; '.join(values)}. "
+            "Set such variables before a run, the same on every node and not in a component's code; then run it again"
+        )
+
+
+def _value(variables: Mapping[str, str], name: str) -> str:
+    return repr(variables[name]) if name in variables else "not set"
 
 
 def hold_threads(threads: int) -> None:

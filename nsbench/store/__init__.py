@@ -6,7 +6,13 @@ store         artifacts by key: found, written whole, moved aside
 inventory     the contents of a store, and which of them may be removed
 transfer      artifacts sent from one store to another
 files         files written whole or not at all
+checked       files of unfinished work, with a checksum at their end
 locks         locks between processes
+owner         the process that a draft or a lock belongs to
 workspace     the folders and files of a workspace
-environment   machine, versions and commit with which numbers are made
+environment   machine, versions, variables and commit with which numbers are made
+variables     the environment variables on which numbers depend
+checkout      the commit of a checkout, and whether files differ from it
+sources       the files behind the digests of code
+source_tree   the code that artifacts were made with, written out
 """

@@ -7,21 +7,20 @@ import importlib.util
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
+from nsbench.store.checkout import git_state
+from nsbench.store.variables import recorded_variables
+
 _PACKAGES = (
     *("nsbench", "numpy", "torch", "numba", "scipy", "pot", "scikit-image", "scoringrules"),
     *("h5py", "safetensors"),
 )
 """Distributions whose versions are recorded."""
-
-_PATIENCE = 10.0
-"""Seconds that git may take: a checkout may lie on a slow disk."""
 
 
 @cache
@@ -148,26 +147,8 @@ def _checkout(path: Path) -> Path | None:
     return next((folder for folder in path.parents if (folder / ".git").exists()), None)
 
 
-@cache
-def git_state(checkout: Path) -> str:
-    """The commit of a checkout, and ", edited" where files differ from it; "" without git or commits."""
-    commit = _git(checkout, "rev-parse", "HEAD")
-    edited = bool(commit) and _git(checkout, "status", "--porcelain", "--untracked-files=no") != ""
-    return f"{commit}, edited" if edited else commit
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    """The output of a git command; "" where it fails. git is kept from running programs that the checkout names."""
-    quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    command = ["git", "-C", str(folder), *quiet, *arguments]
-    try:
-        process = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return process.stdout.strip() if process.returncode == 0 else ""
-
-
 def recorded_environment() -> dict[str, Any]:
     """The environment and the code's provenance, as a manifest records them."""
-    plain: dict[str, Any] = json.loads(json.dumps(environment() | {"code": provenance()}))
+    whole = environment() | {"variables": recorded_variables(), "code": provenance()}
+    plain: dict[str, Any] = json.loads(json.dumps(whole))
     return plain

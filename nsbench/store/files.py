@@ -1,18 +1,45 @@
-"""Files that are written whole or not at all, and forced to disk."""
+"""Files that are written whole or not at all, forced to disk, and shared with whom their folder is shared with."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 """Error numbers of a place that may only be read."""
 
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 """Error numbers of a file system that cannot force folders to disk."""
+
+_PASSING = (
+    *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES),
+    *(errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY),
+)
+"""Error numbers that may be gone at the next try: of a network's file system, of a process short of descriptors."""
+
+_PAUSES = (0.05, 0.2, 0.5)
+"""Seconds before each further try."""
+
+
+def patiently(read: Callable[[], T]) -> T:
+    """What a function returns that only reads; it is called again, a few times, where an error may pass."""
+    for pause in _PAUSES:
+        try:
+            return read()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+            time.sleep(pause)
+    return read()
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -23,15 +50,43 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path to write a new file to; the file replaces `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """A path to write a new file to; the file replaces `path` when the block ends well.
+
+    The path is nobody else's: not another thread's, nor a process's of the same number in another container.
+    """
+    make_folder(path.parent)
+    draft = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")
     try:
         yield draft
         sync(draft)
+        share(draft)
         draft.replace(path)
+        sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those around it, where they are missing; each is shared as the one around it is."""
+    missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        share(path)
+
+
+def share(path: Path) -> None:
+    """Let others write to what this process has just made, if they may write to the folder that it lies in.
+
+    So a workspace is a group's if its folder is, whatever each member's umask.
+    """
+    around = path.parent.stat().st_mode
+    if around & stat.S_ISVTX:  # as in /tmp: what anybody may add to is not everybody's to change
+        return
+    now = path.stat().st_mode
+    wanted = now | (around & (stat.S_IWGRP | stat.S_IWOTH))
+    if wanted != now:
+        with suppress(PermissionError):  # another process made it
+            path.chmod(stat.S_IMODE(wanted))
 
 
 def sync_tree(folder: Path) -> None:

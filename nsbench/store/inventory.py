@@ -10,20 +10,22 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from nsbench.store.files import make_folder
 from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key
 from nsbench.store.locks import NoLocks, locked
 from nsbench.store.manifest import MANIFEST, Damaged, read_manifest, verified_manifest
+from nsbench.store.sources import blobs_of, digest_at, in_words, listing_files, named_digests, sweep
 from nsbench.store.store import move_folder_aside
 from nsbench.store.workspace import Workspace
 
-Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit"]
+Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit", "sources", "byte code", "kernels"]
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DAY = 86_400.0
@@ -32,16 +34,19 @@ _REASONS: dict[str, str] = {
     "draft": "nobody finished it",
     "damaged": "was moved aside",
     "finished fit": "its artifact is in the store",
+    "sources": "no artifact that remains names them",
 }
 """Kind of a leftover -> the reason for removing it."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder of the workspace that can be kept or removed as one.
+    """A folder, or file, of the workspace that can be kept or removed as one.
 
     what: the entry in words. made, used: seconds since 1970. suites: those whose results name it. fault: why its
     manifest cannot be read, "" if it can. taken_in: rollouts made elsewhere, which cannot be made again here.
+    unread: its manifest could not be read now, which says nothing of what it holds. code: the digests of code that its
+    key names.
     """
 
     kind: ArtifactKind | Leftover
@@ -54,6 +59,8 @@ class Entry:
     suites: tuple[str, ...] = ()
     fault: str = ""
     taken_in: bool = False
+    unread: bool = False
+    code: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,16 +90,20 @@ def artifacts(workspace: Workspace, suites: Mapping[str, tuple[str, ...]] = Mapp
 
 
 def _artifact(folder: Path, kind: ArtifactKind, names: _Names, suites: tuple[str, ...]) -> Entry:
-    fault, what, taken_in = "", "", False
+    fault, what, taken_in, unread, code = "", "", False, False, frozenset[str]()
     try:
         fields = read_manifest(folder)["fields"]
         what, taken_in = names.of(kind, fields), kind == "evidence" and "rollouts" in fields
+        code = frozenset(named_digests(fields))
     except Damaged as damage:
         fault = str(damage)
+    except OSError as error:
+        fault, unread = _unreadable(folder, error), True
     times = _times(folder)
     manifest = folder / MANIFEST
     used = manifest.stat().st_mtime if manifest.exists() else max(times)
-    return Entry(kind, folder.name, folder, _size(folder), min(times), used, what, suites, fault, taken_in)
+    size, made = _size(folder), min(times)
+    return Entry(kind, folder.name, folder, size, made, used, what, suites, fault, taken_in, unread, code)
 
 
 class _Names:
@@ -127,9 +138,38 @@ class _Names:
     def _look_up(self, kind: ArtifactKind, key: str) -> str:
         try:
             fields = read_manifest(self._root / kind / key)["fields"]
-        except Damaged:
+        except (Damaged, OSError):
             return "?"  # the artifact was removed, or is damaged
         return str(fields.get("name")) if kind == "model" else self._simulator("model", fields.get("model"))
+
+
+def sources(workspace: Workspace) -> list[Entry]:
+    """The sources of each digest of code. The size of a file that several have is that of the first."""
+    return _sources(workspace, listing_files(workspace.store))
+
+
+def _sources(workspace: Workspace, listings: Sequence[Path]) -> list[Entry]:
+    entries: list[Entry] = []
+    counted: set[Path] = set()
+    for path in listings:
+        files, what, fault = {path}, "", ""
+        try:
+            files, what = ({path} | blobs_of(workspace.store, path)) - counted, in_words(path)
+        except OSError as error:
+            fault = _unreadable(path, error)
+        counted |= files
+        made, size = path.stat().st_mtime, sum(file.stat().st_size for file in files if file.exists())
+        entries.append(Entry("sources", digest_at(path), path, size, made, made, what, fault=fault, unread=bool(fault)))
+    return entries
+
+
+def _unnamed_sources(workspace: Workspace, remaining: Sequence[Entry]) -> list[Entry]:
+    """The sources that no remaining artifact names; none while one of these cannot be read, and so may name any."""
+    if any(entry.fault for entry in remaining):
+        return []
+    named = set().union(*(entry.code for entry in remaining))
+    listings = sorted(listing_files(workspace.store), key=lambda path: digest_at(path) not in named)
+    return [entry for entry in _sources(workspace, listings) if entry.key not in named and not entry.unread]
 
 
 def leftovers(workspace: Workspace) -> list[Entry]:
@@ -137,12 +177,25 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     entries: list[Entry] = []
     for folder in _folders(workspace.store / "drafts"):
         entries.append(_leftover("draft", folder))
+    for file in sorted((workspace.store / "drafts").glob("*.owner")):
+        if not file.with_suffix("").is_dir():
+            entries.append(_leftover("draft", file))
     for folder in _folders(workspace.store / "damaged"):
         entries.append(_leftover("damaged", folder))
     for folder in _folders(workspace.work):
         finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in ("model", "data"))
         entries.append(_leftover("finished fit" if finished else "unfinished fit", folder))
-    return entries
+    return [*entries, *compiled(workspace)]
+
+
+def compiled(workspace: Workspace) -> list[Entry]:
+    """What was compiled from sources: the byte code of workers, and Numba's kernels by the digest of their code.
+
+    All of it is compiled again when it is missing; kernels that were not used for long are of older code.
+    """
+    byte_code = [_leftover("byte code", folder) for folder in _folders(workspace.bytecode.parent)]
+    users = _folders(workspace.kernels.parent)
+    return byte_code + [_leftover("kernels", folder) for user in users for folder in _folders(user)]
 
 
 def _leftover(kind: Leftover, folder: Path) -> Entry:
@@ -159,8 +212,9 @@ def prunable(
 ) -> Pruning:
     """The entries that may be removed, with reasons.
 
-    Drafts, damaged artifacts and the work of finished fits always; if `older_than` or `keep` is given, also artifacts
-    and unfinished fits that were not used for so long and are not kept. older_than: seconds, 0 if only `keep` is
+    Drafts, damaged artifacts, the work of finished fits, and sources that no artifact names, always; if `older_than`
+    or `keep` is given, also artifacts and unfinished fits that were not used for so long and are not kept; if
+    `older_than` is given, also what was compiled and not used for so long. older_than: seconds, 0 if only `keep` is
     given. keep: keys, none if only `older_than` is given. submissions: keys of rollouts made elsewhere, which go only
     if they are named here: nothing can make them again.
     """
@@ -168,12 +222,17 @@ def prunable(
     removed = [(entry, _REASONS[entry.kind]) for entry in leftover if entry.kind in _REASONS]
     removed += [(entry, "was named") for entry in stored if entry.taken_in and entry.key in submissions]
     if older_than is not None or keep is not None:
-        removable = [entry for entry in stored if not entry.taken_in]
+        removable = [entry for entry in stored if not entry.taken_in and not entry.unread]
         removable += [entry for entry in leftover if entry.kind == "unfinished fit"]
         since = time.time() - (older_than or 0.0)
         reason = "no kept suite needs it, last used " if keep is not None else "last used "
         removed += [(e, reason + _days_ago(e.used)) for e in removable if e.used <= since and e.key not in (keep or ())]
-    return Pruning(tuple(removed))
+        if older_than is not None:
+            idle = (entry for entry in leftover if entry.kind in ("byte code", "kernels") and entry.used <= since)
+            removed += [(entry, f"last used {_days_ago(entry.used)}") for entry in idle]
+    gone = {entry.folder for entry, _ in removed}
+    unnamed = _unnamed_sources(workspace, [entry for entry in stored if entry.folder not in gone])
+    return Pruning((*removed, *((entry, _REASONS["sources"]) for entry in unnamed)))
 
 
 def _days_ago(then: float) -> str:
@@ -201,24 +260,30 @@ def remove(workspace: Workspace, pruning: Pruning, *, locks: bool) -> list[Entry
         if locks or time.time() - max(_times(entry.folder), default=0.0) > _DAY:
             _remove(entry.folder, workspace.store / "drafts" / f"pruned-{uuid.uuid4().hex}")
             removed.append(entry)
+    if any(entry.kind == "sources" for entry in removed):
+        sweep(workspace.store, locks=locks)
     return removed
 
 
 def _remove(folder: Path, trash: Path) -> None:
-    """Remove a folder whole or not at all: move it to the trash, then delete its files. Links are not followed."""
-    trash.parent.mkdir(parents=True, exist_ok=True)
+    """Remove a folder or file whole or not at all: move it to the trash, then delete it. Links are not followed."""
+    make_folder(trash.parent)
     try:
         folder.rename(trash)
     except FileNotFoundError:
         return
-    if trash.is_symlink():
+    if not trash.is_dir() or trash.is_symlink():
         trash.unlink()
     else:
         shutil.rmtree(trash)
 
 
+def _unreadable(folder: Path, error: OSError) -> str:
+    return f"{folder} could not be read ({error.strerror}), which says nothing about it: try again"
+
+
 def damage(entry: Entry) -> str:
-    """The fault of an artifact, found by reading all of its files; "" if there is none."""
+    """The fault of an artifact, found by reading all of its files; "" if there is none. Raises OSError."""
     try:
         fields = read_manifest(entry.folder)["fields"]
         kind = next(kind for kind in ARTIFACT_KINDS if kind == entry.kind)

@@ -34,13 +34,29 @@ def digest_of(data: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+class _Nothing:
+    def __str__(self) -> str:
+        return "nothing"
+
+
+_NOTHING = _Nothing()
+"""The value of a field that is not there."""
+
+
 def differences(wanted: Mapping[str, Any], stored: Mapping[str, Any], at: str = "") -> list[str]:
-    """The differences between two keys' fields, e.g. "params.width: 16 here, 32 in the store"."""
+    """The differences between two keys' fields, e.g. "params.width: 16 here, 32 in the store".
+
+    Fields that only one of them has are named one by one, those of the other being "nothing".
+    """
     lines = []
     for name in sorted(wanted.keys() | stored.keys()):
-        a, b = wanted.get(name), stored.get(name)
+        a, b = wanted.get(name, _NOTHING), stored.get(name, _NOTHING)
         if isinstance(a, dict) and isinstance(b, dict):
             lines += differences(a, b, f"{at}{name}.")
+        elif isinstance(a, dict) and a and b is _NOTHING:
+            lines += differences(a, {}, f"{at}{name}.")
+        elif isinstance(b, dict) and b and a is _NOTHING:
+            lines += differences({}, b, f"{at}{name}.")
         elif a != b:
             lines.append(f"{at}{name}: {_short(a)} here, {_short(b)} in the store")
     return lines

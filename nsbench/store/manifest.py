@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import stat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from nsbench.store.files import patiently
 from nsbench.store.key import Key, digest_of
 
 MANIFEST = "manifest.json"
+
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""The errors of a file that is not there, for certain."""
 
 
 class Damaged(Exception):
@@ -17,41 +23,54 @@ class Damaged(Exception):
 
 
 def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
-    """The manifest of an artifact, verified: its files are all there, unchanged, and no others. Raises Damaged."""
+    """The manifest of an artifact, verified: its files are all there, unchanged, and no others.
+
+    Raises Damaged for a wrong checksum, a missing and an added file; OSError for what cannot be read, which says
+    nothing about it.
+    """
     manifest = read_manifest(folder)
     if (manifest["stage"], manifest["key"]) != (key.kind, key.digest) or fields_digest(manifest) != key.digest:
         raise Damaged(f"{folder / MANIFEST} does not belong to its key")
     for name, expected in manifest["files"].items():
         path = folder / name
-        if path.is_symlink() or not path.is_file():
-            raise Damaged(f"{path} is missing")
         try:
-            actual = checksum(path)
-        except OSError as error:
-            raise Damaged(f"{path} cannot be read ({error})") from error
-        if actual != expected:
-            raise Damaged(f"{path} has changed since it was written")
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if name not in (MANIFEST, *manifest["files"]) and not path.is_dir() and not path.name.startswith(".nfs"):
+            if patiently(lambda path=path: _own_checksum(folder, path)) != expected:  # type: ignore[misc]
+                raise Damaged(f"{path} has changed since it was written")
+        except _ABSENT as error:
+            raise Damaged(f"{path} is missing") from error
+    known = {MANIFEST, *manifest["files"]}
+    for path in patiently(lambda: list(folder.rglob("*"))):
+        is_extra = path.is_symlink() or (path.relative_to(folder).as_posix() not in known and not path.is_dir())
+        if is_extra and not path.name.startswith(".nfs"):
             raise Damaged(f"{path} was added after the artifact was written")
     return manifest
 
 
+def _own_checksum(folder: Path, path: Path) -> str:
+    """The checksum of a file in a folder. Raises FileNotFoundError for what is no file, or is one only by a link."""
+    inside = (path, *path.parents[: len(path.relative_to(folder).parts) - 1])
+    if not stat.S_ISREG(path.lstat().st_mode) or any(part.is_symlink() for part in inside):
+        raise FileNotFoundError(errno.ENOENT, "no file, or a link", str(path))
+    return checksum(path)
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an artifact, as it was written. Raises Damaged. Its key is not compared with the folder's."""
+    """The manifest of an artifact, as it was written. Its key is not compared with the folder's.
+
+    Raises Damaged, and OSError for what cannot be read.
+    """
     path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(patiently(path.read_bytes))
         if manifest.pop("digest") != digest_of(manifest):
             raise Damaged(f"{path} has changed since it was written")
         well_formed = all(isinstance(manifest[name], dict) for name in ("files", "facts", "fields", "environment"))
         well_formed = well_formed and all(isinstance(manifest[name], str) for name in ("stage", "key", "made"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (*_ABSENT, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if not well_formed:
         raise Damaged(f"{path} is no manifest")
-    outside = [name for name in manifest["files"] if not _is_inside(name)]
+    outside = [name for name in manifest["files"] if not is_inside(name)]
     if outside:
         raise Damaged(f"{path} names a file outside of its folder: {outside[0]!r}")
     return manifest
@@ -62,7 +81,8 @@ def fields_digest(manifest: dict[str, Any]) -> str:
     return Key(manifest["stage"], manifest["fields"]).digest
 
 
-def _is_inside(name: str) -> bool:
+def is_inside(name: str) -> bool:
+    """Whether a file's name, as a path, stays in the folder that it is relative to."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
 

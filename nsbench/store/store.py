@@ -25,12 +25,21 @@ from pathlib import Path
 from typing import Any
 
 from nsbench.store.environment import recorded_environment
-from nsbench.store.files import NOT_WRITABLE, sync, sync_tree
+from nsbench.store.files import NOT_WRITABLE, make_folder, share, sync, sync_tree
 from nsbench.store.key import ArtifactKind, Key, digest_of
 from nsbench.store.locks import NoLocks, locked
 from nsbench.store.manifest import MANIFEST, Damaged, checksum, read_manifest, verified_manifest
+from nsbench.store.owner import read_owner, this_process
 
 _DAY = 86_400.0
+
+_UNLOCKED: set[Path] = set()
+"""Stores on file systems without locks, of which this process has told."""
+
+_NOT_SHARED = (
+    "its lock cannot be opened, so that nothing protects what is in use: the workspace of a group is a folder that the "
+    "group may write to (chmod g+ws) before the first run in it"
+)
 
 
 @dataclass(frozen=True)
@@ -58,13 +67,16 @@ class Unwritable(OSError):
     """A store that may only be read, and lacks an artifact."""
 
 
+class NotShared(OSError):
+    """A store that somebody else made, and that this user may write to but not lock."""
+
+
 class Store:
     """Artifacts by key. notify: called with messages that a person should read."""
 
     def __init__(self, root: Path, notify: Callable[[str], None] = lambda message: None) -> None:
         self.root = root
         self._notify = notify
-        self._unlocked = False
 
     def path(self, key: Key) -> Path:
         """The folder of the artifact, whether it is there or not."""
@@ -75,30 +87,42 @@ class Store:
         return (self.path(key) / MANIFEST).is_file()
 
     def find(self, key: Key) -> Artifact | None:
-        """The artifact, verified; None if it is not there, or was damaged and has been moved aside."""
+        """The artifact, verified; None if it is not there, or was damaged and has been moved aside.
+
+        Raises OSError for an artifact that cannot be read now, which is no damage.
+        """
         folder = self.path(key)
         if not folder.is_dir():
             return None
         try:
             artifact = Artifact(folder, verified_manifest(folder, key))
         except Damaged as damage:
-            self.set_aside(key, str(damage))
-            return None
+            self.set_aside(key, str(damage), unless=lambda aside: _sound(aside, key) is not None)
+            return _sound(folder, key)
         _mark_as_used(folder)
         return artifact
 
-    def set_aside(self, key: Key, damage: str) -> None:
-        """Move a damaged artifact out of its place, and notify. damage: what is wrong with it, in words."""
+    def set_aside(self, key: Key, damage: str, unless: Callable[[Path], bool] = lambda aside: False) -> None:
+        """Move a damaged artifact out of its place, and notify. damage: what is wrong with it, in words.
+
+        unless: asked of what was moved, which goes back if it says so: another process may have made it again since the
+        damage was found.
+        """
+        folder = self.path(key)
         try:
-            aside = move_folder_aside(self.path(key), self.root)
+            aside = move_folder_aside(folder, self.root)
         except FileNotFoundError:
             return  # another process was first
         except OSError as error:
             if error.errno not in NOT_WRITABLE:
                 raise
             self._notify(f"{damage}; it cannot be moved aside ({error.strerror})")
-        else:
-            self._notify(f"{damage}; moved to {aside}, it will be made again")
+            return
+        if unless(aside):
+            with suppress(OSError):  # a third process may have made it once more
+                aside.rename(folder)
+            return
+        self._notify(f"{damage}; moved to {aside}, it will be made again")
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -107,12 +131,14 @@ class Store:
             try:
                 stack.enter_context(locked(self.root / ".lock", shared=True))
             except NoLocks as error:
-                if not self._unlocked:
-                    self._unlocked = True
+                if self.root not in _UNLOCKED:
+                    _UNLOCKED.add(self.root)
                     self._notify(f"{error}: prune nothing here while anybody uses it")
             except OSError as error:
-                if error.errno not in NOT_WRITABLE:  # where nothing can be written nothing can be removed
+                if error.errno not in NOT_WRITABLE:
                     raise
+                if os.access(self.root, os.W_OK):  # something may be removed, and only the lock is out of reach
+                    raise NotShared(error.errno, _NOT_SHARED, str(self.root / ".lock")) from error
             yield
 
     @contextmanager
@@ -131,10 +157,14 @@ class Store:
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
+            finally:
+                owner_file(folder).unlink(missing_ok=True)
 
     def _begin(self, folder: Path, key: Key) -> None:
         try:
-            folder.mkdir(parents=True)
+            make_folder(folder.parent)
+            owner_file(folder).write_text(this_process().to_text(), encoding="utf-8")
+            make_folder(folder)
         except OSError as error:
             if error.errno not in NOT_WRITABLE:
                 raise
@@ -148,13 +178,21 @@ class Store:
     def clear_drafts(self, key: Key) -> None:
         """Remove the drafts of processes that died while they wrote this artifact.
 
-        Call only while holding the artifact's lock.
+        A draft whose maker may be alive stays, whoever holds which lock: file systems differ in what their locks mean.
         """
         for folder in (self.root / "drafts").glob(f"{key.kind}-{key.digest}-*"):
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_dir() and is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                owner_file(folder).unlink(missing_ok=True)
 
     def _seal(self, key: Key, draft: Draft) -> None:
-        """Write the manifest of a draft, and move the draft to the artifact's place."""
+        """Write the manifest of a draft, and move the draft to the artifact's place. Raises ValueError for a link."""
+        for path in draft.folder.rglob("*"):
+            if path.is_symlink():
+                name = path.relative_to(draft.folder)
+                raise ValueError(f"an artifact holds files and folders, and {name} is a link: save what it leads to")
+            if path.is_dir():
+                share(path)
         files = sorted(p for p in draft.folder.rglob("*") if p.is_file())
         manifest = {
             "stage": key.kind,
@@ -168,8 +206,12 @@ class Store:
         manifest["digest"] = digest_of(manifest)
         (draft.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         sync_tree(draft.folder)
+        share(draft.folder / MANIFEST)  # whoever reads the artifact notes the day in it
         target = self.path(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not target.parent.is_dir()
+        make_folder(target.parent)
+        if is_new:
+            sync(self.root)
         try:
             draft.folder.rename(target)
         except OSError:
@@ -183,20 +225,47 @@ class Store:
         for path in sorted((self.root / kind).glob(f"*/{MANIFEST}")):
             try:
                 yield read_manifest(path.parent)
-            except Damaged:
+            except (Damaged, OSError):
                 continue  # find() will name it when it is asked for
+
+
+def owner_file(draft: Path) -> Path:
+    """The file that names the process which makes a draft, beside its folder."""
+    return draft.with_name(f"{draft.name}.owner")
+
+
+def is_abandoned(draft: Path) -> bool:
+    """Whether nobody will finish a draft: its maker is gone for certain, or nothing in it was touched for a day."""
+    try:
+        owner = read_owner(owner_file(draft).read_text(encoding="utf-8"))
+    except OSError:
+        owner = None
+    if owner is not None and owner.is_gone():
+        return True
+    with suppress(OSError):  # it became an artifact just now
+        times = [path.lstat().st_mtime for path in (draft, *draft.rglob("*"))]
+        return time.time() - max(times) > _DAY
+    return False
+
+
+def _sound(folder: Path, key: Key) -> Artifact | None:
+    """The artifact in a folder; None if it is damaged."""
+    try:
+        return Artifact(folder, verified_manifest(folder, key))
+    except Damaged:
+        return None
 
 
 def move_folder_aside(folder: Path, root: Path) -> Path:
     """Move an artifact's folder to the damaged ones of a store; returns its new place."""
     aside = root / "damaged" / f"{folder.parent.name}-{folder.name}-{uuid.uuid4().hex[:8]}"
-    aside.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(aside.parent)
     return folder.rename(aside)
 
 
 def _mark_as_used(folder: Path) -> None:
     """Set the time of the manifest to now, at most once a day: `nsbench cache prune` reads it as the last use."""
-    with suppress(OSError):  # a folder whose times cannot be set cannot be pruned either
+    with suppress(OSError):
         manifest = folder / MANIFEST
         if time.time() - manifest.stat().st_mtime > _DAY:
             os.utime(manifest)

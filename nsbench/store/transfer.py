@@ -6,8 +6,10 @@ import shutil
 import uuid
 from pathlib import Path, PurePosixPath
 
-from nsbench.store.files import sync, sync_tree
+from nsbench.store.files import make_folder, sync, sync_tree
 from nsbench.store.manifest import MANIFEST
+from nsbench.store.owner import this_process
+from nsbench.store.store import owner_file
 
 Parcel = dict[str, bytes]
 """Path within the artifact -> content."""
@@ -31,14 +33,16 @@ def unpack(store: Path, stage: str, key: str, parcel: Parcel) -> None:
         return
     draft = store / "drafts" / f"{stage}-{key}-{uuid.uuid4().hex}"
     try:
+        make_folder(draft.parent)
+        owner_file(draft).write_text(this_process().to_text(), encoding="utf-8")
         for name, content in parcel.items():
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts:
                 raise ValueError(f"{name!r} leads out of its artifact")
-            (draft / path).parent.mkdir(parents=True, exist_ok=True)
+            make_folder((draft / path).parent)
             (draft / path).write_bytes(content)
         sync_tree(draft)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         try:
             draft.rename(target)
         except OSError:
@@ -47,3 +51,4 @@ def unpack(store: Path, stage: str, key: str, parcel: Parcel) -> None:
         sync(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        owner_file(draft).unlink(missing_ok=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nsbench.store.files import NOT_WRITABLE
+from nsbench.store.files import NOT_WRITABLE, make_folder
 
 DEFAULT_WORKSPACE = Path("nsbench-out")
 
@@ -29,9 +30,14 @@ class Workspace:
         return self.root / "work"
 
     @property
-    def locks(self) -> Path:
-        """The folder of locks, one for each artifact that is being made, by its key."""
-        return self.root / "locks"
+    def bytecode(self) -> Path:
+        """The folder of byte code that this user's workers run, by the digest of its source."""
+        return self.root / "pycache" / str(os.geteuid())
+
+    @property
+    def kernels(self) -> Path:
+        """The folder of this user's compiled kernels, by the digest of the code that they were compiled from."""
+        return self.root / "numba" / str(os.geteuid())
 
     def run(self, suite: str) -> Path:
         """The folder of a suite's results and logs."""
@@ -50,7 +56,7 @@ def refusal(workspace: Workspace, suite: str) -> str:
     """The reason, in the system's words, why the results of a suite cannot be written; "" if they can."""
     folder = workspace.run(suite)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             return ""
     except OSError as error:

@@ -10,17 +10,19 @@ from pydantic import ValidationError
 from nsbench.components.dataset import SPLITS, DatasetSpec, Reading, SimulatorReference, UnreadableData
 from nsbench.components.metric import NULLS, Null
 from nsbench.components.protocol import Conditions
-from nsbench.registry.loading import import_object, params_model
+from nsbench.registry.loading import full_params, import_object, params_model
 from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
 from nsbench.store.key import Key
+from nsbench.store.variables import all_variables_in_keys, variables_in_key
 from nsbench.suite.devices import resolve_device, resolve_precision
 from nsbench.suite.seeds import Seed, data_seed
 from nsbench.suite.suite import DatasetUse, SimulatorUse, Suite
-from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial
+from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial, with_variables
 
-_MEASURING = "nsbench.stages.measuring:collect"
-_NULLS = "nsbench.stages.nulls:null_evidence"
+MEASURING = "nsbench.stages.measuring:collect"
+NULLS_MADE = "nsbench.stages.nulls:null_evidence"
+"""The code of the stages themselves that is in keys: of evidence, and of null models' scores."""
 
 
 def make_plan(suite: Suite, registry: Registry) -> Plan:
@@ -59,7 +61,8 @@ class _Planner:
                     for simulator in suite.simulators
                     if simulator.on is None or use.name in simulator.on
                 ]
-        return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics)
+        code = {digest: targets for targets, (digest, _) in self._digests.items()}
+        return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics, code)
 
     def _anchors(self, use: DatasetUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Anchors:
         spec = self._dataset_spec(use)
@@ -75,22 +78,24 @@ class _Planner:
         """The ground truth as a trial; None where the dataset names none."""
         if reference is None:
             return None
-        params = params_model(self.registry.spec("simulator", reference.name)).model_validate(reference.params)
-        simulator = SimulatorUse(use=reference.name, params=params.model_dump(mode="json"))
+        params = full_params(self.registry.spec("simulator", reference.name), reference.params)
+        simulator = SimulatorUse(use=reference.name, params=params)
         return self._trial(simulator, data, fit_data, replicate)
 
     def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
         """A null model. It has no evidence artifact; its scores' keys hold the recipe instead."""
         protocol = self.suite.protocol
-        source, libraries = self._source(_NULLS)
+        source, libraries = self._source(NULLS_MADE)
         seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
         recipe: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
+        recipe |= with_variables(variables_in_key(libraries))
         recipe |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
         return NullPlan(null, data, seed, self._scores(data, recipe, replicate))
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
-        source, libraries = self._source(*self.registry.spec(kind, name).code())
-        return Part(kind, name, dict(params), source, libraries)
+        spec = self.registry.spec(kind, name)
+        source, libraries = self._source(*spec.code())
+        return Part(kind, name, dict(params), source, libraries, variables_in_key(libraries, spec.variables))
 
     def _source(self, *targets: str) -> tuple[str, dict[str, str]]:
         """(digest, versions) of the code behind targets, read once, so that all trials of a plan mean the same code."""
@@ -101,34 +106,38 @@ class _Planner:
     def _data(self, use: DatasetUse) -> DataPlan:
         part = self._part("dataset", use.use, use.params)
         seeds = {split: data_seed(self.suite.seed, split, use.use) for split in SPLITS}
-        fields = part.fields() | self._reading(use)
+        content, formats = self._reading(use)
+        fields = part.fields() | content
         keys = {split: Key("data", fields | {"split": split, "seed": seeds[split]}) for split in SPLITS}
-        return DataPlan(use.name, part, keys, seeds)
+        return DataPlan(use.name, part, keys, seeds, formats)
 
     def _dataset_spec(self, use: DatasetUse) -> DatasetSpec:
         spec = self.registry.spec("dataset", use.use)
         assert isinstance(spec, DatasetSpec)
         return spec
 
-    def _reading(self, use: DatasetUse) -> dict[str, Any]:
-        """The fields of a data key that stand for the files that the dataset reads; none if it reads no files."""
+    def _reading(self, use: DatasetUse) -> tuple[dict[str, Any], tuple[Part, ...]]:
+        """(fields of a data key that stand for the files that the dataset reads, the formats that read them).
+
+        Neither has anything in it for a dataset that reads no files.
+        """
         spec = self._dataset_spec(use)
         if spec.reading is None:
-            return {}
+            return {}, ()
         try:
             reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(use.params))
-            formats = [self._format(*entry).fields() for entry in reading.formats]
+            formats = tuple(self._format(*entry) for entry in reading.formats)
         except (UnreadableData, OSError) as error:
             raise UnreadableData(f"dataset {use.name!r}: {error}") from error
-        return {"params": reading.content, "formats": formats}
+        return {"params": reading.content, "formats": [part.fields() for part in formats]}, formats
 
     def _format(self, name: str, params: Mapping[str, Any]) -> Part:
         try:
-            full = params_model(self.registry.spec("format", name)).model_validate(dict(params))
+            full = full_params(self.registry.spec("format", name), params)
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
             raise UnreadableData(f"format {name!r}: {faults}") from error
-        return self._part("format", name, full.model_dump(mode="json"))
+        return self._part("format", name, full)
 
     def _trial(self, use: SimulatorUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Trial:
         part = self._part("simulator", use.use, use.params)
@@ -158,10 +167,10 @@ class _Planner:
             "test": data.keys["test"].digest,
             "protocol": self.suite.protocol.model_dump(mode="json"),
             "threads": self.suite.compute.threads,
-            "source": self._source(_MEASURING)[0],
+            "source": self._source(MEASURING)[0],
             "seed": seed,
         }
-        return Key("evidence", fields)
+        return Key("evidence", fields | with_variables(all_variables_in_keys()))
 
     def _scores(self, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> tuple[ScorePlan, ...]:
         return tuple(metric.applied(self.suite.seed, data, evidence, replicate) for metric in self.metrics)

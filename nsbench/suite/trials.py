@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from nsbench.components.dataset import SPLITS, Split
@@ -33,27 +33,38 @@ class PlannedArtifact(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """A component in use: by its own name, with all of its parameters and the digest of its code."""
+    """A component in use: by its own name, with all of its parameters and the digest of its code.
+
+    variables: the environment variables that are set and change its numbers (nsbench/store/variables.py).
+    """
 
     kind: Kind
     name: str
     params: dict[str, Any]
     source: str
     libraries: dict[str, str]
+    variables: dict[str, str] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
         """The fields of a key that stand for the component."""
-        return {"name": self.name, "params": self.params, "source": self.source, "libraries": self.libraries}
+        fields = {"name": self.name, "params": self.params, "source": self.source, "libraries": self.libraries}
+        return fields | with_variables(self.variables)
+
+
+def with_variables(variables: dict[str, str]) -> dict[str, Any]:
+    """The field of a key that holds environment variables; none where no variable is set."""
+    return {"variables": variables} if variables else {}
 
 
 @dataclass(frozen=True)
 class DataPlan:
-    """A dataset of the suite: its splits' keys and seeds."""
+    """A dataset of the suite: its splits' keys and seeds. formats: those that read its files."""
 
     name: str
     part: Part
     keys: dict[Split, Key]
     seeds: dict[Split, Seed]
+    formats: tuple[Part, ...] = ()
 
     def artifact(self, split: Split) -> PlannedArtifact:
         """The data of a split."""
@@ -205,7 +216,11 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a run. anchors: by dataset and replicate. data: by the dataset's name in the suite."""
+    """The plan of a run.
+
+    anchors: by dataset and replicate. data: by the dataset's name in the suite. code: digest -> the targets,
+    "module:name", of which it is the digest.
+    """
 
     suite: Suite
     conditions: Conditions
@@ -213,6 +228,7 @@ class Plan:
     anchors: dict[tuple[str, int], Anchors]
     data: dict[str, DataPlan]
     metrics: tuple[MetricPlan, ...]
+    code: dict[str, tuple[str, ...]]
 
     def only(self, trials: Sequence[str]) -> Plan:
         """The plan with some of its trials. Raises UnknownTrial."""

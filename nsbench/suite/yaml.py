@@ -233,6 +233,7 @@ def _data(node: yaml.Node, at: At, document: Document, name: str, around: tuple[
         return [_data(child, (*at, i), document, name, around) for i, child in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, at, document, name, around)
+    assert isinstance(node, yaml.ScalarNode)
     return _scalar(node, at, document, place)
 
 
@@ -256,7 +257,7 @@ def _mapping(node: yaml.MappingNode, at: At, document: Document, name: str, arou
     return data
 
 
-def _scalar(node: yaml.Node, at: At, document: Document, place: str) -> Any:
+def _scalar(node: yaml.ScalarNode, at: At, document: Document, place: str) -> Any:
     try:
         value = SuiteLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError) as error:

@@ -16,6 +16,7 @@ from nsbench.components.simulator import SimulatorSpec
 from nsbench.errors import Refusal
 from nsbench.registry.loading import full_params, import_object
 from nsbench.registry.registry import BrokenComponent, Kind, Registry, UnknownComponent, installed
+from nsbench.testing.coverage import what_it_opens
 from nsbench.testing.findings import Report, Tell, run_checks
 from nsbench.testing.small_data import Data, Source
 
@@ -92,33 +93,42 @@ def _check(
 ) -> Report:
     spec = registry.spec(kind, name)
     module = registry.plugin_of(kind, name).module.partition(":")[0]
-    import_object(spec.target)
     if kind == "dataset":
         from nsbench.testing.datasets import DATASET_CHECKS, DatasetSubject
 
         assert isinstance(spec, DatasetSpec)
-        dataset = DatasetSubject(registry, spec, full_params(spec, spec.small | params), module)
-        return run_checks(f"dataset {name} ({spec.target})", dataset, DATASET_CHECKS, tell)
+        params = full_params(spec, spec.small | params)
+        with what_it_opens(registry, kind, spec, params) as opens:
+            import_object(spec.target)
+            dataset = DatasetSubject(registry, spec, params, module)
+            return run_checks(f"dataset {name} ({spec.target})", dataset, (*DATASET_CHECKS, opens), tell)
     params = full_params(spec, params)
     if kind == "metric":
         from nsbench.testing.metrics import METRIC_CHECKS, MetricSubject
 
-        metric = MetricSubject(registry, cast(MetricSpec, spec), params)
-        return run_checks(f"metric {name} ({spec.target})", metric, METRIC_CHECKS, tell)
+        with what_it_opens(registry, kind, spec, params) as opens:
+            import_object(spec.target)
+            metric = MetricSubject(registry, cast(MetricSpec, spec), params)
+            return run_checks(f"metric {name} ({spec.target})", metric, (*METRIC_CHECKS, opens), tell)
     data = Data(_source(registry, name if kind == "simulator" else "", on, on_params))
     _require_usable(data)
     about = f"{kind} {name} ({spec.target}), on {data.source}"
     if kind == "format":
         from nsbench.testing.formats import FORMAT_CHECKS, FormatSubject
 
+        import_object(spec.target)
         return run_checks(about, FormatSubject(registry, cast(FormatSpec, spec), params, data), FORMAT_CHECKS, tell)
     from nsbench.testing.likelihoods import LIKELIHOOD_CHECKS
     from nsbench.testing.simulator_subject import SimulatorSubject
     from nsbench.testing.simulators import COST_CHECKS, SIMULATOR_CHECKS
 
-    with tempfile.TemporaryDirectory(prefix="nsbench-check-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="nsbench-check-") as folder,
+        what_it_opens(registry, kind, spec, params, data.source) as opens,
+    ):
+        import_object(spec.target)
         subject = SimulatorSubject(registry, cast(SimulatorSpec, spec), params, data, Path(folder), module, transitions)
-        return run_checks(about, subject, (*SIMULATOR_CHECKS, *LIKELIHOOD_CHECKS, *COST_CHECKS), tell)
+        return run_checks(about, subject, (*SIMULATOR_CHECKS, *LIKELIHOOD_CHECKS, *COST_CHECKS, opens), tell)
 
 
 def _require_usable(data: Data) -> None:

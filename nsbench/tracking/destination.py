@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from nsbench.store.locks import locked
+from nsbench.store.locks import locked_if_possible
 
 _NOTE = """\
 One run a trial of an nsbench suite: a simulator on a dataset, once. `score/<metric>` is the value; beside it stand
@@ -64,7 +64,7 @@ def connect(target: Destination, suite: str, lock: Path) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the display is the run's own
-    with locked(lock):
+    with locked_if_possible(lock):
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=target.uri)

@@ -20,7 +20,7 @@ from nsbench.components.events import (
 )
 from nsbench.components.rows import TrialResult
 from nsbench.store.files import write_whole
-from nsbench.store.locks import locked
+from nsbench.store.locks import locked_if_possible
 from nsbench.tracking.content import Point, TrialRecord, outcome_digest
 from nsbench.tracking.destination import connect, destination
 from nsbench.tracking.runs import find_run, log_points, log_trial, open_run, supersede
@@ -53,7 +53,7 @@ class Ledger:
 
     def put(self, label: str, trial: str, entry: Tracked) -> None:
         """Store the run of a trial at a destination."""
-        with locked(self.path.with_suffix(".lock")):
+        with locked_if_possible(self.path.with_suffix(".lock")):
             table = self._read()
             table.setdefault(label, {})[trial] = asdict(entry)
             write_whole(self.path, json.dumps(table, indent=1))

@@ -56,6 +56,7 @@ def alike(trajectories: Trajectories) -> list[Index]:
     groups: dict[bytes, list[int]] = {}
     for case in range(len(trajectories)):
         start = trajectories.at(np.array([case]), np.array([0]))
-        key = blake2b(trajectories.params[case].tobytes() + start.tobytes()).digest()
+        content = (trajectories.params[case] + 0.0, start + start.dtype.type(0))  # -0.0 becomes the 0.0 that it equals
+        key = blake2b(b"".join(array.tobytes() for array in content)).digest()
         groups.setdefault(key, []).append(case)
     return [np.array(cases, dtype=np.int64) for cases in groups.values()]

@@ -14,14 +14,15 @@ from nsbench_formats.params import TrajectoriesParams
 def reading(params: TrajectoriesParams) -> Reading:
     """The digest of all files below the path, and every parameter but the path."""
     settings = params.model_dump(mode="json", exclude={"path", "options"})
-    digest = content_digest(Path(params.path).expanduser())
-    return Reading(settings | {"content": digest}, ((params.format, params.options),))
+    path = Path(params.path).expanduser()
+    content = settings | {"content": content_digest(path)}
+    return Reading(content, ((params.format, params.options),), tuple(files_below(path)))
 
 
 def content_digest(path: Path) -> str:
     """The SHA-256 over names, from `path` on, and contents of all files at or below it, hidden ones left out.
 
-    Files are read again when their size or time of change differs. Raises UnreadableData where there are none.
+    Files are read again when their size or a time of theirs differs. Raises UnreadableData where there are none.
     """
     if not path.exists():
         raise UnreadableData(f"{path}: no such file or folder")
@@ -48,10 +49,11 @@ def files_below(path: Path) -> list[Path]:
 
 def _digest(file: Path) -> str:
     status = file.stat()
-    return _digest_of(file, status.st_size, status.st_mtime_ns)
+    return _digest_of(file, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @cache
-def _digest_of(file: Path, size: int, modified: int) -> str:
+def _digest_of(file: Path, inode: int, size: int, modified: int, changed: int) -> str:
+    """The SHA-256 of a file. changed: its ctime, which no program can set back."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

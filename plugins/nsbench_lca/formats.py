@@ -115,6 +115,7 @@ class CGNE(Format):
         params = np.array([sets[file.parent] for file in _in_order(_folders(path))])
         first = _in_order(_folders(path))[0]
         with naming(first), h5py.File(first, "r") as file:
+            require_self_contained(file)
             size = _size(file)
             if self.params.stop_margin >= size - 1:
                 raise ValueError(f"{size} × {size} sites leave no room for stop_margin = {self.params.stop_margin}")
@@ -139,6 +140,7 @@ class CGNE(Format):
     def _parameters_of(self, file: Path) -> list[float]:
         """The parameters of the set that a file belongs to, the noise last."""
         with naming(file), h5py.File(file, "r") as opened:
+            require_self_contained(opened)
             return [*_attributes(opened).values(), self.params.sigma]
 
     def _domain(self, size: int, params: NDArray[np.float64]) -> Domain:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
+from nsbench.components.intervals import bootstrap_interval
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.bins import equal_bins
@@ -95,20 +96,19 @@ def _euclidean(x: Array, y: Array) -> Array:
     return np.sqrt(((x[:, None] - y[None]) ** 2).sum(axis=-1))
 
 
-def bootstrap_interval(rho: Array, cells: list[Cell], resamples: int, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % interval of the EWD by resampling the values of ρ, each with all of its trajectories.
+def ewd_interval(rho: Array, cells: list[Cell], resamples: int, rng: np.random.Generator) -> tuple[float, float] | None:
+    """95 % interval of the EWD by resampling the values of ρ, each with all of its trajectories; None for few values.
 
-    Resampling repeats trajectories, which raises every W₁; so the percentiles are centred on the
-    estimate: the interval shows how far the EWD moves with the choice of test cases.
+    Resampling repeats trajectories, which raises every W₁; so the draws are centred on the estimate: the interval shows
+    how far the EWD moves with the choice of test cases.
     """
     values, group = np.unique(rho, return_inverse=True)
     draws = np.empty(resamples)
     for r in range(resamples):
         weights = np.bincount(rng.integers(len(values), size=len(values)), minlength=len(values))[group]
         draws[r] = np.mean([c.distance(weights) for c in cells if weights[c.index].any()])
-    estimate = np.mean([c.distance() for c in cells])
-    low, high = estimate + np.percentile(draws, [2.5, 97.5]) - draws.mean()
-    return max(float(low), 0.0), float(high)
+    estimate = float(np.mean([c.distance() for c in cells]))
+    return bootstrap_interval(estimate, draws, len(values), centred=True, within=(0.0, np.inf))
 
 
 class EWD(Metric):
@@ -140,7 +140,7 @@ class EWD(Metric):
             extras[f"bias_{name}"] = float((simulated[:, k] - truth[:, k]).mean())
         return Score(
             value=float(distances.mean()),
-            interval=bootstrap_interval(rho, cells, self.params.resamples, rng),
+            interval=ewd_interval(rho, cells, self.params.resamples, rng),
             items=distances,
             extras=extras,
             figure=_figure(domain.condition, names, rho, truth, simulated, cells),

@@ -62,10 +62,7 @@ class FrechetDescriptors(Metric):
             rollouts = np.repeat(truths, evidence.members)
             return gaussian_frechet(*weighted_moments(x, truths), *weighted_moments(y, rollouts))
 
-        if len(ensembles) > 1:
-            value, interval = estimate(distance, len(ensembles), self.params.resamples, rng, distance=True)
-        else:
-            value, interval = distance(np.ones(1, np.int64)), None
+        value, interval = estimate(distance, len(ensembles), self.params.resamples, rng, distance=True)
         return Score(value, interval, (y.mean(axis=0) - x.mean(axis=0))[: len(names or DESCRIPTORS)])
 
     def _features(self, trajectories: Trajectories, names: list[str] | None) -> Array:

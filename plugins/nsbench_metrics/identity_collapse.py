@@ -82,7 +82,7 @@ class IdentityCollapse(Metric):
             raise NotApplicable("every start state meets the stop rule already")
         index = rollouts_by_ensemble(evidence, reference)
         still, transitions = (sums_by_ensemble(counts, index) for counts in (simulated.still, simulated.transitions))
-        value, interval = estimate(share(still, transitions), len(index), self.params.resamples, rng)
+        value, interval = estimate(share(still, transitions), len(index), self.params.resamples, rng, within=(0.0, 1.0))
         return Score(
             value,
             interval,

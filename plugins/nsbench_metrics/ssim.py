@@ -58,7 +58,7 @@ class SSIM(Metric):
             raise NotApplicable(f"states must be at least {window} sites wide and high")
         cases = np.sort(rng.permutation(len(reference))[: self.params.cases])
         member, blurred = similarities(evidence, reference, cases, window)  # [cases, L]
-        _, interval = estimate(mean(member.mean(axis=1)), len(cases), self.params.resamples, rng)
+        _, interval = estimate(mean(member.mean(axis=1)), len(cases), self.params.resamples, rng, within=(-1.0, 1.0))
         return Score(
             value=float(member.mean()),
             interval=interval,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from nsbench.components.contracts.broken import BrokenContract, kind_of
+from nsbench.components.contracts.numbers import whole
 from nsbench.components.dataset import Dataset, Split
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
@@ -31,6 +30,7 @@ def require_recorded(dataset: Dataset, made: object, domain: object, method: str
 
 def require_parts(dataset: Dataset, parts: object) -> int:
     """The number of parts in which a split is made. Raises BrokenContract."""
-    if isinstance(parts, int | np.integer) and parts >= 1:
-        return int(parts)
+    count = whole(parts)
+    if count is not None and count >= 1:
+        return count
     raise BrokenContract(dataset, "parts", f"returned {parts!r:.60}", "it must return a whole number >= 1")

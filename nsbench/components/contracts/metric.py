@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 import numpy as np
 
 from nsbench.components.contracts.broken import BrokenContract, kind_of
+from nsbench.components.contracts.numbers import real
 from nsbench.components.metric import Metric, Score
 
 
@@ -15,12 +15,13 @@ def require_score(metric: Metric, score: object) -> Score:
     """The score, its numbers as plain floats. Raises BrokenContract."""
 
     def number(value: object, name: str) -> float:
-        if not isinstance(value, Real) or not math.isfinite(value):
+        number = real(value)
+        if number is None or not math.isfinite(number):
             got = f"returned {value!r:.60} for {name}"
             raise BrokenContract(
                 metric, "score", got, "it must be a finite number; raise NotApplicable where there is none"
             )
-        return float(value)
+        return number
 
     if not isinstance(score, Score):
         raise BrokenContract(metric, "score", f"returned {kind_of(score)}", "it must return a nsbench.Score")

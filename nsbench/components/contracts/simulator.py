@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.components.contracts.broken import BrokenContract, kind_of
+from nsbench.components.contracts.numbers import real, whole
 from nsbench.components.simulator import Simulator
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.fields import FieldTrajectories
@@ -77,15 +77,17 @@ def require_nats(simulator: Simulator, nats: object, count: int) -> NDArray[np.f
 
 def require_size(simulator: Simulator, size: object) -> int | None:
     """The number of learned parameters, or None. Raises BrokenContract."""
-    if size is None or (isinstance(size, int | np.integer) and size >= 0):
-        return None if size is None else int(size)
+    number = whole(size)
+    if size is None or (number is not None and number >= 0):
+        return number
     raise BrokenContract(simulator, "size", f"returned {size!r:.60}", "it must return a whole number, or None")
 
 
 def require_flops(simulator: Simulator, flops: object) -> float | None:
     """The floating-point operations of a trajectory, or None. Raises BrokenContract."""
-    if flops is None or (isinstance(flops, Real) and math.isfinite(flops) and float(flops) >= 0):
-        return None if flops is None else float(flops)
+    number = real(flops)
+    if flops is None or (number is not None and math.isfinite(number) and number >= 0):
+        return number
     raise BrokenContract(simulator, "flops", f"returned {flops!r:.60}", "it must return a finite number, or None")
 
 

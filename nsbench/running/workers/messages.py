@@ -11,6 +11,7 @@ from typing import Any
 
 from nsbench.components import events
 from nsbench.components.events import Event
+from nsbench.registry.imports import packages_of, top_of
 from nsbench.registry.registry import Registry, installed
 from nsbench.running.workers.job import JobEnd
 
@@ -67,6 +68,14 @@ def registry_of(plugins: list[list[str]]) -> Registry:
         return installed()
     extra = [EntryPoint(name, value, "nsbench") for name, value in plugins]
     return Registry([*entry_points(group="nsbench"), *extra])
+
+
+def plugin_packages(plugins: list[list[str]]) -> set[str]:
+    """The top-level packages of the installed plugins and of these entry points, (name, value); none is imported."""
+    points = [*entry_points(group="nsbench"), *(EntryPoint(name, value, "nsbench") for name, value in plugins)]
+    own = {top_of(point.value) for point in points}
+    distributions = {point.dist.name for point in points if point.dist is not None}
+    return own | {name for d in distributions for name in packages_of(d)}
 
 
 def event_message(event: Event) -> Message:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nsbench.running.workers.messages import Hello, Lines, Message
+from nsbench.store.files import make_folder
+from nsbench.store.workspace import Workspace
 
 ENDING_SECONDS = 15.0
 """Seconds after which a worker that cannot be ended is left behind: longer than its watcher tries."""
@@ -27,11 +29,16 @@ class WorkerProcess:
     """
 
     def __init__(self, hello: Hello, environment: Mapping[str, str], log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         self.channel, remote = socket.socketpair()
         lifeline, own_end = os.pipe()
         self._lifeline = os.fdopen(own_end, "wb", buffering=0)  # closed twice, a file closes nobody else's descriptor
-        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", str(remote.fileno()), str(lifeline)]
+        workspace = Workspace(Path(hello.workspace))
+        for folder in (workspace.bytecode.parent, workspace.kernels.parent):
+            with contextlib.suppress(OSError):  # then workers compile in memory
+                make_folder(folder)
+        files = [str(remote.fileno()), str(lifeline), str(workspace.bytecode)]
+        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", *files]
         try:
             with log.open("ab") as output:
                 self._process = subprocess.Popen(
@@ -66,7 +73,7 @@ class WorkerProcess:
         except ConnectionResetError:
             raise EOFError from None
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the worker's process group. SIGKILL reaches what has left the group, too, by the watcher."""
         if number == signal.SIGKILL:
             self._lifeline.close()

@@ -20,14 +20,24 @@ from pathlib import Path
 from types import FrameType
 
 from nsbench.components.events import Event, StageProgress
+from nsbench.registry import bytecode
+from nsbench.registry.kernels import hold_cache
 from nsbench.registry.registry import Registry
-from nsbench.registry.source import source_digest
 from nsbench.running.workers.descendants import command_of, descendants, has_children
 from nsbench.running.workers.job import Job, JobEnd, carry_out
-from nsbench.running.workers.messages import Hello, Lines, Message, end_message, event_message, registry_of
+from nsbench.running.workers.messages import (
+    Hello,
+    Lines,
+    Message,
+    end_message,
+    event_message,
+    plugin_packages,
+    registry_of,
+)
+from nsbench.stages.agreement import Agreement
 from nsbench.stages.workshop import open_workshop
+from nsbench.store.files import make_folder
 from nsbench.store.workspace import Workspace
-from nsbench.suite.trials import Part
 
 PROGRESS_SECONDS = 0.1
 """The least time between two messages of a stage's progress."""
@@ -38,10 +48,6 @@ COLLECT_SECONDS = 1.0
 
 NAMED = 5
 """The most processes that a row names."""
-
-
-class CodeChanged(RuntimeError):
-    """A component's code has changed since the run was planned: its artifacts would have the wrong key."""
 
 
 class Flag:
@@ -80,13 +86,16 @@ def serve(channel: int) -> None:
 
 
 class Worker:
-    """The state that a worker keeps from job to job: the plugins, and the code that it has compared with the plan's."""
+    """The state that a worker keeps from job to job: the plugins, and what it has compared with the plan's keys."""
 
     def __init__(self, hello: Hello, lines: Lines, stop: Flag) -> None:
         sys.path[:] = hello.path
+        bytecode.add_packages(plugin_packages(hello.plugins))
         self._hello, self._lines, self._stop = hello, lines, stop
         self._registry: Registry = registry_of(hello.plugins)
-        self._code_check = CodeCheck(self._registry.packages())
+        self._workspace = Workspace(Path(hello.workspace))
+        hold_cache(self._registry, self._workspace.kernels)
+        self._agreement = Agreement(self._registry, self._workspace.root)
 
     def do(self, job: Job) -> None:
         """Do a job; send its events and its end."""
@@ -101,9 +110,10 @@ class Worker:
 
     def _carry_out(self, job: Job) -> JobEnd:
         tell = Teller(self._lines.send)
-        workspace = Workspace(Path(self._hello.workspace))
-        workshop = open_workshop(job.suite, job.conditions, self._registry, workspace, tell, stopping=self._stop)
-        workshop = replace(workshop, waiting=self._waiting, built=self._code_check, parallel=self._hello.parallel)
+        workshop = open_workshop(
+            job.suite, job.conditions, self._registry, self._workspace, tell, self._stop, self._agreement
+        )
+        workshop = replace(workshop, waiting=self._waiting, parallel=self._hello.parallel)
         return carry_out(workshop, job)
 
     def _waiting(self, begins: bool) -> None:
@@ -126,21 +136,6 @@ class Teller:
         self._send(event_message(event))
 
 
-class CodeCheck:
-    """A check, once for each component, that the code just imported is the code that the run was planned with."""
-
-    def __init__(self, packages: set[str]) -> None:
-        self._packages = packages
-        self._checked: set[tuple[tuple[str, ...], str]] = set()
-
-    def __call__(self, part: Part, code: tuple[str, ...]) -> None:
-        if (code, part.source) in self._checked:
-            return
-        if source_digest(code, self._packages)[0] != part.source:
-            raise CodeChanged(f"the code of {part.name!r} has changed since this run was planned: run it again")
-        self._checked.add((code, part.source))
-
-
 def left_running() -> list[str]:
     """The processes that a job has left running, in words; no other job is done beside them."""
     if not has_children():
@@ -152,7 +147,7 @@ def left_running() -> list[str]:
 
 def redirect(log: Path) -> None:
     """Direct this process's output, that of C included, to a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     sys.stdout.flush()
     sys.stderr.flush()
     ctypes.CDLL(None).fflush(None)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.components.intervals import bootstrap_interval
+
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Interval = tuple[float, float]
@@ -15,20 +17,24 @@ Statistic = Callable[[Counts], float]
 
 
 def estimate(
-    statistic: Statistic, ensembles: int, resamples: int, rng: np.random.Generator, *, distance: bool = False
-) -> tuple[float, Interval]:
+    statistic: Statistic,
+    ensembles: int,
+    resamples: int,
+    rng: np.random.Generator,
+    *,
+    distance: bool = False,
+    within: Interval = (-np.inf, np.inf),
+) -> tuple[float, Interval | None]:
     """(value, 95 % interval) of a statistic of so many ensembles, each counted once, and resampled whole.
 
-    distance: the statistic is one, ≥ 0, and every repetition raises it; so the percentiles are centred on the value.
+    distance: the statistic is one, ≥ 0, and every repetition raises it. within: what the value can be. The interval is
+    None for fewer than four ensembles (nsbench/components/intervals.py).
     """
     value = statistic(np.ones(ensembles, np.int64))
     times = rng.multinomial(ensembles, np.full(ensembles, 1 / ensembles), size=resamples)
     draws = np.array([statistic(t) for t in times])
-    low, high = np.percentile(draws, [2.5, 97.5])
-    if not distance:
-        return value, (float(low), float(high))
-    shift = value - draws.mean()
-    return value, (max(float(low + shift), 0.0), max(float(high + shift), 0.0))
+    within = (0.0, np.inf) if distance else within
+    return value, bootstrap_interval(value, draws, ensembles, centred=distance, within=within)
 
 
 def mean(values: Array, weights: Counts | int = 1) -> Statistic:
@@ -41,11 +47,10 @@ def share(part: Counts, whole: Counts) -> Statistic:
     return lambda times: float((part * times).sum() / max((whole * times).sum(), 1))
 
 
-def bootstrap_mean(values: Array, group: Counts, resamples: int, rng: np.random.Generator) -> Interval:
-    """95 % interval of the mean of `values`, float64[b], resampling whole groups, int64[b]."""
+def bootstrap_mean(values: Array, group: Counts, resamples: int, rng: np.random.Generator) -> Interval | None:
+    """95 % interval of the mean of `values`, float64[b], resampling whole groups, int64[b]; None for few of them."""
     groups = int(group.max()) + 1
     sums = np.bincount(group, weights=values, minlength=groups)
     counts = np.bincount(group, minlength=groups)
     times = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
-    low, high = np.percentile((times @ sums) / (times @ counts), [2.5, 97.5])
-    return float(low), float(high)
+    return bootstrap_interval(float(values.mean()), (times @ sums) / (times @ counts), groups)

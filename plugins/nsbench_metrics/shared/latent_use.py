@@ -17,7 +17,9 @@ def latent_use(evidence: Evidence) -> LatentUse:
     return evidence.latent_use
 
 
-def interval_of_mean(values: NDArray[np.float64], use: LatentUse, resamples: int, rng: np.random.Generator) -> Interval:
+def interval_of_mean(
+    values: NDArray[np.float64], use: LatentUse, resamples: int, rng: np.random.Generator
+) -> Interval | None:
     """95 % interval of the mean of a number of each transition, float64[m], resampling test trajectories."""
     group = np.unique(use.trajectory, return_inverse=True)[1]
     return bootstrap_mean(values, group.astype(np.int64), resamples, rng)

@@ -46,7 +46,7 @@ class Violations(Metric):
             raise NotApplicable("nothing happens in any rollout")
         index = rollouts_by_ensemble(evidence, reference)
         wrong, whole = (sums_by_ensemble(sums[name], index) for name in ("wrong", "all"))
-        value, interval = estimate(share(wrong, whole), len(index), self.params.resamples, rng)
+        value, interval = estimate(share(wrong, whole), len(index), self.params.resamples, rng, within=(0.0, 1.0))
         further = {name: float(c.sum() / sums["all"].sum()) for name, c in sums.items() if name not in ("wrong", "all")}
         return Score(
             value,
