@@ -21,13 +21,13 @@ from nsbench.testing.likelihoods import log_total
 from nsbench.trajectories.morphology import front
 from test_cli import nsbench
 
-GLOBAL = "changes the global random state of"
+GLOBAL = "changes its process:"
 OTHER_SEEDS = "when Python's, NumPy's and torch's global generators are seeded differently"
 
 SIMULATORS = {
-    "NumpyGlobal": [f"{GLOBAL} numpy.random", f"samples change {OTHER_SEEDS}"],
-    "TorchGlobal": [f"{GLOBAL} torch", f"samples change {OTHER_SEEDS}"],
-    "PythonGlobalFit": [f"{GLOBAL} random", f"learns something else {OTHER_SEEDS}"],
+    "NumpyGlobal": [f"{GLOBAL} numpy.random: the global generator was used", f"samples change {OTHER_SEEDS}"],
+    "TorchGlobal": [f"{GLOBAL} torch.random: the global generator was used", f"samples change {OTHER_SEEDS}"],
+    "PythonGlobalFit": [f"{GLOBAL} random: the global generator was used", f"learns something else {OTHER_SEEDS}"],
     "IgnoresSeed": ["ignores its generator: equal cases of a batch differ, yet every seed gives the same samples"],
     "Unseeded": ["two rollouts from generators in the same state differ"],
     "Melts": ["attached sites melt in 8 of 8 trajectories, first in frame 2 of trajectory 0"],
@@ -94,7 +94,7 @@ def test_running_past_the_stop_rule_and_being_deterministic_are_said_and_allowed
         ("SharesCases", "32 trajectories of val are in train too"),
         ("LiesAboutRange", "says rho is in [0.15, 0.3], data have [0.1"),
         ("GoesOn", "has stop_margin=6, and"),
-        ("Restless", "changes the global random state of numpy.random"),
+        ("Restless", "changes its process: numpy.random: the global generator was used"),
         ("OtherParts", "the 2 parts of train, joined, differ from what prepare makes"),
         ("Unobservable", "domain raised IndexError: index 99 is out of bounds"),
         ("NotTrajectories", "returned ndarray int32[64, 16, 16] for train"),
@@ -109,7 +109,7 @@ def test_a_dataset_that_lies_is_found(registry, name, expected):
     [
         ("WrongDirection", "gives the truth redrawn"),
         ("FirstCase", "when the cases come in another order"),
-        ("RandomGlobal", "changes the global random state of numpy.random"),
+        ("RandomGlobal", "changes its process: numpy.random: the global generator was used"),
         ("NoScore", "returned float"),
         ("Infinite", "returned nan for its value"),
         ("Alters", "changed the evidence or the reference"),

@@ -109,6 +109,6 @@ def test_two_nodes_make_the_table_of_one_machine(tmp_path, undisturbed, workspac
     assert said["curves"] >= 50  # what a lost node had not yet sent is not told again
     assert place.table() == undisturbed.table()
     assert any("lost with node" in notice for notice in said["notices"]) == (fate == "doomed")
-    log = place.root / "runs" / "chaos" / "logs" / "line.one.r0.txt"
+    log = place.root / "runs" / "chaos" / "logs" / "line+one+r0.txt"
     assert "ok after" in log.read_text()
     print("\n", workspace, fate, f"{said['seconds']:.1f} s", said["notices"])

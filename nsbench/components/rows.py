@@ -76,6 +76,8 @@ class TrialResult:
     hardware    the hardware that its costs were measured on, "" if not known.
     peak_bytes  the largest resident memory of the trial's processes, where they were its own; None for a row that was
                 read from the store.
+    changed     what its components had changed in their process, and processes that they left running: it was put back
+                after each stage, and no other trial ran there. Empty for a row that was read from the store.
     outside     it is a submission (rollouts made elsewhere); keys then has "rollouts", the digest of their content, and
                 no model.
     """
@@ -92,6 +94,7 @@ class TrialResult:
     hardware: str = ""
     peak_bytes: int | None = None
     outside: bool = False
+    changed: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The row as one line of JSON."""
@@ -105,7 +108,9 @@ class TrialResult:
         """
         data: dict[str, Any] = json.loads(text)
         row = cls(
-            **_known(cls, data) | {"scores": tuple(ScoreRow.from_data(score) for score in data.get("scores", ()))}
+            **_known(cls, data)
+            | {"scores": tuple(ScoreRow.from_data(score) for score in data.get("scores", ()))}
+            | {"changed": tuple(map(str, data.get("changed", ())))}
         )
         if not all(isinstance(name, str) for name in (row.trial, row.dataset, row.simulator)):
             raise TypeError("a trial, its dataset and its simulator have names")

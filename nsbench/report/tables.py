@@ -183,6 +183,7 @@ def _optional(value: float | None, digits: int | None = None) -> str:
 def notes(results: Sequence[TrialResult]) -> list[str]:
     """The notes below the tables: errors, missing scores, the meaning of floor and skill, doubts about costs."""
     lines = [f"{r.trial}: {r.status}: {r.error}" for r in results if r.error]
+    lines += [f"{r.trial} changed its process: {'; '.join(r.changed)}" for r in results if r.changed]
     lines += sorted({f"{s.metric}: {s.absent}" for r in results for s in r.scores if s.absent})
     if any(r.outside for r in results):
         lines.append("†: rollouts made elsewhere, checked and scored here; costs are as their maker declares them.")

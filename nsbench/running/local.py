@@ -1,4 +1,4 @@
-"""The local executor: each job runs in a worker process on this machine, whose process group is killed as a whole.
+"""The local executor: each job runs in a worker process on this machine, which is killed with all that it has started.
 
 Isolation is cheap because a worker whose job ended well is used for the next one: starting Python and
 importing torch is paid for once a run, and once more for each job that did not end well.
@@ -16,12 +16,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from nsbench.components.events import Notice
 from nsbench.components.rows import Status
+from nsbench.errors import Refusal
 from nsbench.running.executor import RunContext
 from nsbench.running.workers.guard import Guard, Watch
 from nsbench.running.workers.job import Job, JobEnd
-from nsbench.running.workers.memory import GroupMemory, kernel_kills
+from nsbench.running.workers.memory import DescendantsMemory, kernel_kills
 from nsbench.running.workers.messages import Hello, Message, read_end, read_event, uninstalled
+from nsbench.running.workers.output import Output
 from nsbench.running.workers.process import WorkerProcess
 from nsbench.store.environment import cores, cuda_devices
 
@@ -40,13 +43,16 @@ class Underway:
     kills: int
 
 
+class NoWorkers(Refusal):
+    """Every worker of a run was left behind, since none of them could be ended."""
+
+
 class Slot:
     """A place for one job at a time, and the worker that waits or works there."""
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.worker: WorkerProcess | None = None
-        self.watcher = 0
         self.underway: Underway | None = None
 
 
@@ -71,10 +77,15 @@ class Local:
     ) -> None:
         self._watch.__exit__()
         for slot in self._slots:
+            if slot.worker is not None:
+                slot.worker.send_signal(signal.SIGKILL)  # all at once, then they are waited for
+        for slot in list(self._slots):
             self._retire(slot)
         self._selector.close()
 
     def free(self) -> bool:
+        if not self._slots:
+            raise NoWorkers("no worker could be ended, and no other is started: a disk or a driver does not answer")
         return any(slot.underway is None for slot in self._slots)
 
     def busy(self) -> bool:
@@ -85,8 +96,7 @@ class Local:
         slot = min(idle, key=lambda slot: (slot.worker is None, slot.index))
         log = self._context.workspace.log(self._context.suite, job.name)
         worker = slot.worker or self._hire(slot, log)
-        memory = GroupMemory(worker.pid, slot.watcher)
-        guard = Guard(job.suite.limits, worker.signal_group, memory)
+        guard = Guard(job.suite.limits, worker.send_signal, DescendantsMemory(worker.pid), Output(log))
         slot.underway = Underway(job, guard, kernel_kills())
         self._watch.add(guard)
         worker.send({"job": job.to_json(), "log": str(log)})
@@ -97,6 +107,8 @@ class Local:
             for slot in self._slots:
                 if slot.underway is not None and slot.worker is not None:
                     slot.worker.ask_to_stop()
+        for fault in self._watch.faults():
+            self._context.emit(Notice(f"a limit could not be looked at, and will be again: {fault}"))
         ends = []
         for key, _ in self._selector.select(_POLL_SECONDS):
             end = self._receive(key.data)
@@ -112,14 +124,25 @@ class Local:
         return slot.worker
 
     def _retire(self, slot: Slot, patience: float = 0.0) -> int:
-        """End a slot's worker, if it has one; returns its exit status, 0 if there is none."""
-        if slot.underway is not None:
-            self._watch.release(slot.underway.guard)
-        worker, slot.worker, slot.underway = slot.worker, None, None
+        """End a slot's worker, if it has one; returns its exit status, 0 if there is none.
+
+        A worker that cannot be ended is left behind with its slot; its status is that of SIGKILL.
+        """
+        underway, worker, slot.worker, slot.underway = slot.underway, slot.worker, None, None
+        if underway is not None:
+            self._watch.release(underway.guard)
         if worker is None:
             return 0
         self._selector.unregister(worker.channel)
-        return worker.end(patience)
+        status = worker.end(patience)
+        if underway is not None:
+            underway.guard.output.close()
+        if status is None:
+            self._slots.remove(slot)
+            name = underway.job.name if underway is not None else "a job that has ended"
+            rest = f"{len(self._slots)} others go on" if self._slots else "no other is left"
+            self._context.emit(Notice(f"the worker of {name} (process {worker.pid}) cannot be ended; {rest}"))
+        return -signal.SIGKILL if status is None else status
 
     def _receive(self, slot: Slot) -> JobEnd | None:
         """Receive a worker's messages and act on them; returns the end of its job, if it is among them."""
@@ -133,11 +156,7 @@ class Local:
 
     def _message(self, slot: Slot, message: Message) -> JobEnd | None:
         """Act on a worker's message; returns the end of its job, if the message is that."""
-        if "ready" in message:
-            slot.watcher = message["ready"]
-            if slot.underway is not None:
-                slot.underway.guard.memory.leave_out(slot.watcher)
-        elif "begun" in message and slot.underway is not None:
+        if "begun" in message and slot.underway is not None:
             slot.underway.guard.begin()
         elif "waiting" in message and slot.underway is not None:
             slot.underway.guard.wait(message["waiting"])
@@ -148,7 +167,10 @@ class Local:
         return None
 
     def _ended(self, slot: Slot, end: JobEnd) -> JobEnd:
-        """The end that a worker reports, with the guard's verdict on it. Only a worker whose job ended well is kept."""
+        """The end that a worker reports, with the guard's verdict on it.
+
+        Only a worker whose job ended well, and left the process as it was, is kept.
+        """
         assert slot.underway is not None
         guard, job = slot.underway.guard, slot.underway.job
         self._watch.release(guard)
@@ -156,6 +178,10 @@ class Local:
         if end.status != "ok":
             self._retire(slot)
             return replace(end, status=guard.verdict or end.status, error=guard.reason or end.error)
+        if end.changed:  # the next job would begin in another state than this one
+            self._retire(slot)
+            return end
+        guard.output.close()
         slot.underway = None
         limit = job.suite.limits.memory
         if limit is not None and guard.memory.read() > _KEPT_SHARE * limit:

@@ -12,6 +12,7 @@ from pathlib import Path
 from nsbench.components.dataset import SPLITS
 from nsbench.components.events import Emit, Event, Notice, RunFinished, RunStarted, TrialFinished, TrialStarted
 from nsbench.components.rows import TrialResult
+from nsbench.errors import shortened
 from nsbench.names import visible
 from nsbench.outcomes.file import ResultsFile
 from nsbench.registry.registry import Registry, in_a_line
@@ -186,14 +187,17 @@ class Run:
         if end.status == "interrupted":
             self.context.stop.ask()
         if end.error:
-            end = replace(end, error=f"{end.error} (see {log})")
+            end = replace(end, error=f"{shortened(end.error)} (see {log})")
         self.schedule.end(self.running.pop(end.job), end)
 
     def _log(self, log: Path, end: JobEnd) -> None:
         """Append the traceback of a job, and how it ended, to the job's log."""
         peak = f", {end.peak_bytes / 1e6:,.0f} MB at most" if end.peak_bytes else ""
         when = time.strftime("%Y-%m-%d %H:%M:%S")
-        text = f"{end.fault}{when} {end.job}: {end.status} after {end.seconds:.1f} s{peak}. {end.error}".rstrip()
+        changed = "".join(f"{when} {end.job} changed its process: {change}\n" for change in end.changed)
+        text = (
+            f"{end.fault}{changed}{when} {end.job}: {end.status} after {end.seconds:.1f} s{peak}. {end.error}".rstrip()
+        )
         try:
             make_folder(log.parent)
             with log.open("a", encoding="utf-8") as file:

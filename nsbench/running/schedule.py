@@ -166,7 +166,12 @@ class Schedule:
         """A candidate's row; None while anchors that it wants are being made."""
         end = self._ends.get(candidate.id, JobEnd(candidate.id, "ok"))
         row = replace(
-            blank_row(candidate), status=end.status, error=end.error, seconds=end.seconds, peak_bytes=end.peak_bytes
+            blank_row(candidate),
+            status=end.status,
+            error=end.error,
+            seconds=end.seconds,
+            peak_bytes=end.peak_bytes,
+            changed=end.changed,
         )
         if end.status != "ok":
             return row

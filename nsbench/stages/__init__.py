@@ -1,14 +1,16 @@
 """The four stages of a trial; each is a function from earlier artifacts to an artifact in the store.
 
-workshop    the tools that every stage works with, and the one way to obtain an artifact
-agreement   what is made is held against its key: code, data, and what was opened
-prepare     data: the trajectories of a split
-fit         model: a simulator fitted on train and val data
-simulate    evidence: the simulator run on the test cases
-score       score: a metric's comparison of the evidence with the truth
-measuring   the fair protocol by which rollouts, likelihoods, latents and costs are measured
-probing     a simulator's use of its latents
-nulls       null models: climatology, persistence
-sources     the files behind the digests of code in keys, kept in the store
-anchors     the scores of ground truth and null models, which give a score its scale
+workshop       the tools that every stage works with, and the one way to obtain an artifact
+agreement      what is made is held against its key: code, data, and what was opened
+prepare        data: the trajectories of a split
+fit            model: a simulator fitted on train and val data
+simulate       evidence: the simulator run on the test cases
+score          score: a metric's comparison of the evidence with the truth
+measuring      the fair protocol by which rollouts, likelihoods, latents and costs are measured
+probing        a simulator's use of its latents
+nulls          null models: climatology, persistence
+sources        the files behind the digests of code in keys, kept in the store
+process_state  what components share in their process, put back after every stage
+aspects        the aspects of that state
+anchors        the scores of ground truth and null models, which give a score its scale
 """

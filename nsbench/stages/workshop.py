@@ -44,6 +44,7 @@ class Workshop:
     work      the folder where unfinished fits keep their checkpoints.
     stopping  stopping(): whether the run is to end.
     waiting   waiting(True): another process is making an artifact that is wanted here; waiting(False): it is done.
+    put_back  puts this process's state back to what it was before a component's code ran; returns what it had changed.
     parallel  how many trials the run has going at once.
     agreement what is made is held against its key by it.
     """
@@ -57,6 +58,7 @@ class Workshop:
     agreement: Agreement
     stopping: Callable[[], bool] = lambda: False
     waiting: Callable[[bool], None] = lambda begins: None
+    put_back: Callable[[], list[str]] = list
     parallel: int = 1
 
     @property
@@ -74,6 +76,7 @@ class Workshop:
         with self.agreement.importing(part, formats):
             component = build(part.kind, spec, part.params)
         hold_threads(self.threads)
+        self.put_back()
         return component
 
     def obtain(
@@ -112,7 +115,12 @@ class Workshop:
         self.emit(StageStarted(job, key.kind, key.digest, what))
         before = time.perf_counter()
         with self.store.writing(key) as draft:
-            write(draft)
+            try:
+                write(draft)
+            finally:
+                changed = self.put_back()
+            if changed:
+                draft.facts["changed"] = changed
             draft.facts.setdefault("seconds", time.perf_counter() - before)
             draft.facts["threads"] = self.threads
             seal()
@@ -241,11 +249,11 @@ def workshop_in_use(session: Session, emit: Emit) -> Iterator[Workshop]:
 
 def hold_threads(threads: int) -> None:
     """Limit the libraries that are loaded to a number of threads."""
+    if "numba" in sys.modules:  # before torch: Numba's first call starts OpenMP's threads, and torch's with them
+        import numba
+
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     if "torch" in sys.modules:
         import torch
 
         torch.set_num_threads(threads)
-    if "numba" in sys.modules:
-        import numba
-
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))

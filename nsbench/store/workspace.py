@@ -48,7 +48,8 @@ class Workspace:
 
     def log(self, suite: str, trial: str) -> Path:
         """The file with a trial's standard output and error, its traceback, and how it ended."""
-        return self.run(suite) / "logs" / f"{trial.replace('/', '.')}.txt"
+        # A "+" is in no name, so that no two trials share a log: "." is, and "a.b/c" is another trial than "a/b.c".
+        return self.run(suite) / "logs" / f"{trial.replace('/', '+')}.txt"
 
 
 def refusal(workspace: Workspace, suite: str) -> str:

@@ -19,7 +19,7 @@ from nsbench.registry.loading import build
 from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
 from nsbench.suite.seeds import data_seed, generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
-from nsbench.testing.global_randomness import GENERATOR_RIGHT, watched
+from nsbench.testing.global_randomness import GENERATOR_RIGHT, changes, watched
 from nsbench.testing.other_process import data_job, elsewhere
 from nsbench.testing.small_data import Data, Source, bits
 from nsbench.trajectories.base import Trajectories
@@ -94,12 +94,12 @@ def can_be_made(subject: DatasetSubject) -> Iterator[Finding]:
 def repeats(subject: DatasetSubject) -> Iterator[Finding]:
     """The same generator gives the same bits, whatever the global generators are; another one gives other data."""
     where, changed, results = place_of(subject.dataset, "prepare"), set[str](), []
-    first = bits(subject.splits["test"])
+    with watched(set(), 1):
+        first = bits(subject.splits["test"])
     for seed, global_seed in ((0, 1), (0, 2), (1, 1)):
         with watched(changed, global_seed):
             results.append(bits(subject.prepare("test", seed)))
-    if changed:
-        yield Finding(where, f"changes the global random state of {' and '.join(sorted(changed))}", GENERATOR_RIGHT)
+    yield from changes(where, changed)
     if len({first, *results[:2]}) > 1:
         yield Finding(where, "two calls with generators in the same state give different data", GENERATOR_RIGHT)
     elif results[2] == first and subject.spec.reading is None:

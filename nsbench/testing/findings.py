@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from nsbench.components.component import Component
 from nsbench.components.contracts.broken import BrokenContract
+from nsbench.stages.process_state import Keeper
 
 Level = Literal["finding", "note"]
 Subject = TypeVar("Subject")
@@ -123,8 +124,8 @@ Tell = Callable[[str], None]
 
 
 def run_checks(about: str, subject: Subject, checks: Iterable[Check[Subject]], tell: Tell) -> Report:
-    """Make the checks, in their order; a finding of one stops no other."""
-    results = []
+    """Make the checks, in their order; a finding of one stops no other, and what it leaves changed reaches no other."""
+    results, keeper = [], Keeper()
     tell(about)
     for check in checks:
         findings: list[Finding] = []
@@ -135,6 +136,7 @@ def run_checks(about: str, subject: Subject, checks: Iterable[Check[Subject]], t
             findings.append(raised.finding)
         except LeftOut as reason:
             left_out = str(reason)
+        keeper.put_back()
         results.append(Checked(check.title, tuple(findings), left_out, time.perf_counter() - before))
         for line in results[-1].lines():
             tell(line)

@@ -1,28 +1,19 @@
-"""The global generators of Python, NumPy and torch, which a component neither uses nor changes."""
+"""The global generators of Python, NumPy and torch, and what else a component neither uses nor changes."""
 
 from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 
 import numpy as np
 
+from nsbench.stages.process_state import Keeper
+from nsbench.testing.findings import Finding
+
 GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"
 """The cure for a component that draws from anything else."""
-
-
-def states() -> dict[str, str]:
-    """A digest of each global generator's state, by the name of its module; torch's only where it is loaded."""
-    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 - the state that nobody should touch
-    texts = {"random": repr(random.getstate()), "numpy.random": repr(numpy_state)}
-    if "torch" in sys.modules:
-        import torch
-
-        texts["torch"] = torch.get_rng_state().numpy().tobytes().hex()
-    return {name: blake2b(text.encode()).hexdigest() for name, text in texts.items()}
 
 
 def reseed(seed: int) -> None:
@@ -57,10 +48,19 @@ def preserved() -> Iterator[None]:
 
 @contextmanager
 def watched(changed: set[str], seed: int) -> Iterator[None]:
-    """Seed the global generators, run the block, and add to `changed` the names of those whose state it changed."""
+    """Seed the global generators, run the block, add to `changed` what it changed in the process, and put that back."""
     with preserved():
         reseed(seed)
-        before = states()
+        keeper = Keeper()
         yield
-        after = states()
-        changed.update(name for name in before if after[name] != before[name])
+        changed.update(keeper.put_back(everything=True))
+
+
+CHANGE_RIGHT = f"{GENERATOR_RIGHT}; and set what others share for the length of a call only, in a with-block"
+"""The cure for a component that changes its process."""
+
+
+def changes(where: str, changed: Iterable[str]) -> Iterator[Finding]:
+    """The finding about a component that changes its process, if it does."""
+    if changed:
+        yield Finding(where, f"changes its process: {'; '.join(sorted(changed))}", CHANGE_RIGHT)

@@ -21,7 +21,7 @@ from nsbench.components.contracts.broken import BrokenContract
 from nsbench.components.simulator import Simulator
 from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, calling, place_of
-from nsbench.testing.global_randomness import GENERATOR_RIGHT, watched
+from nsbench.testing.global_randomness import GENERATOR_RIGHT, changes, watched
 from nsbench.testing.simulator_subject import FEW_TRANSITIONS, SimulatorSubject
 from nsbench.trajectories.morphology import front
 
@@ -90,8 +90,7 @@ def is_a_number(subject: SimulatorSubject) -> Iterator[Finding]:
             f"{what} for {int(bad.sum())} of {len(nats)} transitions that did happen",
             "a finite number: keep probabilities off 0 and 1 (logits and softplus, or a floor)",
         )
-    if changed:
-        yield Finding(where, f"changes the global random state of {' and '.join(sorted(changed))}", GENERATOR_RIGHT)
+    yield from changes(where, changed)
     if not np.array_equal(results[0], results[1], equal_nan=True):
         yield Finding(where, "differs from call to call with generators in the same state", GENERATOR_RIGHT)
 

@@ -28,7 +28,7 @@ from nsbench.registry.loading import build
 from nsbench.registry.registry import Registry
 from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, Raised, calling, place_of
-from nsbench.testing.global_randomness import watched
+from nsbench.testing.global_randomness import changes, watched
 from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth
 from nsbench.testing.small_data import bits
 from nsbench.trajectories.base import Trajectories
@@ -250,10 +250,7 @@ def repeats(subject: MetricSubject) -> Iterator[Finding]:
     for global_seed in (1, 2):
         with watched(changed, global_seed):
             results.append(_numbers(subject.score(copy.copy(evidence))))
-    if changed:
-        yield Finding(
-            where, f"changes the global random state of {' and '.join(sorted(changed))}", "use the generator given"
-        )
+    yield from changes(where, changed)
     if any(not np.array_equal(result, _numbers(expected), equal_nan=True) for result in results):
         yield Finding(
             where, "scores of the same evidence with generators in the same state differ", "use the generator given"

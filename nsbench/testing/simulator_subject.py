@@ -161,7 +161,7 @@ class SimulatorSubject:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A finished fit. done: the most transitions that it reported; changed: the global generators that it changed."""
+    """A finished fit. done: the most transitions that it reported; changed: what it changed in its process."""
 
     simulator: Simulator
     weights: Path

@@ -12,6 +12,7 @@ from uuid import UUID
 from nsbench.components.evidence import Cost
 from nsbench.components.metric import ANCHORS
 from nsbench.components.rows import DECLARED, ScoreRow, TrialResult
+from nsbench.errors import shortened
 from nsbench.tracking.names import in_alphabet
 
 Point = tuple[str, float, int]
@@ -107,6 +108,8 @@ def tags_of(result: TrialResult) -> dict[str, str]:
         tags["nsbench.outside"] = OUTSIDE
     if result.error:
         tags["nsbench.error"] = result.error.strip().splitlines()[-1]
+    if result.changed:
+        tags["nsbench.changed"] = shortened("; ".join(result.changed))
     for row in result.scores:
         words = {"unit": row.unit, "label": row.label, "absent": row.absent}
         tags |= {f"nsbench.{row.metric}.{name}": word for name, word in words.items() if word}

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nsbench.quantities import duration, number
-from nsbench.running.workers.memory import GroupMemory
+from nsbench.running.workers.memory import DescendantsMemory
+from nsbench.running.workers.output import Output
 from nsbench.suite.suite import Limits
 
 GRACE_SECONDS = 5.0
@@ -22,11 +23,12 @@ _MEMORY_TICK_SECONDS = 0.05
 
 @dataclass
 class Guard:
-    """A job's limits, and how the job stands to them. signal: a function that signals the job's whole process group."""
+    """A job's limits, and how the job stands to them. signal: a function that signals all of the job's processes."""
 
     limits: Limits
     signal: Callable[[signal.Signals], None]
-    memory: GroupMemory
+    memory: DescendantsMemory
+    output: Output
     begun: float = field(default_factory=time.monotonic)
     verdict: Literal["", "timeout", "oom"] = ""
     reason: str = ""
@@ -52,28 +54,45 @@ class Guard:
         return (self._waits_since or time.monotonic()) - self.begun
 
     def check(self, now: float) -> None:
-        """Read the memory, and send the signal that is due. now: of `time.monotonic`."""
-        self.peak = max(self.peak, self.memory.read())
-        limits = self.limits
+        """Send the signal that is due, and keep the log short. now: of `time.monotonic`.
+
+        Raises what reading the memory or the log raises, but not before time has been kept.
+        """
         if now > self._kill_at:
             self.signal(signal.SIGKILL)
-        elif self.verdict:
-            return
-        elif limits.memory is not None and self.peak > limits.memory:
-            self.verdict = "oom"
-            self.reason = f"{number(self.peak)}B of memory, more than the limit of {number(limits.memory)}B"
-            self.signal(signal.SIGKILL)
-        elif limits.timeout is not None and self._waits_since is None and now - self.begun > limits.timeout:
+        elif not self.verdict and self._is_late(now):
             self.verdict, self._kill_at = "timeout", now + GRACE_SECONDS
-            self.reason = f"more than the limit of {duration(limits.timeout)}"
+            self.reason = f"more than the limit of {duration(self.limits.timeout or 0)}"
             self.signal(signal.SIGTERM)
+        self.output.trim()
+        self._check_memory()
+
+    def _is_late(self, now: float) -> bool:
+        limit = self.limits.timeout
+        return limit is not None and self._waits_since is None and now - self.begun > limit
+
+    def _check_memory(self) -> None:
+        self.peak = max(self.peak, self.memory.read())
+        limit = self.limits.memory
+        if not self.verdict and limit is not None and self.peak > limit:
+            self.verdict = "oom"
+            self.reason = f"{number(self.peak)}B of memory, more than the limit of {number(limit)}B"
+            self.signal(signal.SIGKILL)
+
+
+class WatchEnded(RuntimeError):
+    """The thread that keeps the limits has ended: no limit would hold any more."""
 
 
 class Watch:
-    """A thread that checks guards, within a with-block. A guard that was released sends no signal any more."""
+    """A thread that checks guards, within a with-block. A guard that was released sends no signal any more.
+
+    An error of one check stops no other: `faults` has it, and the guard is checked again.
+    """
 
     def __init__(self) -> None:
         self._guards: list[Guard] = []
+        self._faults: dict[str, bool] = {}
         self._lock = threading.Lock()
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nsbench-watch", daemon=True)
@@ -94,11 +113,25 @@ class Watch:
         with self._lock:
             self._guards = [other for other in self._guards if other is not guard]
 
+    def faults(self) -> list[str]:
+        """Errors of checks that were not told yet, each kind once. Raises WatchEnded if the thread has ended."""
+        if not (self._thread.is_alive() or self._left.is_set()):
+            raise WatchEnded("the thread that keeps limits has ended, so this run ends too: run again, it goes on")
+        untold = [fault for fault, told in list(self._faults.items()) if not told]
+        self._faults |= dict.fromkeys(untold, True)
+        return untold
+
     def _run(self) -> None:
         while not self._left.wait(self._tick()):
             with self._lock:
                 for guard in self._guards:
-                    guard.check(time.monotonic())
+                    self._check(guard)
+
+    def _check(self, guard: Guard) -> None:
+        try:
+            guard.check(time.monotonic())
+        except Exception as error:
+            self._faults.setdefault(f"{type(error).__name__}: {error}", False)
 
     def _tick(self) -> float:
         limited = any(guard.limits.memory is not None for guard in list(self._guards))

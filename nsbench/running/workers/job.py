@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from pydantic import TypeAdapter
 
@@ -15,10 +16,12 @@ from nsbench.components.events import Notice
 from nsbench.components.protocol import Conditions
 from nsbench.components.rows import ScoreRow, Status
 from nsbench.components.simulator import Diverged
+from nsbench.errors import shortened
 from nsbench.registry.registry import BrokenComponent
 from nsbench.stages.prepare import recorded
+from nsbench.stages.process_state import Keeper
 from nsbench.stages.score import score, score_null, score_submission
-from nsbench.stages.workshop import Workshop
+from nsbench.stages.workshop import Workshop, hold_threads
 from nsbench.suite.suite import Suite
 from nsbench.suite.trials import Candidate, DataPlan, NullPlan, PlannedArtifact, ScorePlan, Submission, Trial
 
@@ -82,7 +85,7 @@ _JOBS = TypeAdapter(Job)
 
 @dataclass(frozen=True)
 class JobEnd:
-    """The end of a job. fault: the traceback of the exception that stopped it."""
+    """The end of a job. fault: the traceback of the exception that stopped it. changed: see `TrialResult`."""
 
     job: str
     status: Status
@@ -90,10 +93,23 @@ class JobEnd:
     fault: str = ""
     seconds: float = 0.0
     peak_bytes: int | None = None
+    changed: tuple[str, ...] = ()
 
 
 def carry_out(workshop: Workshop, job: Job) -> JobEnd:
-    """Do a job, and return its end. Exceptions become its status; only what ends the process itself gets past this."""
+    """Do a job, and return its end. Exceptions become its status; only what ends the process itself gets past this.
+
+    The process's state is put back after each stage, and named in the end where a component had changed it.
+    """
+    hold = partial(hold_threads, workshop.threads)
+    hold()  # what nsbench itself sets is no change
+    keeper = Keeper(hold)
+    end = _end(replace(workshop, put_back=keeper.put_back), job)
+    keeper.put_back(everything=True)
+    return replace(end, changed=keeper.changes)
+
+
+def _end(workshop: Workshop, job: Job) -> JobEnd:
     before = time.perf_counter()
     try:
         _work(workshop, job)
@@ -152,7 +168,7 @@ def _make_scores(
         except Exception as error:
             if not lenient:
                 raise
-            workshop.emit(Notice(f"no {metric.name} from {name}: {type(error).__name__}: {error}"))
+            workshop.emit(Notice(f"no {metric.name} from {name}: {shortened(f'{type(error).__name__}: {error}')}"))
             first_error = first_error or error
     if first_error is not None:
         raise first_error

@@ -6,16 +6,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from nsbench.running.workers.lifeline import tie_group_to
+from nsbench.running.workers.lifeline import watched_by_parent
 
 
 def main() -> None:
-    """Tie this process group to the run, then do the run's jobs."""
-    watcher = tie_group_to(int(sys.argv[2]))  # before there is anything that a fork could upset
+    """Tie this process to the run, then do the run's jobs."""
+    watched_by_parent(int(sys.argv[2]))  # before there is anything that a fork could upset
     load_from_sources(Path(sys.argv[3]))
     from nsbench.running.workers.worker import serve
 
-    serve(int(sys.argv[1]), watcher)
+    serve(int(sys.argv[1]))
 
 
 def load_from_sources(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The memory that a process and its descendants hold, and the number of the kernel's kills for want of memory."""
+"""The memory that a process's descendants hold, and the number of the kernel's kills for want of memory."""
 
 from __future__ import annotations
 
@@ -11,26 +11,20 @@ _LISTING_SECONDS = 1.0
 """Seconds between two searches for new descendants; known ones are read every time."""
 
 
-class GroupMemory:
-    """The resident memory of a process and its descendants, summed: a page that they share counts for each."""
+class DescendantsMemory:
+    """The resident memory of a process's descendants, summed: a page that they share counts for each."""
 
-    def __init__(self, pid: int, but: int) -> None:
-        """Watch process `pid`. but: the id of a descendant that does not count."""
+    def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
-        self._but = but
         self._children: list[psutil.Process] = []
         self._listed = float("-inf")
-
-    def leave_out(self, pid: int) -> None:
-        """Do not count this descendant."""
-        self._but, self._listed = pid, float("-inf")
 
     def read(self) -> int:
         """The memory held now, in bytes."""
         if time.monotonic() - self._listed > _LISTING_SECONDS:
             self._listed = time.monotonic()
-            self._children = [p for p in _descendants(self._root) if p.pid != self._but]
-        return sum(_resident(process) for process in [self._root, *self._children])
+            self._children = _descendants(self._root)
+        return sum(_resident(process) for process in self._children)
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

@@ -101,4 +101,4 @@ def end_message(end: JobEnd) -> Message:
 
 def read_end(message: Message) -> JobEnd:
     """The job's end in a message of `end_message`."""
-    return JobEnd(**message["end"])
+    return JobEnd(**message["end"] | {"changed": tuple(message["end"]["changed"])})

@@ -23,6 +23,7 @@ from nsbench.components.events import Event, StageProgress
 from nsbench.registry import bytecode
 from nsbench.registry.kernels import hold_cache
 from nsbench.registry.registry import Registry
+from nsbench.running.workers.descendants import command_of, descendants, has_children
 from nsbench.running.workers.job import Job, JobEnd, carry_out
 from nsbench.running.workers.messages import (
     Hello,
@@ -45,6 +46,10 @@ COLLECT_SECONDS = 1.0
 """Garbage is collected after a job that took longer than this."""
 
 
+NAMED = 5
+"""The most processes that a row names."""
+
+
 class Flag:
     """A flag that is raised when this worker is asked to end its job."""
 
@@ -57,8 +62,9 @@ class Flag:
         self.raised = True
 
 
-def serve(channel: int, watcher: int) -> None:
-    """Do jobs until the run closes the channel. watcher: the process that ties this one to the run."""
+def serve(channel: int) -> None:
+    """Do jobs until the run closes the channel."""
+    os.set_inheritable(channel, False)  # what a job starts does not keep it open
     stop = Flag()
     signal.signal(signal.SIGINT, stop.handle)
     signal.signal(signal.SIGTERM, stop.handle)
@@ -74,7 +80,6 @@ def serve(channel: int, watcher: int) -> None:
         for message in messages:
             if "hello" in message:
                 worker = Worker(Hello(**message["hello"]), lines, stop)
-                lines.send({"ready": watcher})
             elif worker is not None:
                 redirect(Path(message["log"]))
                 worker.do(Job.from_json(message["job"]))
@@ -98,6 +103,7 @@ class Worker:
         reset_peak()
         self._lines.send({"begun": job.name})
         end = self._carry_out(job)
+        end = replace(end, changed=(*end.changed, *left_running()))
         self._lines.send(end_message(replace(end, peak_bytes=peak())))
         if end.seconds > COLLECT_SECONDS:
             gc.collect()
@@ -128,6 +134,15 @@ class Teller:
                 return
             self._told = now
         self._send(event_message(event))
+
+
+def left_running() -> list[str]:
+    """The processes that a job has left running, in words; no other job is done beside them."""
+    if not has_children():
+        return []
+    running = descendants(os.getpid())
+    more = [f"left running: {len(running) - NAMED} more processes"] if len(running) > NAMED else []
+    return [*(f"left running: {command_of(pid)}" for pid in running[:NAMED]), *more]
 
 
 def redirect(log: Path) -> None:
