@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
@@ -132,3 +134,20 @@ def test_metrics_and_simulators_that_come_with_nsbench_leave_the_process_as_it_w
     outcome = run(Session(plan, leaking, Workspace(tmp_path / "w")), executor=Inline)
     assert [(row.trial, row.changed) for row in outcome.rows if row.changed] == []
     assert [row.error for row in outcome.rows if row.status != "ok"] == []
+
+
+def test_what_rich_draws_when_it_is_imported_is_no_components_doing():
+    """In a process of its own: rich, which POT imports, is loaded here."""
+    code = (
+        "from nsbench.stages.process_state import Keeper\n"
+        "import random\n"
+        "keeper = Keeper()\n"
+        "before = random.getstate()\n"
+        "import rich.style\n"
+        "assert random.getstate() != before\n"
+        "assert keeper.put_back() == []\n"
+        "assert random.getstate() == before\n"
+        "random.random()\n"
+        "assert keeper.put_back() == ['random: the global generator was used']\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
