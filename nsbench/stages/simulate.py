@@ -7,6 +7,7 @@ were made elsewhere become evidence of the same kind, with the fact "outside".
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast
@@ -15,14 +16,16 @@ import numpy as np
 
 from nsbench.components.component import ComponentSpec
 from nsbench.components.dataset import DatasetSpec
+from nsbench.components.events import Notice
 from nsbench.components.evidence import Cost, Evidence, LatentUse, Likelihood
 from nsbench.components.protocol import LikelihoodKind
 from nsbench.components.simulator import Simulator
 from nsbench.registry.loading import build
 from nsbench.stages.agreement import Code
 from nsbench.stages.fit import fit
+from nsbench.stages.parts import Parts
 from nsbench.stages.workshop import Workshop, Write, require_variables
-from nsbench.store.environment import hardware
+from nsbench.store.environment import environment, hardware
 from nsbench.store.manifest import Damaged, read_manifest
 from nsbench.store.store import Artifact, Draft, Store
 from nsbench.store.variables import all_variables_in_keys
@@ -52,6 +55,7 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
 
     what, rests_on = f"rollouts of {trial.simulator}", _rests_on(workshop, trial)
     artifact = workshop.obtain(trial.id, trial.evidence, what, make, {_ROLLOUTS}, rests_on)
+    shutil.rmtree(workshop.work / trial.evidence.digest, ignore_errors=True)
     return read_evidence(artifact, test.domain)
 
 
@@ -91,6 +95,11 @@ def _simulate(
         threads=workshop.threads,
         parallel=workshop.parallel,
         progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
+        parts=Parts(
+            workshop.work / trial.evidence.digest,
+            {"on": hardware(environment(), workshop.conditions.device), "threads": workshop.threads},
+            lambda message: workshop.emit(Notice(message)),
+        ),
     )
     _write(draft, evidence)
 

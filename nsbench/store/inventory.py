@@ -183,7 +183,8 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     for folder in _folders(workspace.store / "damaged"):
         entries.append(_leftover("damaged", folder))
     for folder in _folders(workspace.work):
-        finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in ("model", "data"))
+        kinds = ("data", "model", "evidence")
+        finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in kinds)
         entries.append(_leftover("finished fit" if finished else "unfinished fit", folder))
     return [*entries, *compiled(workspace)]
 
