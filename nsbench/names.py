@@ -21,6 +21,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def visible(text: str) -> str:
+    """The text with its line breaks and tabs, and every other hidden character written as \\x1b, \\u202e, …
+
+    Whatever others wrote (errors, names in data files, messages of plugins) goes through this before a person sees it,
+    so that it cannot move a terminal's cursor or change the order of letters.
+    """
+    return "".join(c if c in "\n\t" else printable(c) for c in text) if not text.isprintable() else text
+
+
 def hidden_character(text: str) -> str:
     """The code of the first control character or lone surrogate in a text, as words; "" if there is none."""
     character = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"), None)

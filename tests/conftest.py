@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba")
+)  # for all workspaces
 if "PYTEST_XDIST_WORKER" in os.environ:  # several share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -30,8 +30,9 @@ KINDS = {
 class FaultyDisk:
     """Counts the calls below a folder, and lets one of them fail. Calls from C, as of HDF5, are not seen."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = str(root)
+    def __init__(self, root: Path, tell: Callable[[str], object] = lambda struck: None) -> None:
+        """tell: called with what was struck, when it is."""
+        self.root, self._tell = str(root), tell
         self.calls: Counter[str] = Counter()
         self.fault: tuple[str, int, int] | None = None
         self.struck = ""
@@ -44,6 +45,7 @@ class FaultyDisk:
         self.calls[kind] += 1
         if self.fault is not None and self.fault[:2] == (kind, self.calls[kind]):
             self.struck = f"{kind} of {name.removeprefix(self.root)}"
+            self._tell(self.struck)
             raise OSError(self.fault[2], os.strerror(self.fault[2]), name)
 
     def _name(self, path: object) -> str | None:

@@ -279,7 +279,7 @@ def test_a_workspace_of_an_earlier_nsbench_is_explained_in_one_line(bench, write
         earlier.setattr(source, "SCHEME", "")
         bench()
     session = open_session(write_suite(), bench.workspace.root, registry=registry)
-    lines = list(explain(session))
+    lines = list(map(str, explain(session)))
     stored = sum(len(list((bench.workspace.store / kind).iterdir())) for kind in ("data", "model", "score"))
     told = [line for line in lines if "earlier nsbench" in line]
     assert len(told) == 1
@@ -288,4 +288,4 @@ def test_a_workspace_of_an_earlier_nsbench_is_explained_in_one_line(bench, write
     assert len(misses) == len(session.plan.trials) * 8
     assert [line for line in misses if not line.split()[-1].isalnum()] == []  # no reason beside each of them
     bench()
-    assert not [line for line in explain(session) if "earlier nsbench" in line]
+    assert not [line for line in map(str, explain(session)) if "earlier nsbench" in line]

@@ -293,7 +293,7 @@ def test_two_runs_of_one_suite_share_the_work(isolated, begin, tmp_path):
     made = [line for output in outputs for line in output.splitlines() if line.startswith("made ")]
     assert len(made) == len(set(made)) == 21
     assert [row.status for row in load(isolated.workspace.results("line"))] == ["ok", "ok"]
-    assert not list(isolated.workspace.locks.iterdir())
+    assert not list((isolated.workspace.store / "locks").iterdir())
 
 
 def test_a_second_run_takes_what_the_first_is_not_at(isolated, begin, tmp_path):

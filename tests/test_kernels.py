@@ -89,6 +89,7 @@ def kernels(tmp_path, write_suite, monkeypatch):
     root = tmp_path / "plugins"
     root.mkdir()
     monkeypatch.syspath_prepend(str(root))
+    monkeypatch.delenv("NUMBA_CACHE_DIR")  # which all other tests share
     made = Kernels(root, write_suite)
     yield made
     for name in [name for name in sys.modules if name.partition(".")[0] == made.name]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import errno
 import io
 import itertools
+import json
+from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 from rich.console import Console
@@ -19,8 +21,10 @@ from faulty_disk import KINDS, FaultyDisk
 from nsbench.commands.run import run_suite
 from nsbench.errors import Refusal
 from nsbench.outcomes.file import load
+from nsbench.registry.registry import Registry
+from nsbench.running.inline import Inline
+from nsbench.running.local import Local
 from nsbench.store import files, inventory
-from nsbench.store import store as store_module
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
@@ -40,7 +44,7 @@ protocol: {stride: 1, horizon: 3, bounds: null, members: 2}
 budget: {transitions: 10}
 """
 
-SAMPLE = 36
+SAMPLE = 24
 """Faults in the default sample."""
 
 
@@ -50,12 +54,12 @@ class Place:
     def __init__(self, root, plan, registry):
         self.workspace, self._plan, self._registry = Workspace(root), plan, registry
 
-    def run(self):
+    def run(self, executor=Inline):
         """The exit code of a run, or the message with which the command would end; its output."""
         console = Console(file=io.StringIO(), width=200)
         session = Session(self._plan, self._registry, self.workspace)
         try:
-            end = run_suite(session, console, tracked=False)
+            end = run_suite(session, console, tracked=False, executor=executor)
         except (Refusal, OSError) as error:  # as `nsbench` itself takes them: a line, and no traceback
             end = str(error)
         return end, console.file.getvalue()
@@ -80,7 +84,6 @@ def planned(registry, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     monkeypatch.setattr(files, "_PAUSES", (0.0, 0.0, 0.0))
-    monkeypatch.setattr(store_module, "_UNLOCKED", set())
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +124,34 @@ def test_a_sample_of_faults_costs_nothing_but_itself(undisturbed, planned, tmp_p
     step = len(faults) // SAMPLE | 1  # odd: every error comes up
     ends = [endure(tmp_path / str(k), planned, fault, expected) for k, fault in enumerate(faults[::step])]
     print(f"\n{len(ends)} of {len(faults):,} faults, {ends.count(0)} runs were not even delayed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "k", "error"),
+    [("open", 40, errno.EIO), ("sync", 9, errno.ENOSPC), ("lock", 5, errno.ENOLCK), ("read", 12, errno.ESTALE)],
+)
+def test_a_fault_in_a_worker_process_fails_its_job_and_nothing_else(
+    undisturbed, planned, tmp_path, monkeypatch, kind, k, error
+):
+    expected, _ = undisturbed
+    plan, _ = planned
+    registry = Registry(
+        [*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "faulty_worker"))]
+    )
+    registry.spec("simulator", "learner")  # the plugin is loaded here before it is told of a fault
+    place = Place(tmp_path / "w", plan, registry)
+    struck = tmp_path / "struck"
+    monkeypatch.setenv("FAULTY_DISK", json.dumps([str(place.workspace.root), [kind, k, error], str(struck)]))
+    end, output = place.run(Local)
+    said = f"{struck.read_text()}: {end}\n{output}"
+    assert "Traceback" not in output, said
+    assert not place.damaged(), said
+    assert all(row.status == "ok" or row.error for row in load(place.workspace.results("line"))), said
+    monkeypatch.delenv("FAULTY_DISK")
+    assert place.run(Local)[0] == 0, said
+    assert place.table() == expected, said
+    assert not place.damaged(), said
+    print("\n" + said.partition("\n")[0])
 
 
 @pytest.mark.slow

@@ -383,3 +383,23 @@ def test_source_that_cannot_be_digested_is_refused_by_file_and_line(tmp_path, mo
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SourceNotFound, match=fault):
         source_digest(["model:Model"], ["model"])
+
+
+@pytest.mark.parametrize("module", ["{a}.mine", "{a}_loose"])
+def test_files_that_a_spec_names_count_by_name_and_content_and_are_found_at_their_places(root, fresh, module):
+    files = {"{a}/__init__.py": "", "{a}/mine.py": "X = 1\n", "{a}_loose.py": "X = 1\n"}
+    module, home = module.format(a=fresh), root / fresh if module == "{a}.mine" else root
+    write(root, files, a=fresh)
+    targets = [f"{module}:X", f"{module}/{fresh}.json", f"{module}/{fresh}_tables"]
+    with pytest.raises(SourceNotFound, match=f"{fresh}.json"):
+        source_digest(targets, [fresh])
+    (home / f"{fresh}_tables").mkdir()
+    for name in (f"{fresh}.json", f"{fresh}_tables/one", f"{fresh}_tables/two"):
+        (home / name).write_text(name[-3:])
+    before = source_digest(targets, [fresh])[0]
+    assert before != source_digest(targets[:1], [fresh])[0]
+    places = Sources([fresh, module.partition(".")[0]]).places(targets)
+    assert {root / place for place in places} == set(places.values())
+    assert home / f"{fresh}_tables" / "two" in places.values()
+    (home / f"{fresh}_tables" / "one").rename(home / f"{fresh}_tables" / "three")
+    assert source_digest(targets, [fresh])[0] != before

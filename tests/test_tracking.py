@@ -226,6 +226,7 @@ def test_curves_of_a_fit_can_be_seen_while_it_runs(workspace):
     listener = tracker(workspace, flush_seconds=0.0)
     for event in (STARTED, *(CurvePoint(TRIAL, *point) for point in CURVE[:3])):
         listener(event)
+    assert listener.settle(60)
     (run,) = runs(workspace)
     assert (run.info.status, run.data.metrics) == ("RUNNING", {"train/loss": CURVE[2][1]})
     listener(FINISHED)  # without a result: the fit was cut short
@@ -263,7 +264,8 @@ def test_new_outcome_makes_a_new_run_and_marks_the_old_one(workspace):
 def test_run_of_a_killed_process_is_closed_by_the_next(workspace):
     listener = tracker(workspace)
     for event in (STARTED, StageStarted(TRIAL, "model", "k", "fit")):
-        listener(event)  # and then the machine goes down
+        listener(event)
+    assert listener.settle(60)  # and then the machine goes down
     play(tracker(workspace), StageStarted(TRIAL, "model", "k", "fit"), TrialFinished(RESULT))
     assert sorted(run.info.status for run in runs(workspace)) == ["FINISHED", "KILLED"]
 
@@ -323,7 +325,7 @@ def test_unreachable_server_is_named_once_and_nothing_stops(tmp_path, monkeypatc
 
 def test_server_that_comes_back_gets_everything(workspace, monkeypatch):
     """The connection fails at first; later trials bring along what was missed."""
-    from nsbench.tracking import tracker as tracking
+    from nsbench.tracking import mirror as tracking
 
     real, other = tracking.connect, "snow32/pns/r0"
 
@@ -334,8 +336,10 @@ def test_server_that_comes_back_gets_everything(workspace, monkeypatch):
     listener(RunStarted("snow", "i1", (TRIAL, other)))
     monkeypatch.setattr(tracking, "connect", refuse)
     listener(TrialFinished(RESULT))
+    assert listener.settle(60)
     monkeypatch.setattr(tracking, "connect", real)
     listener(TrialFinished(replace(RESULT, trial=other, simulator="pns")))
+    listener(FINISHED)
     assert sorted(run.info.run_name for run in runs(workspace)) == ["cgne-r0", "pns-r0"]
 
 
@@ -351,6 +355,7 @@ def test_server_that_goes_away_in_the_middle_leaves_no_second_run(workspace, mon
     listener = tracker(workspace, notify=said.append)
     for event in (STARTED, StageStarted(TRIAL, "model", "k", "fit"), TrialFinished(RESULT)):
         listener(event)
+    assert listener.settle(60)
     monkeypatch.setattr(mlflow_runs, "_log_artifacts", real)
     listener(FINISHED)
     assert [run.info.status for run in runs(workspace)] == ["FINISHED"]

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import io
 import os
+import shutil
 import traceback
 
 import pytest
@@ -14,7 +15,6 @@ from rich.console import Console
 from nsbench.commands.run import run_suite
 from nsbench.outcomes.file import load
 from nsbench.store import inventory
-from nsbench.store import store as store_module
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
@@ -41,9 +41,9 @@ def table(session):
     return sorted(rows, key=lambda row: row["trial"])
 
 
-def ran(session):
+def ran(session, tracked=False):
     console = Console(file=io.StringIO(), width=200)
-    return run_suite(session, console, tracked=False), console.file.getvalue()
+    return run_suite(session, console, tracked=tracked), console.file.getvalue()
 
 
 @pytest.fixture
@@ -54,7 +54,6 @@ def expected(session):
 
 
 def test_a_whole_run_without_locks_prints_the_same_table_and_says_so_once(session, expected, monkeypatch):
-    monkeypatch.setattr(store_module, "_UNLOCKED", set())
     monkeypatch.setattr(fcntl, "flock", no_locks)
     alone = session("alone")
     code, output = ran(alone)
@@ -62,6 +61,17 @@ def test_a_whole_run_without_locks_prints_the_same_table_and_says_so_once(sessio
     assert table(alone) == expected
     assert output.count("this file system has no locks") == 1
     assert ran(alone)[0] == 0
+
+
+def test_a_run_without_locks_is_mirrored_all_the_same(session, expected, monkeypatch, empty_database):
+    alone = session("alone")
+    alone.workspace.root.mkdir()
+    shutil.copy(empty_database, alone.workspace.root / "mlflow.db")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    code, output = ran(alone, tracked=True)
+    assert code == 0
+    assert "compare in MLflow" in output
+    assert table(alone) == expected
 
 
 @pytest.mark.parametrize("flock", [no_locks, locks_of_one_node])

@@ -37,7 +37,7 @@ def command(
     transitions: int,
 ) -> None:
     """Check that a component keeps its contract; each finding says what is wrong, where, and what would be right."""
-    sys.exit(check_component(options.registry(), name, kind, settings, on, on_settings, transitions, click.echo))
+    sys.exit(check_component(options.registry(), name, kind, settings, on, on_settings, transitions, options.echo))
 
 
 def check_component(

@@ -7,9 +7,8 @@ from typing import Literal
 import click
 from rich.console import Console
 
-from nsbench.commands.options import takes_session
-from nsbench.commands.screen import show_table
-from nsbench.names import printable
+from nsbench.commands.options import echo, takes_session
+from nsbench.commands.screen import say, show_table
 from nsbench.outcomes.comparison import compare
 from nsbench.outcomes.stored import StoredResults
 from nsbench.report.comparison import comparison_table, sentences, to_csv, to_json
@@ -32,11 +31,10 @@ def compare_suite(session: Session, a: str, b: str, format_name: Format, console
     """Print the comparison. Raises CannotCompare or UnreadableResults."""
     stored = StoredResults(session)
     if stored.note:
-        click.echo(printable(stored.note), err=True)
+        echo(stored.note, err=True)
     comparisons = compare(stored, a, b)
     if format_name != "text":
         console.file.write(to_csv(comparisons) if format_name == "csv" else to_json(comparisons))
         return
     show_table(console, comparison_table(comparisons))
-    for line in sentences(comparisons):
-        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+    say(console, *sentences(comparisons), wrap=True)

@@ -66,16 +66,16 @@ def command(
         writer = find_writer(session.registry, format_name)
         parts = suite_parts(session, dataset, chosen_splits, _say_notice)
     exported = write_parts(parts, writer, directory.absolute())
-    click.echo(
+    options.echo(
         f"{directory}: {exported.files:,} files, {exported.trajectories:,} trajectories, {exported.size:,} bytes"
     )
     for line in reading_lines(dataset, format_name, directory, exported, chosen_splits):
-        click.echo(line)
+        options.echo(line)
 
 
 def _say_notice(event: Event) -> None:
     if isinstance(event, Notice):
-        click.echo(event.message, err=True)
+        options.echo(event.message, err=True)
 
 
 @dataclass(frozen=True, eq=False)

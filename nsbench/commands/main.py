@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from nsbench.errors import Refusal
+from nsbench.names import visible
 
 COMMANDS = {
     "run": ("run", "Run a suite; run it again and it goes on where it was."),
@@ -75,7 +76,7 @@ class Commands(click.Group):
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """Print a message to standard error, and end the program with this exit code."""
-    click.echo(message, err=True)
+    click.echo(visible(message), err=True)
     sys.exit(code)
 
 

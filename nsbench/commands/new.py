@@ -36,9 +36,9 @@ class CannotMake(Refusal):
 def command(kind: NewKind, name: str, parent: Path) -> None:
     """Write a package of your own that already runs: module, test, suite, README."""
     folder = new_package(kind, name, parent, options.registry())
-    click.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}\nnext:")
+    options.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}\nnext:")
     for line in next_steps(folder, name):
-        click.echo(f"  {line}")
+        options.echo(f"  {line}")
 
 
 def new_package(kind: NewKind, name: str, parent: Path, registry: Registry) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nsbench.errors import Refusal
+from nsbench.names import visible
 from nsbench.registry.plugin_files import name_files
 from nsbench.registry.registry import Registry, installed
 from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace
@@ -56,6 +57,11 @@ plugins = click.option(
 no_tracking = click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
 
 dataset = click.option("--dataset", metavar="NAME", help="Which of the suite's datasets, where there are several.")
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text as it is, with hidden characters made visible; to standard error if `err`."""
+    click.echo(visible(text), err=err, nl=nl)
 
 
 def takes_session(command: Callable[..., None]) -> Callable[..., None]:

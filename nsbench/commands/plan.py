@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from nsbench.commands.options import takes_session
+from nsbench.commands.screen import say, shown
 from nsbench.registry.source import SCHEME
 from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key, differences
 from nsbench.store.store import Store
@@ -22,13 +23,11 @@ Fields = dict[ArtifactKind, list[dict[str, Any]]]
 @takes_session
 def command(session: Session) -> None:
     """Say which artifacts a run would make, and why those in the store do not serve."""
-    console = Console()
-    for line in explain(session):
-        console.print(line, highlight=False, soft_wrap=True)
+    say(Console(), *explain(session))
 
 
-def explain(session: Session) -> Iterator[str]:
-    """The plan in lines of rich markup: a hit or a miss for each artifact, and the reason of a miss."""
+def explain(session: Session) -> Iterator[str | Text]:
+    """The plan in lines for a console: a hit or a miss for each artifact, and the reason of a miss."""
     store = Store(session.workspace.store)
     current: Fields = {kind: [] for kind in ARTIFACT_KINDS}
     outdated = missing = 0
@@ -39,14 +38,14 @@ def explain(session: Session) -> Iterator[str]:
             else:
                 stored.append(manifest["fields"])
     for trial in session.plan.trials:
-        yield f"[bold]{escape(trial.id)}[/]"
+        yield shown(trial.id, "bold")
         for artifact in trial.artifacts():
             hit = store.has(artifact.key)
             missing += not hit
             colour, word = ("green", "hit ") if hit else ("yellow", "miss")
             reason = "" if hit else _miss_reason(artifact.key, current[artifact.key.kind], outdated)
-            line = f"  [{colour}]{word}[/] {_in_words(artifact.name):<18} {artifact.key.digest[:12]}  {escape(reason)}"
-            yield line.rstrip()
+            line = f" {_in_words(artifact.name):<18} {artifact.key.digest[:12]}  {reason}"
+            yield Text.assemble("  ", (word, colour), shown(line.rstrip()))
     yield f"{len(session.plan.trials)} trials, {missing} misses"
     if missing and outdated:
         yield (

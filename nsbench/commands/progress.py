@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
+from nsbench.commands.screen import say, shown
 from nsbench.components.events import (
     Event,
     Notice,
@@ -19,6 +21,7 @@ from nsbench.components.events import (
     StageStarted,
     TrialFinished,
 )
+from nsbench.names import printable
 from nsbench.quantities import duration
 from nsbench.store.key import ArtifactKind
 
@@ -156,7 +159,7 @@ class PlainProgress:
 
     def _say(self, text: str) -> None:
         elapsed = duration(time.monotonic() - self._began)
-        self._console.print(f"{elapsed:>9}  {text}", markup=False, highlight=False, soft_wrap=True)
+        say(self._console, f"{elapsed:>9}  {text}")
 
 
 class LiveProgress:
@@ -167,10 +170,10 @@ class LiveProgress:
         self._began = time.monotonic()
         self._console = console
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.percentage:>3.0f} %", markup=False),
+            TextColumn("{task.fields[left]}", markup=False),
             console=console,
             transient=True,
         )
@@ -189,24 +192,24 @@ class LiveProgress:
         self._clock.hear(event)
         if isinstance(event, RunStarted):
             self._trials = len(event.trials)
-            self._bars.update(self._run, description=f"[bold]{event.suite}", total=len(event.trials))
+            self._bars.update(self._run, description=printable(event.suite), total=len(event.trials))
         elif isinstance(event, StageStarted):
             self._close_stage(event.trial)
-            self._stages[event.trial] = self._bars.add_task(event.what, total=None, left="")
+            self._stages[event.trial] = self._bars.add_task(printable(event.what), total=None, left="")
         elif isinstance(event, StageProgress) and event.trial in self._stages:
             bar = self._stages[event.trial]
             self._bars.update(bar, completed=event.done, total=event.total, left=self._stage_left(event))
         elif isinstance(event, StageFinished) and not event.hit:
             self._close_stage(event.trial)
             if event.seconds > _TELLING_SECONDS:
-                self._say(f"[green]✓[/] {stage_line(event)}")
+                self._say(("✓", "green"), stage_line(event))
         elif isinstance(event, TrialFinished):
             self._ended += 1
             self._close_stage(event.result.trial)
             if event.result.status != "ok":
-                self._say(f"[red]✗[/] {trial_line(event, self._ended, self._trials)}")
+                self._say(("✗", "red"), trial_line(event, self._ended, self._trials))
         elif isinstance(event, Notice):
-            self._say(f"[yellow]note:[/] {event.message}")
+            self._say(("note:", "yellow"), event.message)
         elif isinstance(event, RunFinished):
             for trial in list(self._stages):
                 self._close_stage(trial)
@@ -221,14 +224,14 @@ class LiveProgress:
     def _stage_left(self, event: StageProgress) -> str:
         seconds = self._clock.stage_left(event.trial)
         left = f", {duration(seconds)} left" if seconds is not None else ""
-        return f"{event.done:,} of {event.total:,} {event.unit}{left}"
+        return f"{event.done:,} of {event.total:,} {printable(event.unit)}{left}"
 
     def _close_stage(self, trial: str) -> None:
         if trial in self._stages:
             self._bars.remove_task(self._stages.pop(trial))
 
-    def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+    def _say(self, mark: tuple[str, str], text: str) -> None:
+        self._console.print(Text.assemble(mark, " ", shown(text)))
 
 
 def progress_display(console: Console) -> LiveProgress | PlainProgress:

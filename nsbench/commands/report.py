@@ -7,9 +7,8 @@ from typing import Literal
 
 import click
 
-from nsbench.commands.options import takes_session
+from nsbench.commands.options import echo, takes_session
 from nsbench.errors import Refusal
-from nsbench.names import printable
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Summary, summarise
 from nsbench.report.comma_separated import to_csv
@@ -39,7 +38,7 @@ def report_suite(session: Session, format_name: Format, to: Path | None) -> None
     """Write the report to a file, or text to the terminal. Raises Refusal if no trial has a result."""
     stored = StoredResults(session)
     if stored.note:
-        click.echo(printable(stored.note), err=True)
+        echo(stored.note, err=True)
     if not stored.rows:
         trial, reason = next(iter(stored.open.items()))
         file = session.file or session.suite.name
@@ -48,10 +47,10 @@ def report_suite(session: Session, format_name: Format, to: Path | None) -> None
     if to is None and format_name == "html":
         to = session.workspace.run(session.suite.name) / "report.html"
     if to is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     write_whole(to, text)
-    click.echo(f"{to}: {len(stored.rows):,} trials, {len(text.encode()):,} bytes")
+    echo(f"{to}: {len(stored.rows):,} trials, {len(text.encode()):,} bytes")
 
 
 def _text(stored: StoredResults, summary: Summary, format_name: Format) -> str:

@@ -14,7 +14,6 @@ from nsbench.commands.fresh import make_again
 from nsbench.commands.options import no_tracking, takes_session
 from nsbench.commands.progress import progress_display
 from nsbench.commands.screen import say, show_rows
-from nsbench.components.events import Notice
 from nsbench.errors import Refusal
 from nsbench.outcomes.stored import submissions_of
 from nsbench.report.tables import plain, results_tables
@@ -23,7 +22,6 @@ from nsbench.running.inline import Inline
 from nsbench.running.local import Local
 from nsbench.running.run import Listener, new_invocation, run
 from nsbench.store.files import write_whole
-from nsbench.store.store import Store
 from nsbench.store.workspace import borrowed, refusal
 from nsbench.suite.session import Session
 from nsbench.tracking.record import make_tracker
@@ -87,7 +85,7 @@ def run_suite(
         return _show_stored(session, reason, console)
     submissions, misplaced = ([], []) if only_part else submissions_of(session)
     tracker, invocation = None, new_invocation()
-    with progress_display(console) as display, Store(workspace.store, lambda m: display(Notice(m))).in_use():
+    with progress_display(console) as display:
         listeners: list[Listener] = [display]
         if tracked and suite.tracking.enabled:
             tracker = make_tracker(session, invocation, display)

@@ -18,4 +18,4 @@ from nsbench.tracking.server import serve
 @click.option("--port", default=5000, show_default=True, help="Port to listen on.")
 def command(suite: str | None, workspace: Workspace, host: str, port: int) -> None:
     """Show the results in MLflow's web interface; SUITE is a suite's name, all if not given."""
-    sys.exit(serve(workspace.root, suite, host=host, port=port, say=click.echo))
+    sys.exit(serve(workspace.root, suite, host=host, port=port, say=options.echo))

@@ -4,6 +4,8 @@ registry       the plugins, and what they provide by kind and name
 loading        specs become components, names become objects
 hooks          the hooks that a plugin may implement
 plugin_files   plugins that are one file
+trial_import   a plugin's import, tried in a child process before it is imported here
+import_state   the state of a process that an import must leave alone
 source         the digest of a component's code
 syntax         source files as digests read them
 libraries      installed libraries whose versions are in keys

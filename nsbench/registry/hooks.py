@@ -46,5 +46,5 @@ def nsbench_formats() -> list[FormatSpec]:  # type: ignore[empty-body]
 def nsbench_event(event: Event) -> None:
     """An event of a run has happened: see ``nsbench.components.events``. Called in the process of the run, in order.
 
-    An exception is reported once and harms nothing; return quickly, the run waits.
+    A listener that raises is reported, hears no more of the run, and harms nothing; return quickly, the run waits.
     """

@@ -57,10 +57,12 @@ _place = _Place()
 def hold_cache(registry: Registry | None = None, folder: Path | None = None) -> None:
     """Hold Numba's cache against the code from now on, in this process.
 
-    registry: of the plugins whose code is followed; the installed ones if None. folder: where kernels are kept.
+    registry: of the plugins whose code is followed; the installed ones if None. folder: where kernels are kept, unless
+    Numba's own variable NUMBA_CACHE_DIR names a place, which several workspaces may share.
     """
+    shared = os.environ.get("NUMBA_CACHE_DIR")
     _place.registry = registry or _place.registry
-    _place.folder = folder or _place.folder
+    _place.folder = Path(shared, f"nsbench-{os.geteuid()}") if shared else folder or _place.folder
     os.environ.pop("NUMBA_CACHE_LOCATOR_CLASSES", None)
     when_imported("numba.core.caching", _patch)
 

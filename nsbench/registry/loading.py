@@ -88,5 +88,7 @@ def import_object(target: str) -> Any:
     try:
         hold_cache()
         return getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a script in place of a module ends the program
         raise BrokenComponent(f"{target} cannot be imported: {type(error).__name__}: {error}") from error

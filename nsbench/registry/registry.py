@@ -1,13 +1,14 @@
 """The registry of plugins and of the components that they provide, which are not imported for it.
 
 pluggy discovers plugins; it does not dispatch: every hook is called once, plugin by plugin, so that a broken plugin
-is listed with its error and harms nothing else until a suite asks for it by name.
+is listed with its error and harms nothing else until a suite asks for it by name. One that is not nsbench's own is
+imported on trial before (``trial_import``).
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, version
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import pluggy
+from pluggy import HookImpl
 
 from nsbench.components.component import Component, ComponentSpec
 from nsbench.components.dataset import Dataset, DatasetSpec, SimulatorReference
@@ -27,7 +29,8 @@ from nsbench.names import NAME, did_you_mean
 from nsbench.registry import hooks
 from nsbench.registry.hooks import API_VERSION
 from nsbench.registry.imports import top_of
-from nsbench.registry.plugin_files import UnusablePluginFile, load_file, modules_beside, named_files, place_of
+from nsbench.registry.plugin_files import UnusablePluginFile, modules_beside, named_files, place_of
+from nsbench.registry.trial_import import Candidate, verdict
 
 Kind = Literal["dataset", "simulator", "metric", "format"]
 """The kinds of component that plugins provide."""
@@ -80,29 +83,26 @@ class Registry:
         self.plugins: list[Plugin] = []
         self._providers: dict[Kind, dict[str, list[tuple[Plugin, ComponentSpec]]]] = {k: {} for k in HOOKS}
         points = entry_points(group="nsbench") if points is None else points
-        for point in sorted(points, key=lambda p: (p.name, p.value)):
-            self._add(point)
-        for file in files:
-            self._add_file(file)
+        found = [(_plugin(point), _candidate(point)) for point in sorted(points, key=lambda p: (p.name, p.value))]
+        found += [(Plugin(f.stem, str(f), f.stem, file=f), Candidate(f.stem, f.stem, str(f))) for f in files]
+        verdicts = verdict([candidate for plugin, candidate in found if not plugin.origin.startswith("nsbench ")])
+        for plugin, candidate in found:
+            self._add(plugin, candidate, verdicts.get(candidate.key, ""))
 
-    def _add(self, point: EntryPoint) -> None:
-        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
-        plugin = Plugin(point.name, origin, point.value)
+    def _add(self, plugin: Plugin, candidate: Candidate, fault: str) -> None:
+        """Import a plugin and take it in, unless its trial has found a fault."""
         self.plugins.append(plugin)
+        if fault:
+            plugin.error = fault
+            return
         try:
-            self.register(plugin, point.load())
-        except (Exception, SystemExit) as error:  # a script in place of a module ends the program
-            plugin.error = in_a_line(error)
-
-    def _add_file(self, file: Path) -> None:
-        plugin = Plugin(file.stem, str(file), file.stem, file=file)
-        self.plugins.append(plugin)
-        try:
-            self.register(plugin, load_file(file))
+            self.register(plugin, candidate.load())
+        except KeyboardInterrupt:
+            raise  # the user's: a plugin's own was found in its trial
         except UnusablePluginFile as error:
             plugin.error = str(error)
-        except (Exception, SystemExit) as error:
-            plugin.error = f"{place_of(error, file)}{in_a_line(error)}"
+        except BaseException as error:  # a script in place of a module ends the program
+            plugin.error = f"{place_of(error, plugin.file) if plugin.file else ''}{in_a_line(error)}"
 
     def register(self, plugin: Plugin, implementation: object) -> None:
         """Take in a plugin's module or object. Faults of its hooks are put into plugin.error."""
@@ -121,7 +121,9 @@ class Registry:
             return []
         try:
             specs = getattr(implementation, hook)()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             return [f"{hook} raised {in_a_line(error)}"]
         if bad := _nonsense(hook, specs, spec_type):
             return [bad]
@@ -181,21 +183,35 @@ class Registry:
         specs = [spec for kind in HOOKS for claims in self._providers[kind].values() for _, spec in claims]
         return sorted({t for spec in specs for t in spec.code() if "/" in t and top_of(t) == package})
 
-    def notify(self, event: Event) -> list[str]:
-        """Pass an event to the plugins. Returns their errors, one line for each."""
-        faults = []
-        for implementation in self._manager.hook.nsbench_event.get_hookimpls():
-            try:
-                implementation.function(*([event] if implementation.argnames else []))
-            except Exception as error:
-                faults.append(f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}")
-        return faults
+    def listeners(self) -> list[tuple[str, Callable[[Event], None]]]:
+        """The plugins that listen to events, as (name, function)."""
+        implementations = self._manager.hook.nsbench_event.get_hookimpls()
+        return [(f"plugin {each.plugin_name}", _listener(each)) for each in implementations]
+
+
+def _listener(implementation: HookImpl) -> Callable[[Event], None]:
+    """A plugin's nsbench_event as a function of an event, whether it wants that argument or not."""
+    function = implementation.function
+
+    def listen(event: Event) -> None:
+        function(*([event] if implementation.argnames else []))
+
+    return listen
 
 
 @cache
 def installed() -> Registry:
     """The registry of the installed plugins and of the plugin files that the environment names; made once."""
     return Registry(files=named_files())
+
+
+def _plugin(point: EntryPoint) -> Plugin:
+    origin = f"{point.dist.name} {point.dist.version}" if point.dist else "not installed"
+    return Plugin(point.name, origin, point.value)
+
+
+def _candidate(point: EntryPoint) -> Candidate:
+    return Candidate(point.name, point.value)
 
 
 def _other_version(implementation: object) -> list[str]:

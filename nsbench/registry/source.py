@@ -183,7 +183,15 @@ class Sources:
 
         In a copy of the code that has these files at these paths, the targets have the same digest.
         """
-        return {_place(module, path): path for module, path in self.files(targets).items()}
+        code, data = _sorted_out(targets)
+        places = {_place(module, path): path for module, path in self.files(code).items()}
+        for target in data:
+            module = target.partition("/")[0]
+            home = self.file(module)
+            assert home is not None  # a digest is made of modules that are there
+            folder = Path(_place(module, home)).parent
+            places |= {(folder / f.relative_to(home.parent)).as_posix(): f for _, f in self._beside(target)}
+        return places
 
     def _root(self, target: str) -> Node:
         module, _, name = target.partition(":")

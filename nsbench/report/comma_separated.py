@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from nsbench.names import printable
 from nsbench.outcomes.summary import Line, MetricColumn, Summary
 
 COLUMNS = (
@@ -21,10 +22,15 @@ def to_csv(summary: Summary) -> str:
     for line in summary.lines:
         for metric in summary.metrics:
             if metric.name in line.cells:
-                writer.writerows(_rows(line, metric))
+                writer.writerows(map(_printable, _rows(line, metric)))
         if not line.cells:
-            writer.writerow(_line_cells(line))
+            writer.writerow(_printable(_line_cells(line)))
     return text.getvalue()
+
+
+def _printable(cells: dict[str, object]) -> dict[str, object]:
+    """The cells with hidden characters of their texts made visible."""
+    return {name: printable(cell) if isinstance(cell, str) else cell for name, cell in cells.items()}
 
 
 def _line_cells(line: Line) -> dict[str, object]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nsbench import quantities
+from nsbench.names import printable
 from nsbench.outcomes.comparison import Comparison, Comparisons
 from nsbench.outcomes.statistics import FLIPS, Interval
 from nsbench.report.tables import ABSENT, Table
@@ -166,7 +167,9 @@ def to_csv(comparisons: Comparisons) -> str:
     rows = records(comparisons)
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {name: printable(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
+    )
     return text.getvalue()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nsbench.names import printable
 from nsbench.outcomes.summary import Summary
 from nsbench.report.grid import Entry, Grid, grid, legend
 
@@ -26,8 +27,9 @@ _ESCAPES = {
 
 def to_latex(summary: Summary, notes: Sequence[str]) -> str:
     """The LaTeX text: comments with notes and failed trials, then a table and its caption for each dataset."""
-    head = [f"% {line}" for line in ("needs \\usepackage{booktabs}", *notes)]
-    head += [f"% {trial}: {status}: {' '.join(error.split())}" for trial, status, error in summary.failed]
+    lines = ["needs \\usepackage{booktabs}", *notes]
+    lines += [f"{trial}: {status}: {' '.join(error.split())}" for trial, status, error in summary.failed]
+    head = [f"% {printable(line)}" for line in lines]  # a line break would end the comment
     return "\n".join([*head, *(_environment(summary, dataset) for dataset in summary.datasets)]) + "\n"
 
 
@@ -76,5 +78,5 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """The text with LaTeX's special characters escaped."""
-    return "".join(_ESCAPES.get(c, c) for c in text)
+    """The text in one line, with LaTeX's special characters escaped and hidden ones visible."""
+    return "".join(_ESCAPES.get(c, c) for c in printable(text))

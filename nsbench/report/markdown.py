@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nsbench.outcomes.summary import Line, Summary
 from nsbench.report.grid import Entry, Grid, grid, legend
-from nsbench.report.tables import Table, plain
+from nsbench.report.tables import Table, in_markdown, plain
 
 
 def to_markdown(summary: Summary, notes: Sequence[str]) -> str:
@@ -15,13 +15,13 @@ def to_markdown(summary: Summary, notes: Sequence[str]) -> str:
     for dataset in summary.datasets:
         parts += [f"## {dataset}", plain(_table(grid(summary, dataset)))]
     if summary.failed:
-        rows = [[name, status, _cell(error)] for name, status, error in summary.failed]
+        rows = [[name, status, error] for name, status, error in summary.failed]
         parts += [
             f"## Trials without a result: {len(rows)}",
             plain(Table(["trial", "status", "what happened"], rows, [])),
         ]
     lines = [*legend(summary), *notes]
-    return "\n\n".join([*parts, "\n".join(f"- {line}" for line in lines)]) + "\n"
+    return "\n\n".join([*parts, "\n".join(f"- {in_markdown(line)}" for line in lines)]) + "\n"
 
 
 def _table(layout: Grid) -> Table:
@@ -45,7 +45,3 @@ def _entry(entry: Entry) -> str:
     if not entry.around:
         return value
     return f"{value} {entry.around}" if entry.around.startswith("±") else f"{value} ({entry.around})"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -6,12 +6,14 @@ columns. If there are more metrics, a second has a row for each of their scores,
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nsbench.components.metric import ANCHORS
 from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.names import printable
 from nsbench.quantities import arrow, number
 
 ABSENT = "–"
@@ -21,6 +23,9 @@ ABREAST = 3
 
 MARK = "‡"
 """The mark behind the name of a trial whose costs were measured on other hardware than most."""
+
+_MARKS = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)|[|`]|<(?=[A-Za-z/!?])|\](?=[(\[:])")
+"""Characters that Markdown takes for the end of a cell, or the begin of code, a tag or a link."""
 
 _ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
 
@@ -210,6 +215,10 @@ def _contended(results: Sequence[TrialResult]) -> list[str]:
 
 def plain(table: Table) -> str:
     """A table in Markdown."""
-    headings = [heading.replace("\n", " ") for heading in table.headings]
-    lines = [headings, ["---"] + ["---:"] * (len(headings) - 1), *table.rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [table.headings, ["---"] + ["---:"] * (len(table.headings) - 1), *table.rows]
+    return "\n".join("| " + " | ".join(map(in_markdown, line)) + " |" for line in lines)
+
+
+def in_markdown(text: str) -> str:
+    """The text in one line of Markdown, in which it opens no column, code, tag or link; stars stay emphasis."""
+    return _MARKS.sub(r"\\\g<0>", printable(" ".join(text.split("\n"))))

@@ -189,7 +189,7 @@ def work(job_text: str, hello_text: str, suite: str, token: str, mailbox: Any) -
         if not store.has(key) and (parcel := ray.get(mailbox.fetch.remote(key.kind, key.digest))) is not None:
             unpack(store.root, key.kind, key.digest, parcel)
     present = {key.digest for key in keys if store.has(key)}
-    context = RunContext(suite, workspace, registry_of(hello.plugins), tell, Stop())
+    context = RunContext(suite, workspace, registry_of(hello), tell, Stop())
     end = _in_a_worker(context, job, lambda: bool(ray.get(mailbox.stopping.remote())))
     for key in keys:
         parcel = pack(store.root, key.kind, key.digest) if key.digest not in present else None

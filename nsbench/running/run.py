@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -12,18 +13,21 @@ from nsbench.components.dataset import SPLITS
 from nsbench.components.events import Emit, Event, Notice, RunFinished, RunStarted, TrialFinished, TrialStarted
 from nsbench.components.rows import TrialResult
 from nsbench.errors import shortened
+from nsbench.names import visible
 from nsbench.outcomes.file import ResultsFile
-from nsbench.registry.registry import Registry
+from nsbench.registry.registry import Registry, in_a_line
 from nsbench.running.executor import Executor, RunContext
 from nsbench.running.inline import Inline
 from nsbench.running.schedule import Schedule
 from nsbench.running.stop import Stop, stop_on_signals
 from nsbench.running.workers.job import Job, JobEnd
 from nsbench.stages.prepare import prepare
-from nsbench.stages.workshop import workshop_of
+from nsbench.stages.workshop import Workshop, workshop_in_use
 from nsbench.store.files import make_folder, write_whole
 from nsbench.suite.session import Session, as_session
 from nsbench.suite.trials import Submission
+
+_LOGGER = logging.getLogger(__name__)
 
 Listener = Callable[[Event], None]
 
@@ -51,18 +55,34 @@ class Outcome:
 
 
 def fan_out(listeners: Sequence[Listener], registry: Registry) -> Emit:
-    """A function that tells an event to all listeners and plugins; a fault of a plugin becomes a notice, once."""
-    reported: set[str] = set()
+    """A function that tells an event to all listeners and plugins, each event to all before the next.
+
+    A listener that raises, or tries to end the program, is left out from then on, and a notice says so: what is shown
+    must not cost what is computed. Only KeyboardInterrupt, the user's own, goes on.
+    """
+    left = [*((_name(listener), listener) for listener in listeners), *registry.listeners()]
 
     def emit(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-        for fault in registry.notify(event):
-            if fault not in reported:
-                reported.add(fault)
-                emit(Notice(fault))
+        faults = []
+        for name, listener in list(left):
+            try:
+                listener(event)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                left.remove((name, listener))
+                faults.append(f"{name} failed, and is told no more of this run: {in_a_line(error)}")
+                if listener in listeners:  # it may be the display, which would have shown the notice
+                    _LOGGER.warning("%s", visible(faults[-1]))
+        for fault in faults:
+            emit(Notice(fault))
 
     return emit
+
+
+def _name(listener: Listener) -> str:
+    """A listener's name for messages: that of its function, or of its class."""
+    return str(getattr(listener, "__qualname__", type(listener).__qualname__))
 
 
 def new_invocation() -> str:
@@ -85,10 +105,21 @@ def run(
     """
     session = as_session(suite)
     emit = fan_out(listeners, session.registry)
+    with workshop_in_use(session, emit) as workshop:
+        return _run(session, emit, workshop, invocation or new_invocation(), executor, submissions)
+
+
+def _run(
+    session: Session,
+    emit: Emit,
+    workshop: Workshop,
+    invocation: str,
+    executor: Callable[[RunContext], Executor],
+    submissions: Sequence[Submission],
+) -> Outcome:
     stop = Stop(lambda: emit(Notice(STOPPING)))
     name, workspace = session.suite.name, session.workspace
-    invocation, before = invocation or new_invocation(), time.perf_counter()
-    workshop = workshop_of(session, emit)
+    before = time.perf_counter()
     write_whole(workspace.run(name) / "suite.yaml", session.suite.to_yaml())
     candidates = [*(trial.id for trial in session.plan.trials), *(submission.id for submission in submissions)]
     results, schedule = ResultsFile(session.results), Schedule(session.plan, submissions, workshop)
@@ -170,7 +201,7 @@ class Run:
         try:
             make_folder(log.parent)
             with log.open("a", encoding="utf-8") as file:
-                file.write(text + "\n")
+                file.write(visible(text) + "\n")
         except OSError as error:
             self.context.emit(Notice(f"{log} cannot be written: {error}"))
 
@@ -193,6 +224,6 @@ class Run:
 
 def prepare_all(session: Session, listeners: Sequence[Listener]) -> int:
     """Make every split of every dataset; returns how many trajectories there are."""
-    workshop = workshop_of(session, fan_out(listeners, session.registry))
     data = session.plan.data.values()
-    return sum(len(prepare(workshop, dataset.name, dataset, split)) for dataset in data for split in SPLITS)
+    with workshop_in_use(session, fan_out(listeners, session.registry)) as workshop:
+        return sum(len(prepare(workshop, dataset.name, dataset, split)) for dataset in data for split in SPLITS)

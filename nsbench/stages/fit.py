@@ -107,7 +107,7 @@ def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajec
         progress=workshop.progress(trial.id, trial.model, "transitions"),
         stopping=workshop.stopping,
     )
-    ctx.workdir.mkdir(exist_ok=True)
+    make_folder(ctx.workdir)
     with journal:
         simulator.fit(train, val, ctx)
     return journal

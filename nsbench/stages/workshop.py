@@ -154,6 +154,7 @@ class Workshop:
                 is_locked = False  # the store may only be read, as it will say itself
             if waits:
                 self.waiting(False)
+                self.emit(Notice(f"the {key.kind} {key.digest[:12]} is free, and the work goes on"))
             yield is_locked
 
     def _lock_path(self, key: Key) -> Path:
@@ -237,6 +238,13 @@ def require_variables(what: str, planned: Mapping[str, str], here: Mapping[str, 
 
 def _value(variables: Mapping[str, str], name: str) -> str:
     return repr(variables[name]) if name in variables else "not set"
+
+
+@contextmanager
+def workshop_in_use(session: Session, emit: Emit) -> Iterator[Workshop]:
+    """The workshop of a session whose store is in use while the block runs: nothing is removed from it."""
+    with Store(session.workspace.store, notify=lambda message: emit(Notice(message))).in_use():
+        yield workshop_of(session, emit)
 
 
 def hold_threads(threads: int) -> None:

@@ -33,9 +33,6 @@ from nsbench.store.owner import read_owner, this_process
 
 _DAY = 86_400.0
 
-_UNLOCKED: set[Path] = set()
-"""Stores on file systems without locks, of which this process has told."""
-
 _NOT_SHARED = (
     "its lock cannot be opened, so that nothing protects what is in use: the workspace of a group is a folder that the "
     "group may write to (chmod g+ws) before the first run in it"
@@ -126,20 +123,30 @@ class Store:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Hold the store's shared lock, so that nothing is removed from the store while the block runs."""
+        """Hold the store's shared lock, so that nothing is removed from the store while the block runs.
+
+        Where the file system has no locks a person is told, once for each block.
+        """
+        with self._shared() as fault:
+            if fault:
+                self._notify(f"{fault}: prune nothing here while anybody uses it")
+            yield
+
+    @contextmanager
+    def _shared(self) -> Iterator[str]:
+        """Hold the store's lock, if that can be; yields the reason why the file system has none, "" if it has."""
         with ExitStack() as stack:
+            fault = ""
             try:
                 stack.enter_context(locked(self.root / ".lock", shared=True))
             except NoLocks as error:
-                if self.root not in _UNLOCKED:
-                    _UNLOCKED.add(self.root)
-                    self._notify(f"{error}: prune nothing here while anybody uses it")
+                fault = str(error)
             except OSError as error:
                 if error.errno not in NOT_WRITABLE:
                     raise
                 if os.access(self.root, os.W_OK):  # something may be removed, and only the lock is out of reach
                     raise NotShared(error.errno, _NOT_SHARED, str(self.root / ".lock")) from error
-            yield
+            yield fault
 
     @contextmanager
     def writing(self, key: Key) -> Iterator[Draft]:
@@ -148,7 +155,7 @@ class Store:
         Raises Unwritable, before anything is made, where the store may only be read.
         """
         folder = self.root / "drafts" / f"{key.kind}-{key.digest}-{uuid.uuid4().hex}"
-        with self.in_use():
+        with self._shared():  # whoever makes much has told of a file system without locks by `in_use`
             self._begin(folder, key)
             draft = Draft(folder)
             try:

@@ -1,7 +1,10 @@
 """The mirror of a run in MLflow. Only commands import it: nothing else needs the folder.
 
-tracker       the listener that mirrors a run, and the ledger of what has been logged
+tracker       the listener that has a run mirrored by a thread, and never waits for MLflow
+mirror        the mirror of results, one action after another
+ledger        the ledger of what has been logged where
 record        the record of a trial, gathered from the store: all that the tracker logs
+names         names as MLflow takes them
 content       the content of an MLflow run: names of metrics, tags and files
 runs          runs in MLflow: opened, completed, found, superseded
 destination   the destination of runs: the workspace's database or a server, and the suite's experiment there

@@ -13,6 +13,7 @@ from nsbench.components.evidence import Cost
 from nsbench.components.metric import ANCHORS
 from nsbench.components.rows import DECLARED, ScoreRow, TrialResult
 from nsbench.errors import shortened
+from nsbench.tracking.names import in_alphabet
 
 Point = tuple[str, float, int]
 """(name, value, step) of a training curve."""
@@ -90,13 +91,14 @@ def metrics_of(result: TrialResult, cost: Cost | None = None) -> dict[str, float
 
 def score_name(row: ScoreRow) -> str:
     """The name of a score in MLflow. Declared values have another prefix: no column ranks them with measured ones."""
-    return f"{DECLARED if row.label == DECLARED else 'score'}/{row.metric}"
+    return in_alphabet(f"{DECLARED if row.label == DECLARED else 'score'}/{row.metric}")
 
 
 def extra_name(row: ScoreRow, extra: str) -> str:
     """The name of an extra in MLflow. Extras for tables begin like their score, so that they are sorted next to it."""
     shown = extra in [name for name, _ in row.columns]
-    return f"{score_name(row)}.{extra}" if shown or row.label == DECLARED else f"extra/{row.metric}.{extra}"
+    name = f"{score_name(row)}.{extra}" if shown or row.label == DECLARED else f"extra/{row.metric}.{extra}"
+    return in_alphabet(name)
 
 
 def tags_of(result: TrialResult) -> dict[str, str]:

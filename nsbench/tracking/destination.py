@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from nsbench.store.locks import locked_if_possible
 
@@ -46,25 +47,40 @@ def destination(workspace: Path, uri: str | None = None) -> Destination:
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         database = workspace / "mlflow.db"
-        return Destination(f"sqlite:///{database}", database.name, workspace / "mlartifacts", database)
+        return Destination(sqlite_uri(database), database.name, workspace / "mlartifacts", database)
     parts = urlsplit(uri)
     label = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     served = parts.scheme in ("http", "https", "databricks") or uri == "databricks"
     return Destination(uri, label, None if served else workspace / "mlartifacts")
 
 
-def connect(target: Destination, suite: str, lock: Path) -> tuple[Any, str]:
-    """An MlflowClient and the suite's experiment, made if it is not there.
+def sqlite_uri(database: Path) -> str:
+    """The address of a database file, as MLflow takes it.
 
-    lock: a file; processes that share it set up a new database one after another.
+    SQLAlchemy takes "?" for the end of the path, and decodes "%". MLflow makes the folders above an address that
+    begins with "sqlite:///" without decoding it; one that names the driver it leaves alone.
     """
+    path = str(database)
+    return f"sqlite+pysqlite:///{quote(path)}" if {"?", "%"} & set(path) else f"sqlite:///{path}"
+
+
+def quiet() -> None:
+    """Set what MLflow is to do, unless the user has said otherwise: no telemetry, no talk, no long waits."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    # A mirror must not hold up the run: give up after seconds, not minutes, unless the user says otherwise.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the display is the run's own
-    with locked_if_possible(lock):
+
+
+def connect(target: Destination, suite: str, lock: Path) -> tuple[Any, str]:
+    """An MlflowClient and the suite's experiment, made if it is not there.
+
+    lock: a file; processes that share it set up a new database one after another. A server is nobody's to set up, and
+    one that is silent holds no lock.
+    """
+    quiet()
+    with nullcontext() if target.artifacts is None else locked_if_possible(lock):
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=target.uri)

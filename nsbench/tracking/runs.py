@@ -38,6 +38,7 @@ from nsbench.tracking.content import (
     scores_table,
     tags_of,
 )
+from nsbench.tracking.names import in_alphabet
 
 _T = TypeVar("_T")
 
@@ -76,29 +77,29 @@ def open_run(client: Any, experiment_id: str, trial: str, started: float) -> str
 
 def log_trial(
     client: Any,
-    experiment_id: str,
+    run: str,
     record: TrialRecord,
     *,
-    run_id: str | None = None,
     logged: Collection[tuple[str, int]] = (),
-) -> str:
-    """Log a trial and return the id of its run.
+) -> None:
+    """Log a trial into the run that was opened for it.
 
-    run_id: a run that was opened for the trial; None opens a new one. logged: (name, step) of the curve points
-    that the run has already. Logging the same record into the same run again changes nothing.
+    logged: (name, step) of the curve points that the run has already. Logging the same record into the same run again
+    changes nothing.
     """
     from mlflow.entities import Param, RunTag
 
     result, at = record.result, int(record.finished * 1000)
-    run = run_id or open_run(client, experiment_id, result.trial, record.started)
     numbers = metrics_of(result, record.cost)
     points = [(name, value, 0) for name, value in numbers.items()]
     points += [point for point in record.curves if (point[0], point[2]) not in logged]
     log_points(client, run, points, at)
     for params in _batches(record.params.items()):
-        client.log_batch(run, params=[Param(name, _text(value)) for name, value in params], synchronous=True)
+        client.log_batch(
+            run, params=[Param(in_alphabet(name), _text(value)) for name, value in params], synchronous=True
+        )
     for tags in _batches((dict(record.tags) | tags_of(result)).items()):
-        client.log_batch(run, tags=[RunTag(name, value) for name, value in tags], synchronous=True)
+        client.log_batch(run, tags=[RunTag(in_alphabet(name), value) for name, value in tags], synchronous=True)
     _log_data(client, run, record.data)
     extra = {"error.txt": result.error.encode()} if result.error else {}
     if result.scores:
@@ -108,7 +109,6 @@ def log_trial(
         client.set_tag(run, name, value)
     client.set_tag(run, OUTCOME, outcome_digest(result))  # the last word: all before it is there
     client.set_terminated(run, _RUN_STATUS[result.status], at)
-    return run
 
 
 def _shown(record: TrialRecord) -> dict[str, str]:
@@ -131,7 +131,7 @@ def log_points(client: Any, run_id: str, points: Iterable[Point], at: int) -> No
     from mlflow.entities import Metric
 
     for batch in _batches(points, 1000):
-        metrics = [Metric(name, value, at, step) for name, value, step in batch]
+        metrics = [Metric(in_alphabet(name), value, at, step) for name, value, step in batch]
         client.log_batch(run_id, metrics=metrics, synchronous=True)
 
 

@@ -18,6 +18,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from nsbench.errors import Refusal
 from nsbench.tracking.content import CURRENT_RUNS
+from nsbench.tracking.destination import sqlite_uri
 from nsbench.tracking.view import VIEW, VIEW_TAG
 
 
@@ -97,7 +98,7 @@ def table_path(experiment: str, *, arranged: bool) -> str:
 def _server(workspace: Path, host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The server as a child in a session of its own, ended with all of its own children at the end."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{workspace / 'mlflow.db'}"]
+    command += ["--backend-store-uri", sqlite_uri(workspace / "mlflow.db")]
     command += ["--artifacts-destination", (workspace / "mlartifacts").as_uri()]
     command += ["--uvicorn-opts", "--log-level warning"]
     settings = {

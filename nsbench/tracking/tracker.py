@@ -1,13 +1,17 @@
-"""The tracker: a listener that mirrors a run in MLflow, and keeps no result of its own."""
+"""The tracker: a listener that has a run mirrored in MLflow by a thread of its own, and never waits for MLflow.
+
+Results are in results.jsonl, so nothing is lost when MLflow is slow or away: what it lacks, `nsbench track` uploads.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from threading import Event as Signal
+from threading import Thread
 
 from nsbench.components.events import (
     CurvePoint,
@@ -19,71 +23,29 @@ from nsbench.components.events import (
     TrialFinished,
 )
 from nsbench.components.rows import TrialResult
-from nsbench.store.files import write_whole
-from nsbench.store.locks import locked_if_possible
-from nsbench.tracking.content import Point, TrialRecord, outcome_digest
-from nsbench.tracking.destination import connect, destination
-from nsbench.tracking.runs import find_run, log_points, log_trial, open_run, supersede
-from nsbench.tracking.view import VIEW_TAG, leaderboard
+from nsbench.tracking.content import TrialRecord
+from nsbench.tracking.destination import destination, quiet
+from nsbench.tracking.ledger import Ledger
+from nsbench.tracking.mirror import Mirror
 
+PATIENCE = 30.0
+"""Seconds that the end of a run waits for a server; for the workspace's own database it waits until all is there."""
 
-@dataclass(frozen=True)
-class Tracked:
-    """The run that shows a trial.
+BRIEF = 5.0
+"""Seconds that it waits where the server could not be reached before, or the user has interrupted the run."""
 
-    outcome: the digest of the result, "" while the trial runs. replaces: runs of earlier outcomes, not yet marked
-    as superseded.
-    """
+DEADLINE = 120.0
+"""Seconds that one trial may take to be logged, however little by little MLflow answers. Nothing is logged after it."""
 
-    run: str
-    outcome: str
-    replaces: tuple[str, ...] = ()
-
-
-class Ledger:
-    """A list of the tracked trials, {destination: {trial: run}} in a JSON file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def get(self, label: str, trial: str) -> Tracked | None:
-        """The run of a trial at a destination; None if it is not tracked there."""
-        entry = self._read().get(label, {}).get(trial)
-        return Tracked(entry["run"], entry["outcome"], tuple(entry["replaces"])) if entry else None
-
-    def put(self, label: str, trial: str, entry: Tracked) -> None:
-        """Store the run of a trial at a destination."""
-        with locked_if_possible(self.path.with_suffix(".lock")):
-            table = self._read()
-            table.setdefault(label, {})[trial] = asdict(entry)
-            write_whole(self.path, json.dumps(table, indent=1))
-
-    def _read(self) -> dict[str, dict[str, Any]]:
-        if not self.path.exists():
-            return {}
-        try:
-            table: dict[str, dict[str, Any]] = json.loads(self.path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{self.path}: {error}; without this file all trials are logged again") from error
-        return table
-
-
-@dataclass
-class _Live:
-    """An open run. waiting: points that are not sent yet. sent: (name, step) of those that are."""
-
-    run: str
-    waiting: list[Point] = field(default_factory=list)
-    sent: set[tuple[str, int]] = field(default_factory=set)
-    flushed: float = field(default_factory=time.monotonic)
+_WAITING = 10_000
+"""Events in the queue above which training curves are not followed: the record of a trial has them all."""
 
 
 class Tracker:
-    """A listener that mirrors the events of a run in MLflow.
+    """A listener that mirrors the events of a run in MLflow (nsbench/tracking/mirror.py), in a thread.
 
-    A trial's run is opened when its first stage starts, follows its training curves, and is completed from its
-    record. A result that is tracked already is skipped without importing MLflow. When MLflow fails, `notify` is
-    called once and the run goes on; results that were missed are tried again with every trial.
+    `notify` is called with what a person should know, always by the thread that tells the events. The thread is a
+    daemon: one that waits for MLflow holds up neither the run nor the end of the program.
     """
 
     def __init__(
@@ -96,39 +58,64 @@ class Tracker:
         uri: str | None = None,
         notify: Callable[[str], None] = lambda message: None,
         flush_seconds: float = 5.0,
+        patience: float = PATIENCE,
+        deadline: float = DEADLINE,
     ) -> None:
         """record: makes a row's record from the store. ledger: the file that lists the tracked trials."""
+        quiet()
         self.destination = destination(workspace, uri)
-        self._workspace, self._lock = workspace, workspace / "mlflow.lock"
-        self._suite, self._record, self._ledger = suite, record, Ledger(ledger)
-        self._notify, self._flush_seconds = notify, flush_seconds
-        self._connection: tuple[Any, str] | None = None
+        self._workspace, self._notify = workspace, notify
+        self._patience, self._deadline = patience, deadline
+        self._messages: SimpleQueue[str] = SimpleQueue()
+        self._mirror = Mirror(
+            self.destination,
+            suite,
+            record,
+            ledger=Ledger(ledger),
+            lock=workspace / "mlflow.lock",
+            notify=self._messages.put,
+            flush_seconds=flush_seconds,
+        )
+        self._queue: SimpleQueue[Event | Signal] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._over = False
         self._trials: frozenset[str] = frozenset()  # anchors that are no trials of the suite get no run
-        self._live: dict[str, _Live] = {}
-        self._finished: dict[str, TrialResult] = {}
-        self._missed: dict[str, TrialResult] = {}
-        self._away = self._told = False
+        self._finished: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._trials = frozenset(event.trials)
-            case StageStarted(trial) if trial in self._trials:
-                self._guard(self._open, trial)
-            case CurvePoint(trial, name, value, step) if trial in self._trials:
-                self._guard(self._point, trial, (name, value, step))
-            case StageProgress(trial):
-                self._guard(self._flush, trial)
+            case StageStarted(trial) | CurvePoint(trial) | StageProgress(trial) if trial in self._trials:
+                if self._queue.qsize() < _WAITING:
+                    self._post(event)
             case TrialFinished(result):
-                self._take(result)
+                self._finished.add(result.trial)
+                self._post(event)
             case RunFinished():
-                self._close()
+                self._close(math.inf if self.destination.database else self._patience, brief=event.interrupted)
+        self._check()
 
     def log(self, rows: Iterable[TrialResult]) -> None:
-        """Log finished rows; those that are tracked already are skipped."""
+        """Log finished rows, and wait for it; those that are tracked already are skipped."""
         for row in rows:
-            self._take(row)
-        self._close()
+            self(TrialFinished(row))
+        self._close(math.inf)
+        self._check()
+
+    def settle(self, seconds: float = math.inf) -> bool:
+        """Wait until all that was told so far is logged; returns False after `seconds`, Ctrl-C, or the deadline."""
+        done, until = Signal(), time.monotonic() + seconds
+        self._post(done)
+        try:
+            while not done.wait(0.02):
+                self._check()
+                brief = self._mirror.away and seconds < math.inf
+                if self._over or time.monotonic() > (min(until, until - seconds + BRIEF) if brief else until):
+                    return False
+        except KeyboardInterrupt:
+            return False
+        return True
 
     @property
     def where(self) -> str:
@@ -137,107 +124,52 @@ class Tracker:
             return self.destination.label
         return f"nsbench ui --workspace {self._workspace}"
 
-    def _take(self, row: TrialResult) -> None:
-        self._finished[row.trial] = self._missed[row.trial] = row
-        self._catch_up()
-
-    def _close(self) -> None:
-        """Try the missed results once more, end the runs of trials without a result, and arrange the table."""
-        self._catch_up()
-        for trial in list(self._live):
-            self._guard(self._kill, trial)
-        self._guard(self._arrange)
-
-    def _guard(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Perform an action unless MLflow is away. An error in it costs the mirror only, never the run."""
-        if self._away:
+    def _post(self, event: Event | Signal) -> None:
+        if self._over:
             return
-        try:
-            action(*arguments)
-        except Exception as error:
-            self._away = True
-            if not self._told:
-                self._told = True
-                reason = self.destination.without_password(_first_line(error))
-                self._notify(
-                    f"MLflow at {self.destination.label} fails: {reason}. The run goes on without it; "
-                    "`nsbench track SUITE.yaml` uploads the results later."
-                )
+        self._queue.put(event)
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name="nsbench-mlflow", daemon=True)
+            self._thread.start()
 
-    def _client(self) -> tuple[Any, str]:
-        if self._connection is None:
-            self._connection = connect(self.destination, self._suite, self._lock)
-        return self._connection
+    def _work(self) -> None:
+        """The thread: what was told, in order. A signal in the queue is set once all before it is done."""
+        while not self._over:
+            event = self._queue.get()
+            if isinstance(event, Signal):
+                event.set()
+            elif isinstance(event, RunFinished):
+                self._mirror.close()
+            else:
+                self._mirror.hear(event)
 
-    def _open(self, trial: str) -> None:
-        if trial in self._live:
+    def _close(self, seconds: float, *, brief: bool = False) -> None:
+        """Have the mirror closed, and wait for it; then the mirror is over."""
+        if self._thread is None:
             return
-        client, experiment = self._client()
-        run = open_run(client, experiment, trial, time.time())
-        self._live[trial] = _Live(run)
-        self._ledger.put(self.destination.label, trial, Tracked(run, "", self._earlier(trial, run)))
+        self._post(RunFinished("", "", 0.0, interrupted=brief))
+        if not self.settle(min(seconds, BRIEF) if brief else seconds):
+            self._give_up("the run does not wait for it any longer")
+        self._check()
 
-    def _earlier(self, trial: str, run: str) -> tuple[str, ...]:
-        old = self._ledger.get(self.destination.label, trial)
-        return () if old is None else tuple(dict.fromkeys(r for r in (*old.replaces, old.run) if r != run))
+    def _check(self) -> None:
+        """Pass on what the thread has to say, and give it up if one trial has taken it too long."""
+        while not self._messages.empty():
+            self._notify(self._messages.get())
+        if self._thread is not None and not self._thread.is_alive():
+            self._give_up("its thread has ended")
+        began = self._mirror.began
+        if not self._over and began is not None and time.monotonic() - began > self._deadline:
+            self._give_up(f"a trial took longer than {self._deadline:.0f} s")
 
-    def _point(self, trial: str, point: Point) -> None:
-        self._open(trial)
-        self._live[trial].waiting.append(point)
-        self._flush(trial)
-
-    def _flush(self, trial: str, *, now: bool = False) -> None:
-        live = self._live.get(trial)
-        if live is None or not live.waiting:
+    def _give_up(self, reason: str) -> None:
+        """Leave the thread to itself, and say what is not logged."""
+        if self._over:
             return
-        due = time.monotonic() - live.flushed >= self._flush_seconds or len(live.waiting) >= 1000
-        if now or due:
-            log_points(self._client()[0], live.run, live.waiting, int(time.time() * 1000))
-            live.sent |= {(name, step) for name, _, step in live.waiting}
-            live.waiting.clear()
-            live.flushed = time.monotonic()
-
-    def _catch_up(self) -> None:
-        self._away = False
-        for trial in list(self._missed):
-            self._guard(self._finish, trial)
-
-    def _finish(self, trial: str) -> None:
-        result, live = self._missed[trial], self._live.get(trial)
-        outcome = outcome_digest(result)
-        if live is not None or not self._is_tracked(trial, outcome):
-            self._flush(trial, now=True)
-            client, experiment = self._client()
-            run = None if live else find_run(client, experiment, trial, outcome)
-            if run is None:
-                run_id, logged = (live.run, live.sent) if live else (None, set())
-                run = log_trial(client, experiment, self._record(result), run_id=run_id, logged=logged)
-            for earlier in self._earlier(trial, run):
-                supersede(client, earlier)
-            self._ledger.put(self.destination.label, trial, Tracked(run, outcome))
-            self._live.pop(trial, None)
-        del self._missed[trial]
-
-    def _is_tracked(self, trial: str, outcome: str) -> bool:
-        database = self.destination.database
-        entry = self._ledger.get(self.destination.label, trial)
-        return entry is not None and entry.outcome == outcome and (database is None or database.exists())
-
-    def _kill(self, trial: str) -> None:
-        """Close the run of a trial that was cut short without a result."""
-        self._flush(trial, now=True)
-        client, run = self._client()[0], self._live.pop(trial).run
-        client.set_tag(run, "nsbench.status", "interrupted")
-        client.set_terminated(run, "KILLED")
-
-    def _arrange(self) -> None:
-        """Set the view of the experiment's table, if anything was logged."""
-        view = leaderboard(self._finished.values())
-        if self._connection is not None and view:
-            client, experiment = self._connection
-            client.set_experiment_tag(experiment, VIEW_TAG, json.dumps(view))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+        self._over = True
+        self._mirror.abandon()
+        left = len(self._finished - self._mirror.settled)
+        self._notify(
+            f"MLflow at {self.destination.label}: {reason}; {left:,} finished trials are not there yet. "
+            "`nsbench track SUITE.yaml` uploads them."
+        )

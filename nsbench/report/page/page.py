@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from html import escape
 from importlib.resources import files
 
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Line, Summary
 from nsbench.report.grid import Entry, Grid, grid, legend
 from nsbench.report.page.charts import charts
+from nsbench.report.page.escaping import escape
 from nsbench.report.page.gallery import gallery
 from nsbench.report.page.gather import DatasetPictures, gather
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+_POLICY = (
+    "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""What the page may do. Only its own script and style count, by their digests: another would do nothing."""
 
 
 def to_html(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> str:
     """The page, as HTML text. A sentence takes the place of pictures that the store has no rollouts for."""
     title = escape(f"{summary.suite}: nsbench report")
     here = files("nsbench.report.page")
-    style, script = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style, script = ("\n" + here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    policy = _POLICY.format(style=_digest(style), script=_digest(script))
     body = "\n".join(_body(stored, summary, notes))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<style>\n{style}</style>\n</head>\n<body>\n{body}\n<script>\n{script}</script>\n</body>\n</html>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f"<style>{style}</style>\n</head>\n<body>\n{body}\n<script>{script}</script>\n</body>\n</html>\n"
     )
+
+
+def _digest(content: str) -> str:
+    """The digest of an inline element's content by which a policy names it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
 def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iterator[str]:
@@ -105,7 +116,7 @@ def _apart(layout: Grid, k: int) -> str:
 
 def _entry(entry: Entry, mark: str) -> str:
     text = f"<b>{escape(entry.text)}</b>" if entry.best else escape(entry.text)
-    note = f' title="{escape(entry.note, quote=True)}"' if entry.note else ""
+    note = f' title="{escape(entry.note)}"' if entry.note else ""
     return f"<td{mark}{note}>{text}{_small(entry.around)}</td>"
 
 
@@ -157,9 +168,9 @@ def _rollouts(pictures: DatasetPictures) -> str:
     """The gallery: panels that the page's script fills, case by case, a slider, and the data as JSON."""
     content = gallery(pictures)
     size = f'width="{content["width"]}" height="{content["height"]}"'
-    names = [escape(row["name"], quote=True) for row in content["rows"]]
+    names = [escape(row["name"]) for row in content["rows"]]
     cases = []
-    for title in (escape(title, quote=True) for title in content["titles"]):
+    for title in (escape(title) for title in content["titles"]):
         panels = "".join(
             f'<figure><canvas {size} role="img" aria-label="{name}, {title}"></canvas>'
             f"<figcaption>{name}</figcaption></figure>"
@@ -180,7 +191,7 @@ def _failed(summary: Summary) -> str:
     counts: dict[str, int] = {}
     for _, status, _ in summary.failed:
         counts[status] = counts.get(status, 0) + 1
-    text = ", ".join(f"{count} {status}" for status, count in counts.items())
+    text = ", ".join(f"{count} {escape(status)}" for status, count in counts.items())
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(status)}</td><td class="text">{escape(error)}</td></tr>'
         for name, status, error in summary.failed

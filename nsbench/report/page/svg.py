@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.quantities import number
+from nsbench.report.page.escaping import escape
 
 Array = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
     parts = [*_frame(x, y), *(_draw(s, x, y) for s in series if len(s.x))]
     return (
         f'<figure><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title, quote=True)}">{"".join(parts)}</svg></figure>'
+        f'aria-label="{escape(title)}">{"".join(parts)}</svg></figure>'
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from nsbench.components import events
 from nsbench.components.events import Event
+from nsbench.registry import trial_import
 from nsbench.registry.imports import packages_of, top_of
 from nsbench.registry.registry import Registry, installed
 from nsbench.running.workers.job import JobEnd
@@ -45,13 +46,14 @@ class Hello:
     """The first message to a worker.
 
     path: the module search path. workspace: its folder. parallel: how many jobs run at once. plugins: (name, value) of
-    entry points that are not installed.
+    entry points that are not installed. verdicts: those of the run's trial imports.
     """
 
     path: list[str]
     workspace: str
     parallel: int
     plugins: list[list[str]] = field(default_factory=list)
+    verdicts: dict[str, str] = field(default_factory=trial_import.verdicts)
 
     def to_json(self) -> Message:
         return asdict(self)
@@ -62,11 +64,12 @@ def uninstalled(registry: Registry) -> list[list[str]]:
     return [[plugin.name, plugin.module] for plugin in registry.plugins if plugin.origin == "not installed"]
 
 
-def registry_of(plugins: list[list[str]]) -> Registry:
-    """A registry of the installed plugins and of these entry points, (name, value)."""
-    if not plugins:
+def registry_of(hello: Hello) -> Registry:
+    """A registry of the installed plugins and of the entry points that a run names; none is tried a second time."""
+    trial_import.take_over(hello.verdicts)
+    if not hello.plugins:
         return installed()
-    extra = [EntryPoint(name, value, "nsbench") for name, value in plugins]
+    extra = [EntryPoint(name, value, "nsbench") for name, value in hello.plugins]
     return Registry([*entry_points(group="nsbench"), *extra])
 
 

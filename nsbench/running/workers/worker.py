@@ -92,7 +92,7 @@ class Worker:
         sys.path[:] = hello.path
         bytecode.add_packages(plugin_packages(hello.plugins))
         self._hello, self._lines, self._stop = hello, lines, stop
-        self._registry: Registry = registry_of(hello.plugins)
+        self._registry: Registry = registry_of(hello)
         self._workspace = Workspace(Path(hello.workspace))
         hold_cache(self._registry, self._workspace.kernels)
         self._agreement = Agreement(self._registry, self._workspace.root)
