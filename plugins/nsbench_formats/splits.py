@@ -69,8 +69,8 @@ def _block(count: int, split: Split, fractions: Fractions) -> NDArray[np.int64]:
     if usable < 3:
         raise ValueError(
             f"all {count} trajectories have the same parameters and may be windows of one simulation, so train, val "
-            f"and test are blocks with {fractions.gap} left out between them (gap); that needs {3 + 2 * fractions.gap}. "
-            "Give more, or, if they are independent of each other, gap: 0 and at least three"
+            f"and test are blocks with {fractions.gap} left out between them (gap); that needs "
+            f"{3 + 2 * fractions.gap}. Give more, or, if they are independent of each other, gap: 0 and at least three"
         )
     val, test = _sizes(usable, fractions)
     sizes: list[tuple[Split, int]] = [("train", usable - val - test), ("val", val), ("test", test)]
