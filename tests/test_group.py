@@ -15,7 +15,6 @@ from rich.console import Console
 
 from conftest import SUITE
 from nsbench.commands.run import run_suite
-from nsbench.outcomes.file import load
 from nsbench.store import inventory
 from nsbench.store.files import make_folder, whole
 from nsbench.store.locks import held, locked
@@ -87,21 +86,6 @@ def sessions(write_suite, registry, tmp_path):
 def ran(session):
     console = Console(file=io.StringIO(), width=200)
     return f"{run_suite(session, console, tracked=False)}\n{console.file.getvalue()}"
-
-
-@needs_root
-@pytest.mark.parametrize("umask", [0o002, 0o022], ids=["umask 002", "umask 022"])
-def test_two_users_add_to_one_suite_in_a_folder_of_their_group(shared, sessions, umask):
-    root = group_folder(shared / "ours", 0o2775)
-    assert as_user(ANNA, umask, lambda: ran(sessions("small", root))).startswith("0\n")
-    text = as_user(BEN, umask, lambda: ran(sessions("large", root)))
-    assert text.startswith("0\n"), text
-    assert "cannot" not in text
-    rows = {row.trial: row.status for row in load(Workspace(root).results("line"))}
-    assert rows == {"line/truth/r0": "ok", "line/learner/r0": "ok", "line/half/r0": "ok"}
-    users = {path.stat().st_uid for path in (root / "store").glob("*/*/manifest.json")}
-    assert users == {ANNA, BEN}
-    assert as_user(ANNA, umask, lambda: ran(sessions("large", root))).startswith("0\n")
 
 
 @needs_root

@@ -142,7 +142,7 @@ def test_metrics_and_simulators_that_come_with_nsbench_leave_the_process_as_it_w
 def test_what_rich_draws_when_it_is_imported_is_no_components_doing():
     """In a process of its own: rich, which POT imports, is loaded here."""
     code = (
-        "from nsbench.stages.process_state import Keeper\n"
+        "from nsbench.registry.process_state import Keeper\n"
         "import random\n"
         "keeper = Keeper()\n"
         "before = random.getstate()\n"

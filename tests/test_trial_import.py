@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from nsbench.registry import trial_import
+from nsbench.registry.process_state import Keeper
 from nsbench.registry.registry import Registry
 from nsbench.running.workers.messages import Hello, registry_of
 
@@ -28,17 +29,20 @@ MISCHIEF = {
     "hook_leaves": (HOOK + "import os; os._exit(4)", "it ends the process (exit status 4) in nsbench_simulators"),
     "hook_interrupts": (HOOK + "raise KeyboardInterrupt", "it raises KeyboardInterrupt in nsbench_simulators"),
     "hook_exits": (HOOK + "raise SystemExit", "it raises SystemExit in nsbench_simulators"),
-    "errors": ("import numpy; numpy.seterr(all='ignore')", "it changes NumPy's handling of errors"),
-    "environment": ("import os; os.environ['OF_MINE'] = '1'", "it changes environment variables (OF_MINE)"),
-    "folder": ("import os; os.chdir('/')", "it changes the working directory"),
-    "handler": ("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)", "it changes signal handlers"),
-    "quiet": ("import warnings; warnings.simplefilter('ignore')", "it changes the filters of warnings"),
-    "seeds": ("import random; random.seed(0)", "it changes Python's random numbers"),
-    "numpy_seeds": ("import numpy; numpy.random.seed(0)", "it changes NumPy's global random numbers"),
-    "search": ("import sys; sys.path.insert(0, '/nowhere')", "it changes the module search path"),
+    "errors": (
+        "import numpy; numpy.seterr(all='ignore')",
+        "it changes what all components share when it is imported (numpy.seterr: ",
+    ),
+    "environment": ("import os; os.environ['OF_MINE'] = '1'", "(os.environ: OF_MINE not set -> '1')"),
+    "folder": ("import os; os.chdir('/')", "(working directory: "),
+    "handler": ("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)", "(signals: SIGINT handled otherwise)"),
+    "strict": ("import warnings; warnings.simplefilter('error')", "(warnings: others than before are errors)"),
+    "seeds": ("import random; random.seed(0)", "(random: the global generator was used)"),
+    "numpy_seeds": ("import numpy; numpy.random.seed(0)", "(numpy.random: the global generator was used)"),
+    "search": ("import sys; sys.path.insert(0, '/nowhere')", "(sys.path: + /nowhere)"),
     "hook_changes": (
         HOOK + "import numpy; numpy.seterr(over='raise'); return []",
-        "NumPy's handling of errors in nsbe",
+        "share in nsbench_simulators (numpy.seterr: over warn -> raise)",
     ),
 }
 """Module -> (its code, a part of what is listed)."""
@@ -68,13 +72,13 @@ def fine(name):
 def test_mischief_is_named_and_the_plugins_after_it_work(points, monkeypatch, forks):
     monkeypatch.setattr(trial_import, "_may_fork", lambda: forks)
     chosen = MISCHIEF if forks else {k: MISCHIEF[k] for k in ("interrupts", "leaves", "errors", "hook_leaves")}
-    before = trial_import.state()
+    keeper = Keeper()
     registry = Registry(points({name: code for name, (code, _) in chosen.items()} | {"zz_last": fine("zz")}))
     errors = {plugin.name: plugin.error for plugin in registry.plugins}
     assert {n: e for n, e in errors.items() if n in chosen and chosen[n][1] not in e} == {}
     assert errors["zz_last"] == ""
     assert registry.names("simulator") == ["zz"]
-    assert trial_import.changes(before, trial_import.state()) == []
+    assert keeper.put_back(everything=True) == []
 
 
 @pytest.mark.parametrize("forks", [True, False])

@@ -81,7 +81,8 @@ class StoredResults:
         row = self._last.get(trial.id)
         if row is None:
             return "has not been run"
-        return "" if row.keys == trial.keys() else "was run as the suite, or the code, was before"
+        of_this = (row.dataset, row.simulator, row.replicate) == (trial.data.name, trial.simulator, trial.replicate)
+        return "" if of_this and row.keys == trial.keys() else "was run as the suite, or the code, was before"
 
     def artifact(self, key: Key) -> Artifact | None:
         """The artifact of a key; None where it is not in the store."""

@@ -5,7 +5,8 @@ loading        specs become components, names become objects
 hooks          the hooks that a plugin may implement
 plugin_files   plugins that are one file
 trial_import   a plugin's import, tried in a child process before it is imported here
-import_state   the state of a process that an import must leave alone
+process_state  what components share in their process, which each must leave alone
+aspects        the aspects of that state
 source         the digest of a component's code
 syntax         source files as digests read them
 libraries      installed libraries whose versions are in keys

@@ -23,8 +23,8 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from nsbench.registry import hooks
-from nsbench.registry.import_state import changes, state
 from nsbench.registry.plugin_files import load_file, place_of
+from nsbench.registry.process_state import Keeper
 
 DEADLINE = 20.0
 """The seconds that a plugin may take to be imported and to list what it provides."""
@@ -180,8 +180,9 @@ def _try_here(candidates: Sequence[Candidate], writing: int) -> None:
 
 def _fault(candidate: Candidate, at: Callable[[str], None]) -> str:
     """The reason why a candidate must not be imported; "" where it may, with errors too that can be caught there."""
-    own_path = str(Path(candidate.file).parent) if candidate.file else ""
-    before = state(own_path)
+    if candidate.file:
+        sys.path.append(str(Path(candidate.file).parent))  # as `load_file` may: that is no doing of the plugin's
+    keeper = Keeper()
     where = "when it is imported"
     at(where)
     try:
@@ -198,9 +199,9 @@ def _fault(candidate: Candidate, at: Callable[[str], None]) -> str:
     except BaseException as error:
         place = place_of(error, Path(candidate.file)) if candidate.file else ""
         return f"{place}it raises {type(error).__name__} {where}"
-    changed = changes(before, state(own_path))
+    changed = keeper.put_back(everything=True)
     right = "leave that to the components that need it, which import what does so"
-    return f"it changes {' and '.join(changed)} {where}: {right}" if changed else ""
+    return f"it changes what all components share {where} ({'; '.join(changed)}): {right}" if changed else ""
 
 
 def main() -> None:

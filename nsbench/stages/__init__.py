@@ -11,7 +11,5 @@ parts          finished parts of a long stage, from which a later sitting goes o
 probing        a simulator's use of its latents
 nulls          null models: climatology, persistence
 sources        the files behind the digests of code in keys, kept in the store
-process_state  what components share in their process, put back after every stage
-aspects        the aspects of that state
 anchors        the scores of ground truth and null models, which give a score its scale
 """

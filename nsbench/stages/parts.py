@@ -28,11 +28,12 @@ SECONDS = 30.0
 class Parts:
     """The parts of one artifact. folder: None to keep none. hardware: that times are measured on, in any form.
 
-    notify: told of parts that were damaged.
+    hold: called before a part is kept; it raises where code is not what the key says. notify: told of damaged parts.
     """
 
     folder: Path | None = None
     hardware: Any = None
+    hold: Callable[[], None] = lambda: None
     notify: Callable[[str], None] = lambda message: None
     _kept: float = field(default_factory=time.monotonic)
 
@@ -47,6 +48,7 @@ class Parts:
         self._kept = time.monotonic()
         if self.folder is None or end == first:
             return
+        self.hold()
         make_folder(self.folder)
         with whole_checked(self._path(name, first, "part")) as draft:
             write(draft)

@@ -98,6 +98,7 @@ def _simulate(
         parts=Parts(
             workshop.work / trial.evidence.digest,
             {"on": hardware(environment(), workshop.conditions.device), "threads": workshop.threads},
+            workshop.agreement.hold,
             lambda message: workshop.emit(Notice(message)),
         ),
     )

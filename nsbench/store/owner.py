@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Owner:
 
     def to_text(self) -> str:
         """The owner as text, for ``read_owner``."""
-        return json.dumps(asdict(self))
+        return json.dumps(vars(self))
 
     def is_gone(self) -> bool:
         """Whether the process has ended for certain. False where that cannot be known from here."""
@@ -44,8 +44,13 @@ class Owner:
 
 def this_process() -> Owner:
     """This process as an owner, from now on."""
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
-    return Owner(socket.gethostname(), _boot(), _space(), os.getpid(), _started(os.getpid()), now)
+    return replace(_process(os.getpid()), since=time.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+@cache
+def _process(pid: int) -> Owner:
+    """This process, by its own number: a fork of it is another."""
+    return Owner(socket.gethostname(), _boot(), _space(), pid, _started(pid), "")
 
 
 def read_owner(text: str) -> Owner | None:

@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from nsbench.components.component import Component
 from nsbench.components.contracts.broken import BrokenContract
-from nsbench.stages.process_state import Keeper
+from nsbench.registry.process_state import Keeper
 
 Level = Literal["finding", "note"]
 Subject = TypeVar("Subject")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from nsbench.stages.process_state import Keeper
+from nsbench.registry.process_state import Keeper
 from nsbench.testing.findings import Finding
 
 GENERATOR_RIGHT = "draw every random number from the generator given, and keep no other"

@@ -203,9 +203,10 @@ def situations(subject: SimulatorSubject) -> Iterator[Situation]:
     domain = subject.data.dataset.domain
     height, width = domain.shape
     full = np.ones((1, height, width), np.float32)
-    middle = np.array([[height // 2 + i, width // 2 + j] for i, j in product((0, 1), repeat=2)][:OPEN_SITES])
+    around = [[height // 2 + i, width // 2 + j] for i, j in product((0, 1), repeat=2)]
+    middle = np.unique(np.minimum(around, (height - 1, width - 1)), axis=0)[:OPEN_SITES]  # a lattice may be a line
     full[0, middle[:, 0], middle[:, 1]] = 0
-    yield Situation(f"a full lattice but for {OPEN_SITES} sites", full, middle, complete=True)
+    yield Situation(f"a full lattice but for {len(middle)} sites", full, middle, complete=True)
     start = subject.data.test.frame(0)[0]
     open_sites = front(start > 0.5, domain.lattice)[0]
     if open_sites.any():

@@ -17,9 +17,9 @@ from nsbench.components.protocol import Conditions
 from nsbench.components.rows import ScoreRow, Status
 from nsbench.components.simulator import Diverged
 from nsbench.errors import shortened
+from nsbench.registry.process_state import Keeper
 from nsbench.registry.registry import BrokenComponent
 from nsbench.stages.prepare import recorded
-from nsbench.stages.process_state import Keeper
 from nsbench.stages.score import score, score_null, score_submission
 from nsbench.stages.workshop import Workshop, hold_threads
 from nsbench.suite.suite import Suite

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nsbench.stages.aspects import ASPECTS, UNKNOWN, Aspect
+from nsbench.registry.aspects import ASPECTS, UNKNOWN, Aspect
 
 
 class Keeper:
