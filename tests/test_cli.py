@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from nsbench.store.checked import read_checked
+
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "mlflow", "matplotlib", "numba", "scipy", "ot")
 
@@ -264,7 +266,7 @@ def test_ctrl_c_keeps_the_fit_and_says_how_to_go_on(tmp_path):
     assert run.returncode == 130
     assert "interrupted: the same command goes on from here" in output
     assert rows(tmp_path)["snow16/cgne/r0"]["status"] == "interrupted"
-    journal = json.loads(journals()[0].read_text())
+    journal = json.loads(read_checked(journals()[0]))
     assert journal["seconds"] > 1
     assert [name for name, _, _ in journal["curves"]]
 

@@ -266,7 +266,7 @@ def test_the_command_says_what_it_found_and_exits_by_it():
     [
         ("cgn", None, [], None, [], "no component 'cgn'; did you mean 'cgne'?"),
         ("cgne", "metric", [], None, [], "no metric 'cgne'; known: "),
-        ("pns", None, ["width=no"], None, [], "simulator 'pns' does not take these parameters: width: "),
+        ("pns", None, ["width=wide"], None, [], "simulator 'pns' does not take these parameters: width: "),
         ("pns", None, ["width"], None, [], "--set width: must be path=value"),
         ("pns", None, [], "snow", [], "no dataset 'snow'; known: "),
         ("fid", None, [], None, [], "metric 'fid' does not take these parameters: weights: Field required"),

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from nsbench.running.workers.guard import Guard
+from nsbench.running.workers.output import Output
 from nsbench.suite.reading import read_suite
 from nsbench.suite.schema import json_schema
 from nsbench.suite.suite import Limits, Suite
@@ -67,14 +68,14 @@ def test_the_schema_takes_words_and_numbers(registry):
     assert Suite.model_fields["limits"].default == Limits()
 
 
-def test_memory_is_limited_also_while_a_job_waits_for_another_process_and_time_is_not():
+def test_memory_is_limited_also_while_a_job_waits_for_another_process_and_time_is_not(tmp_path):
     sent, sizes = [], [5]
 
     class Memory:
         def read(self):
             return sizes[0]
 
-    guard = Guard(Limits(timeout=1.0, memory=10), sent.append, Memory(), begun=0.0)
+    guard = Guard(Limits(timeout=1.0, memory=10), sent.append, Memory(), Output(tmp_path / "log"), begun=0.0)
     guard.wait(True)
     guard.check(1_000.0)
     assert sent == []

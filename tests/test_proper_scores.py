@@ -155,7 +155,7 @@ METRICS = [
 @pytest.mark.parametrize("metric", METRICS, ids=lambda m: type(m).__name__)
 @pytest.mark.parametrize("make", [growth_maps, gaussian_fields])
 def test_metrics_score_growth_and_fields_alike_and_say_how_many_members(metric, make):
-    rates = np.repeat([0.2, 0.5], 3)
+    rates = np.repeat([0.2, 0.35, 0.5, 0.65], 3)
     truth = make(rates, generator(1))
     score = metric.score(evidence(make(np.repeat(rates, 2), generator(2)), 2), truth, generator())
     assert score.label == "6 members"

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from importlib.metadata import EntryPoint
 
@@ -126,14 +125,24 @@ def test_every_command_works_beside_plugins_that_misbehave(tmp_path):
             assert [name for name in names if MISCHIEF[name][1] not in ended.stdout] == []
 
 
-def test_ctrl_c_during_a_trial_ends_the_command(points, monkeypatch):
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    monkeypatch.setattr(trial_import, "_may_fork", lambda: True)
-    slow = points({"sleeps": "import time; time.sleep(600)"})
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        Registry(slow)
-    timer.join()
+def test_ctrl_c_during_a_trial_ends_the_command(tmp_path):
+    (tmp_path / "sleeps.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(600)\n")
+    code = (
+        "from importlib.metadata import EntryPoint\nfrom nsbench.registry.registry import Registry\n"
+        "Registry([EntryPoint('sleeps', 'sleeps', 'nsbench')])"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if (tmp_path / "begun").exists():
+            break
+        time.sleep(0.1)
+    command.send_signal(signal.SIGINT)
+    _, errors = command.communicate(timeout=15)
+    assert command.returncode != 0
+    assert errors.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_a_worker_tries_nothing_that_the_run_has_tried(points, monkeypatch):

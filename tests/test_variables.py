@@ -131,7 +131,7 @@ def test_plan_names_the_variable_as_the_reason(bench, write_suite, registry, mon
 
     def lines():
         plan = plan_of(write_suite, registry)
-        return "\n".join(explain(Session(plan, registry, bench.workspace)))
+        return "\n".join(map(str, explain(Session(plan, registry, bench.workspace))))
 
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     assert "variables.MKL_CBWR: COMPATIBLE here, nothing in the store" in lines()

@@ -99,8 +99,8 @@ def note(path: Any) -> None:
         return
     if text.endswith(".pyc"):
         text = _source_of(text)
-    if "/__pycache__/" in text:  # kernels, which nsbench/registry/kernels.py holds against their source
-        return
+    if "/__pycache__/" in text or ".dist-info/" in text or ".egg-info/" in text:
+        return  # kernels, which nsbench/registry/kernels.py holds against their source; and what says what is installed
     folder, name = os.path.split(text)
     file = os.path.join(_real(folder if os.path.isabs(folder) else os.path.join(_current_folder(), folder)), name)
     if _is_watched(file) and not (file.endswith(".py") and _is_quoted()):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -22,10 +23,12 @@ from nsbench.components.contracts.simulator import require_flops, require_nats, 
 from nsbench.components.evidence import Cost, Evidence, Likelihood
 from nsbench.components.protocol import Bounds, Conditions, Protocol
 from nsbench.components.simulator import Simulator
-from nsbench.stages.parts import Parts
 from nsbench.stages.probing import latent_use
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
+
+if TYPE_CHECKING:
+    from nsbench.stages.parts import Parts
 
 ALONE_CASES = 4
 """Rollouts at batch 1 that are timed; the median counts."""
@@ -58,7 +61,6 @@ def collect(
     parts: those of an earlier sitting, and the place for more; the evidence is the same to the bit in any number of
     sittings. Raises BrokenContract.
     """
-    parts = parts or Parts()
     start = test.start().select(np.repeat(np.arange(len(test)), protocol.members))
     rollout_rng, truth_rng, alone_rng, flop_rng, likelihood_rng, latent_rng = rng.spawn(6)
     with PeakMemory() as memory:
@@ -93,7 +95,7 @@ def _rollouts(
     rng: np.random.Generator,
     truth_rng: np.random.Generator,
     progress: Callable[[int, int], None],
-    parts: Parts,
+    parts: Parts | None,
 ) -> tuple[Trajectories, float, float]:
     """All rollouts, cut by the stop rule, and the seconds that the simulator and the truth took."""
     batches = [start.select(slice(k, k + protocol.batch)) for k in range(0, len(start), protocol.batch)]
@@ -103,14 +105,15 @@ def _rollouts(
         truth.rollout(batches[0], min(2, protocol.horizon), truth_warm)
     batch_rngs, truth_rngs = rng.spawn(len(batches)), truth_rng.spawn(len(batches))
     made, added, first = Made(start.domain), Made(start.domain), 0
-    for end, path, facts in parts.read("rollouts"):
+    for end, path, facts in parts.read("rollouts") if parts else ():
         made.read(path, facts)
         first = end
 
     def keep(end: int) -> None:
         nonlocal first, added
-        facts = {"seconds": added.seconds, "truth_seconds": added.truth_seconds}
-        parts.keep("rollouts", first, end, added.write, facts)
+        if parts:
+            facts = {"seconds": added.seconds, "truth_seconds": added.truth_seconds}
+            parts.keep("rollouts", first, end, added.write, facts)
         made.add(added)
         first, added = end, Made(start.domain)
 
@@ -123,7 +126,7 @@ def _rollouts(
             before = time.perf_counter()
             truth.rollout(batches[k], protocol.horizon, truth_rngs[k])
             added.truth_seconds += time.perf_counter() - before
-        if parts.is_due():
+        if parts and parts.is_due():
             keep(k + 1)
         try:
             progress(min((k + 1) * protocol.batch, len(start)), len(start))
@@ -181,7 +184,7 @@ def _seconds_alone(simulator: Simulator, start: Trajectories, horizon: int, rng:
 
 
 def _likelihood(
-    simulator: Simulator, test: Trajectories, bounds: Bounds | None, rng: np.random.Generator, parts: Parts
+    simulator: Simulator, test: Trajectories, bounds: Bounds | None, rng: np.random.Generator, parts: Parts | None
 ) -> Likelihood | None:
     """The likelihood of all test transitions, with bounds on a random subset of them; None for a simulator without."""
     if simulator.likelihood is None:
@@ -209,7 +212,7 @@ def _nats(
     t: np.ndarray,
     samples: int,
     rng: np.random.Generator,
-    parts: Parts,
+    parts: Parts | None,
     name: str,
 ) -> np.ndarray:
     """The log-likelihood of each transition, float64[n], in nats. index, t: int[n], its trajectory and frame.
@@ -218,7 +221,7 @@ def _nats(
     """
     made: list[np.ndarray] = []
     first = 0
-    for end, path, facts in parts.read(name):
+    for end, path, facts in parts.read(name) if parts else ():
         made.append(np.load(path, allow_pickle=False))
         rng.bit_generator.state = facts["generator"]
         first = end
@@ -233,7 +236,7 @@ def _nats(
             rng,
         )
         added.append(require_nats(simulator, nats, len(trajectories)))
-        if parts.is_due():
+        if parts and parts.is_due():
             new, end = np.concatenate(added), k + len(trajectories)
             parts.keep(name, first, end, partial(_save, new), {"generator": rng.bit_generator.state})
             made, added, first = [*made, new], [], end
