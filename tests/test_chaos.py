@@ -51,8 +51,8 @@ from nsbench.suite.reading import read_suite
 from nsbench.suite.session import Session
 from nsbench.store.workspace import Workspace
 
-registry = Registry([*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "dawdler"))])
 try:
+    registry = Registry([*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "dawdler"))])
     plan = make_plan(read_suite(Path(sys.argv[1]), registry), registry)
     outcome = run(Session(plan, registry, Workspace(Path(sys.argv[2]))), executor=partial(Local, parallel=int(sys.argv[3])))
 except OSError as error:
@@ -154,7 +154,8 @@ def kill_the_writer(place: Place, process: subprocess.Popen[str], chance: random
 
 
 def interrupt(place: Place, process: subprocess.Popen[str], chance: random.Random) -> bool:
-    while process.poll() is None and not workers(process.pid):
+    begun, suite = time.time(), place.root / "runs" / "chaos" / "suite.yaml"
+    while process.poll() is None and not (suite.exists() and suite.stat().st_mtime > begun):
         time.sleep(0.02)  # it still imports, and takes a signal as Python does
     time.sleep(chance.uniform(0.0, 1.2))
     process.send_signal(chance.choice([signal.SIGINT, signal.SIGTERM]))
