@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import random
+from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 import pytest
 
+from conftest import SUITE
+from nsbench.components.events import Notice
+from nsbench.registry.registry import Registry
+from nsbench.running.run import run
 from nsbench.stages.fit import Journal
 from nsbench.store.checked import read_checked, verify_checked, whole_checked, write_checked
+from nsbench.store.inventory import leftovers
 from nsbench.store.manifest import Damaged
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
 
 CONTENT = b"a" * 3_000
@@ -53,14 +63,30 @@ def test_hdf5_passes_the_checksum_over(tmp_path, crystals):
     np.testing.assert_array_equal(read.arrival, crystals[1].arrival)
 
 
-def test_a_damaged_journal_is_set_aside_and_told_once(tmp_path):
-    told = []
-    with Journal(tmp_path, lambda point: None, told.append) as journal:
-        journal.log("loss", 1.0, 1)
-    assert Journal(tmp_path, print, told.append).curves() == [("loss", 1.0, 1)]
-    flip(tmp_path / "journal.json", 5)
-    assert Journal(tmp_path, print, told.append).curves() == []
-    assert Journal(tmp_path, print, told.append).curves() == []
-    (message,) = told
-    assert "journal.json has changed since it was written; moved to journal.json.damaged-" in message
-    assert len(list(tmp_path.glob("journal.json.damaged-*"))) == 1
+def test_a_fit_whose_journal_is_damaged_begins_anew(tmp_path, write_suite):
+    """Its checkpoint is whole, and is not gone on from: curves and seconds of what led there are lost."""
+    registry = Registry([*entry_points(group="nsbench"), *(EntryPoint(n, n, "nsbench") for n in ("toy", "dawdler"))])
+    text = SUITE.replace("{use: learner}", "{use: slow, as: learner, params: {rho: 0.4}}")
+    plan = make_plan(read_suite(write_suite(text), registry), registry)
+    sessions = [Session(plan, registry, Workspace(tmp_path / name)) for name in ("whole", "damaged")]
+    work = sessions[1].workspace.work / next(trial.model.digest for trial in plan.trials if "learner" in trial.id)
+    with Journal(make(work), print) as journal:
+        journal.log("train/sum", 7.0, 1)
+    flip(work / "journal.json", 5)
+    (make(work / "checkpoints") / "sum.json").write_text("[19, 100.0]")
+    notices = []
+    for session in sessions:
+        assert run(session, [lambda event: notices.append(event) if isinstance(event, Notice) else None]).exit_code == 0
+    (notice,) = notices
+    assert "journal.json has changed since it was written; moved with its folder to" in notice.message
+    curves = [next(session.workspace.store.glob(f"model/{work.name}/curves.json")) for session in sessions]
+    assert curves[0].read_bytes() == curves[1].read_bytes()
+    (aside,) = sessions[1].workspace.work.iterdir()
+    assert sorted(path.name for path in aside.iterdir()) == ["checkpoints", "journal.json"]
+    (entry,) = (entry for entry in leftovers(sessions[1].workspace) if entry.kind == "damaged")
+    assert entry.folder == aside
+
+
+def make(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -92,12 +92,7 @@ def _fit(workshop: Workshop, trial: Trial, train: Trajectories, val: Trajectorie
 def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajectories, val: Trajectories) -> Journal:
     """Fit in a work directory that outlasts an interruption. Returns the journal of all sittings."""
     workdir = workshop.work / trial.model.digest
-    make_folder(workdir)
-    journal = Journal(
-        workdir,
-        lambda point: workshop.emit(CurvePoint(trial.id, *point)),
-        lambda message: workshop.emit(Notice(message)),
-    )
+    journal = _journal(workshop, trial, workdir)
     ctx = FitContext(
         transitions=workshop.suite.budget.transitions,
         workdir=workdir / "checkpoints",
@@ -113,33 +108,38 @@ def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajec
     return journal
 
 
+def _journal(workshop: Workshop, trial: Trial, workdir: Path) -> Journal:
+    """The journal of a fit, in its work directory. If it is damaged all of the directory is set aside.
+
+    Checkpoints alone would give the right weights with half of the curves, and too few seconds.
+    """
+
+    def tell(point: Point) -> None:
+        workshop.emit(CurvePoint(trial.id, *point))
+
+    make_folder(workdir)
+    try:
+        return Journal(workdir, tell)
+    except Damaged as damage:
+        workshop.emit(Notice(f"{damage}; moved with its folder to {set_file_aside(workdir)}, the fit begins anew"))
+    make_folder(workdir)
+    return Journal(workdir, tell)
+
+
 class Journal:
     """The journal of a fit, a file in its work directory: training curves and seconds, over all sittings.
 
-    tell: called with each point when it is logged. notify: called with a message if the file was damaged.
+    tell: called with each point when it is logged. Raises Damaged where the file has changed since it was written.
     """
 
-    def __init__(
-        self, workdir: Path, tell: Callable[[Point], None], notify: Callable[[str], None] = lambda message: None
-    ) -> None:
+    def __init__(self, workdir: Path, tell: Callable[[Point], None]) -> None:
         self._path = workdir / "journal.json"
         self._tell = tell
-        stored = self._read(notify)
+        stored: dict[str, Any] = json.loads(read_checked(self._path)) if self._path.exists() else {}
         self._points = {(name, step): value for name, value, step in stored.get("curves", [])}
         self._earlier_seconds = float(stored.get("seconds", 0.0))
         self._start = self._written = time.perf_counter()
         self._end: float | None = None
-
-    def _read(self, notify: Callable[[str], None]) -> dict[str, Any]:
-        """What earlier sittings wrote; nothing where the file was damaged, which is then set aside."""
-        if not self._path.exists():
-            return {}
-        try:
-            stored: dict[str, Any] = json.loads(read_checked(self._path))
-        except Damaged as damage:
-            notify(f"{damage}; moved to {set_file_aside(self._path).name}, the curves of earlier sittings are lost")
-            return {}
-        return stored
 
     def log(self, name: str, value: float, step: int) -> None:
         """Log a point. A point that is logged again, by a fit that went on from a checkpoint, replaces the old one.

@@ -15,6 +15,9 @@ from nsbench.store.files import patiently, whole
 from nsbench.store.manifest import Damaged
 
 _MARK = b"\nsha256:"
+ASIDE = ".damaged-"
+"""The part of a name that tells what was set aside."""
+
 _TAIL = len(_MARK) + 64
 
 
@@ -61,8 +64,8 @@ def verify_checked(path: Path) -> None:
 
 
 def set_file_aside(path: Path) -> Path:
-    """Move a damaged file of unfinished work out of its place, beside it; returns its new path."""
-    aside = path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}")
+    """Move a damaged file or folder of unfinished work out of its place, beside it; returns its new path."""
+    aside = path.with_name(f"{path.name}{ASIDE}{uuid.uuid4().hex[:8]}")
     with suppress(FileNotFoundError):  # another process was first
         path.rename(aside)
     return aside

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from nsbench.store.checked import ASIDE
 from nsbench.store.files import make_folder
 from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key
 from nsbench.store.locks import NoLocks, locked
@@ -185,7 +186,8 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     for folder in _folders(workspace.work):
         kinds = ("data", "model", "evidence")
         finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in kinds)
-        entries.append(_leftover("finished fit" if finished else "unfinished fit", folder))
+        kind: Leftover = "damaged" if ASIDE in folder.name else "finished fit" if finished else "unfinished fit"
+        entries.append(_leftover(kind, folder))
     return [*entries, *compiled(workspace)]
 
 
