@@ -97,6 +97,7 @@ class Agreement:
         self._reads: dict[tuple[tuple[str, ...], str], _Read] = {}
         self._marks: dict[tuple[tuple[tuple[str, ...], str], ...], tuple[tuple[str, ...], tuple[int, ...]]] = {}
         self._readings: dict[str, frozenset[str] | None] = {}
+        self._seals: list[Callable[[], None]] = []
 
     def of(self, part: Part) -> Code:
         """The code of a component."""
@@ -129,7 +130,15 @@ class Agreement:
         """Take note of what is opened while an artifact is made; yields the function to call before it is sealed."""
         self._begin()
         with opened.noted(path for code in rests_on for path in code.paths) as files:
-            yield lambda: self._seal(rests_on, files)
+            self._seals.append(lambda: self._seal(rests_on, files))
+            try:
+                yield self._seals[-1]
+            finally:
+                self._seals.pop()
+
+    def hold(self) -> None:
+        """Hold what is being made against its key as when it is sealed, because a part of it is to outlive this run."""
+        self._seals[-1]()
 
     def hold_data(self, data: DataPlan) -> None:
         """Hold the files that a dataset reads against the plan. Raises DataChanged."""

@@ -1,28 +1,33 @@
 """The third stage: the fitted simulator is run on the test cases; the result, on which metrics work, is the evidence.
 
 The artifact holds rollouts.h5, and cost.json, likelihood.npz and latents.npz where they were measured. Rollouts that
-were made elsewhere become evidence of the same kind, with the fact "outside".
+were made elsewhere become evidence of the same kind, with the fact "outside". Until it is whole, finished batches lie
+in the work folder (nsbench/stages/parts.py).
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from nsbench.components.component import ComponentSpec
 from nsbench.components.dataset import DatasetSpec
+from nsbench.components.events import Notice
 from nsbench.components.evidence import Cost, Evidence, LatentUse, Likelihood
 from nsbench.components.protocol import LikelihoodKind
 from nsbench.components.simulator import Simulator
 from nsbench.registry.loading import build
 from nsbench.stages.agreement import Code
 from nsbench.stages.fit import fit
+from nsbench.stages.keeper import Keeper
 from nsbench.stages.workshop import Workshop, Write, require_variables
-from nsbench.store.environment import hardware
+from nsbench.store.environment import environment, hardware
 from nsbench.store.manifest import Damaged, read_manifest
 from nsbench.store.store import Artifact, Draft, Store
 from nsbench.store.variables import all_variables_in_keys
@@ -52,6 +57,7 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
 
     what, rests_on = f"rollouts of {trial.simulator}", _rests_on(workshop, trial)
     artifact = workshop.obtain(trial.id, trial.evidence, what, make, {_ROLLOUTS}, rests_on)
+    shutil.rmtree(_work(workshop, trial), ignore_errors=True)
     return read_evidence(artifact, test.domain)
 
 
@@ -91,8 +97,28 @@ def _simulate(
         threads=workshop.threads,
         parallel=workshop.parallel,
         progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
+        keeper=_keeper(workshop, trial, test.domain),
     )
     _write(draft, evidence)
+
+
+def _work(workshop: Workshop, trial: Trial) -> Path:
+    """The folder of a trial's unfinished evidence."""
+    return workshop.work / trial.evidence.digest
+
+
+def _keeper(workshop: Workshop, trial: Trial, domain: Domain) -> Keeper:
+    """The keeper of the batches of a trial's evidence. Those that other hardware made are not gone on from."""
+    from nsbench.stages.parts import Parts
+
+    return Parts(
+        _work(workshop, trial),
+        domain,
+        made_on={"hardware": hardware(environment(), workshop.conditions.device)},
+        hold=workshop.agreement.hold,
+        stopping=workshop.stopping,
+        notify=lambda message: workshop.emit(Notice(message)),
+    )
 
 
 def ground_truth(workshop: Workshop, trial: Trial) -> Simulator | None:
