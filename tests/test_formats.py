@@ -123,7 +123,29 @@ def test_every_split_gets_a_parameter_set_and_fewer_than_three_are_refused():
     assert sizes == [1, 1, 1]
     with pytest.raises(ValueError, match="at least three parameter sets, there are 2"):
         cut(rho[1:], "train", Fractions())
-    assert len(cut(np.ones((10, 1)), "test", Fractions(test=0.2))) == 2  # nothing varies: each for itself
+
+
+@pytest.mark.parametrize("gap", [0, 1, 3])
+def test_windows_of_one_simulation_have_no_neighbour_in_another_split(gap):
+    orders = set()
+    for seed in range(12):
+        fractions = Fractions(val=0.1, test=0.2, seed=seed, gap=gap)
+        parts = {split: cut(np.ones((60, 1)), split, fractions) for split in SPLITS}
+        usable = 60 - 2 * gap
+        assert [len(parts[split]) for split in ("val", "test")] == [round(0.1 * usable), round(0.2 * usable)]
+        assert sum(map(len, parts.values())) == usable
+        for one, other in ((a, b) for a in SPLITS for b in SPLITS if a != b):
+            assert abs(parts[one][:, None] - parts[other]).min() > gap
+        orders.add(tuple(sorted(SPLITS, key=lambda split: parts[split][0])))
+    assert len(orders) > 2
+
+
+def test_too_few_windows_of_one_simulation_are_refused_with_what_would_do():
+    sizes = [len(cut(np.ones((5, 1)), split, Fractions())) for split in SPLITS]
+    assert sizes == [1, 1, 1]
+    with pytest.raises(ValueError, match=r"all 4 trajectories have the same parameters .* needs 5\. .* gap: 0"):
+        cut(np.ones((4, 1)), "train", Fractions())
+    assert len(cut(np.ones((4, 1)), "train", Fractions(gap=0))) == 2
 
 
 def test_data_without_splits_is_cut_and_data_with_them_is_not(written, tmp_path):

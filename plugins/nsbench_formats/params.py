@@ -13,12 +13,15 @@ from nsbench.trajectories.domain import Lattice
 class Fractions(Params):
     """The fractions of the distinct parameter sets that val and test get; train gets the rest.
 
-    The sets are drawn by `seed`; repeats of one set never straddle splits.
+    The sets are drawn by `seed`; repeats of one set never straddle splits. Where all trajectories have the same
+    parameters, the splits are blocks in the files' order, because neighbours may be windows of one simulation; `gap` of
+    them are left out between two blocks: 0 if they are independent, more than 1 if windows overlap.
     """
 
     val: float = Field(0.1, gt=0, lt=1)
     test: float = Field(0.1, gt=0, lt=1)
     seed: int = Field(0, ge=0)
+    gap: int = Field(1, ge=0)
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:

@@ -47,18 +47,44 @@ def _name(path: Path) -> str:
 def cut(params: NDArray[np.float64], split: Split, fractions: Fractions) -> NDArray[np.int64]:
     """The index, in ascending order, of the trajectories of a split.
 
-    params: float64[n, P]. Trajectories with the same parameters are kept together; where all have the same,
-    each counts as a set. Raises ValueError for fewer than three sets, one for each split.
+    params: float64[n, P]. Trajectories with the same parameters are kept together. Where all have the same, each may
+    be a window of one simulation, the next of its neighbour: then the splits are blocks in the files' order, with
+    `fractions.gap` trajectories left out between them. Raises ValueError for too few to give each split one.
     """
     sets = np.unique(params, axis=0, return_inverse=True)[1].reshape(-1)
-    if len(sets) and sets.max() == 0:
-        sets = np.arange(len(params))
     count = int(sets.max(initial=-1)) + 1
+    if count == 1:
+        return _block(len(params), split, fractions)
     if count < 3:
         raise ValueError(f"train, val and test need at least three parameter sets, there are {count}")
     order = np.random.default_rng(fractions.seed).permutation(count)
-    val = max(1, round(fractions.val * count))
-    test = max(1, min(round(fractions.test * count), count - val - 1))
-    val = min(val, count - test - 1)
+    val, test = _sizes(count, fractions)
     chosen = {"val": order[:val], "test": order[val : val + test], "train": order[val + test :]}[split]
     return np.flatnonzero(np.isin(sets, chosen))
+
+
+def _block(count: int, split: Split, fractions: Fractions) -> NDArray[np.int64]:
+    """The block of a split among so many trajectories in a row; the seed draws which block comes first."""
+    usable = count - 2 * fractions.gap
+    if usable < 3:
+        raise ValueError(
+            f"all {count} trajectories have the same parameters and may be windows of one simulation, so train, val "
+            f"and test are blocks with {fractions.gap} left out between them (gap); that needs {3 + 2 * fractions.gap}. "
+            "Give more, or, if they are independent of each other, gap: 0 and at least three"
+        )
+    val, test = _sizes(usable, fractions)
+    sizes: list[tuple[Split, int]] = [("train", usable - val - test), ("val", val), ("test", test)]
+    first = 0
+    for k in np.random.default_rng(fractions.seed).permutation(len(sizes)):
+        name, size = sizes[k]
+        if name == split:
+            break
+        first += size + fractions.gap
+    return np.arange(first, first + size)
+
+
+def _sizes(count: int, fractions: Fractions) -> tuple[int, int]:
+    """How many of at least three are val, and test; each split gets one."""
+    val = max(1, round(fractions.val * count))
+    test = max(1, min(round(fractions.test * count), count - val - 1))
+    return min(val, count - test - 1), test
