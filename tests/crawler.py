@@ -10,9 +10,9 @@ from nsbench import hookimpl
 from nsbench.components.simulator import SimulatorSpec
 from nsbench.stages import parts
 
-SECONDS = 0.05
+CALL_SECONDS = 0.05
 
-parts.PART_SECONDS, parts.WRITING_SHARE = 0.0, 1e9  # a part for every batch
+parts.SECONDS, parts.WRITING_SHARE = 0.0, 1e9  # a part for every batch
 
 
 class Crawler(toy.Coin):
@@ -31,7 +31,7 @@ class Crawler(toy.Coin):
         return super().log_likelihood(x, x_next, params, samples, rng) - drawn.mean(axis=1)
 
     def note(self, call):
-        time.sleep(SECONDS)
+        time.sleep(CALL_SECONDS)
         if log := os.environ.get("CRAWLER_LOG"):
             with open(log, "a") as file:
                 print(call, file=file)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import decimal
+import importlib
 import os
+import subprocess
+import sys
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 import pytest
-import torch
 
 import leaky
 from conftest import SUITE, TOY
@@ -58,10 +61,10 @@ def values(row):
 @pytest.mark.parametrize("executor", [Inline, Local])
 def test_a_number_is_the_same_after_a_trial_that_changed_the_process(go, executor):
     alone = go({"reader": ("reader", "")}, "alone", executor)["reader"]
-    rows = go({"setter": ("setter", "dtype"), "reader": ("reader", "")}, "after", executor)
+    rows = go({"setter": ("setter", "decimal"), "reader": ("reader", "")}, "after", executor)
     assert rows["reader"].keys == alone.keys
     assert values(rows["reader"]) == values(alone)
-    assert rows["setter"].changed == ("torch.default_dtype: torch.float32 -> torch.float64",)
+    assert rows["setter"].changed == ("decimal: prec 28 -> 5",)
     assert rows["reader"].changed == ()
     if executor is Local:
         assert not go.processes("setter") & go.processes("reader")
@@ -69,11 +72,11 @@ def test_a_number_is_the_same_after_a_trial_that_changed_the_process(go, executo
 
 def test_a_metrics_number_does_not_depend_on_whether_the_simulator_was_fitted_just_now(go):
     """The metric is scored once right after the fit that changed the process, and once on stored rollouts."""
-    at_once = go({"setter": ("setter", "dtype")}, metrics="[length, touchy]")["setter"]
-    torch.set_default_dtype(torch.float32)  # as in the processes of another run
-    go({"setter": ("setter", "dtype")}, "later", metrics="[length]")
-    torch.set_default_dtype(torch.float32)
-    later = go({"setter": ("setter", "dtype")}, "later", metrics="[length, touchy]")["setter"]
+    at_once = go({"setter": ("setter", "decimal")}, metrics="[length, touchy]")["setter"]
+    decimal.getcontext().prec = 28  # as in the processes of another run
+    go({"setter": ("setter", "decimal")}, "later", metrics="[length]")
+    decimal.getcontext().prec = 28
+    later = go({"setter": ("setter", "decimal")}, "later", metrics="[length, touchy]")["setter"]
     assert at_once.keys == later.keys
     assert values(at_once) == values(later)
 
@@ -89,7 +92,9 @@ def test_a_worker_that_is_as_it_was_is_used_again_and_another_is_not(go):
 
 
 def test_everything_that_can_be_changed_is_named_and_put_back(go):
-    """All in one run, each in a trial of its own; what cannot be put back is told once."""
+    """All in one run, each in a trial of its own."""
+    importlib.import_module("numba")  # of a library that a job imports, the threads are set by nsbench
+    importlib.import_module("torch")
     folder, umask = os.getcwd(), os.umask(0o022)
     os.umask(0o022)
     changes = {f"s{k}": change for k, change in enumerate(leaky.CHANGES) if change != "inference"}
@@ -132,3 +137,20 @@ def test_metrics_and_simulators_that_come_with_nsbench_leave_the_process_as_it_w
     outcome = run(Session(plan, leaking, Workspace(tmp_path / "w")), executor=Inline)
     assert [(row.trial, row.changed) for row in outcome.rows if row.changed] == []
     assert [row.error for row in outcome.rows if row.status != "ok"] == []
+
+
+def test_what_rich_draws_when_it_is_imported_is_no_components_doing():
+    """In a process of its own: rich, which POT imports, is loaded here."""
+    code = (
+        "from nsbench.stages.process_state import Keeper\n"
+        "import random\n"
+        "keeper = Keeper()\n"
+        "before = random.getstate()\n"
+        "import rich.style\n"
+        "assert random.getstate() != before\n"
+        "assert keeper.put_back() == []\n"
+        "assert random.getstate() == before\n"
+        "random.random()\n"
+        "assert keeper.put_back() == ['random: the global generator was used']\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

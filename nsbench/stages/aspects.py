@@ -37,7 +37,7 @@ class Aspect:
     restore  puts a value back; None where that cannot be done.
     library  the module that must be loaded for it, "" for none.
     fresh    its value right after the library was imported; a function where it must be asked; unknown if not given.
-    tell     the change in words, of (before, after).
+    tell     the change in words, of (before, after); "" for one that is no component's.
     numbers  it can change numbers, so that it is looked at after every stage, else only when the job ends.
     """
 
@@ -64,8 +64,9 @@ class Aspect:
         return bool(self.value() == value)
 
     def change(self, before: Any, after: Any) -> str:
-        """A change in words, in a line."""
-        line = " ".join(f"{self.name}: {self.tell(before, after)}".split())
+        """A change in words, in a line; "" for one that is no component's."""
+        words = self.tell(before, after)
+        line = " ".join(f"{self.name}: {words}".split()) if words else ""
         return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
@@ -127,6 +128,19 @@ def _umask() -> int:
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGFPE")
 
 
+def _random() -> tuple[Any, bool]:
+    return random.getstate(), "rich.style" in sys.modules
+
+
+def _set_random(wanted: tuple[Any, bool]) -> None:
+    random.setstate(wanted[0])
+
+
+def _tell_random(before: tuple[Any, bool], after: tuple[Any, bool]) -> str:
+    """The change in words; none where rich was imported meanwhile, as by POT: its import draws a number."""
+    return _renewed(before, after) if before[1] == after[1] else ""
+
+
 def _handlers() -> dict[str, Any]:
     return {name: signal.getsignal(getattr(signal, name)) for name in _SIGNALS}
 
@@ -179,7 +193,7 @@ def _tell_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 
 _PYTHON = (
-    Aspect("random", random.getstate, random.setstate, tell=_renewed),
+    Aspect("random", _random, _set_random, tell=_tell_random),
     Aspect("os.environ", _environment, _set_environment, tell=_tell_environment),
     Aspect("working directory", _folder, _set_folder),
     Aspect("umask", _umask, os.umask, tell=lambda before, after: f"{before:03o} -> {after:03o}", numbers=False),

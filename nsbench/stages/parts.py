@@ -23,7 +23,7 @@ from nsbench.store.manifest import Damaged
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 
-PART_SECONDS = 30.0
+SECONDS = 30.0
 """Seconds of work after which a part is written."""
 
 WRITING_SHARE = 0.05
@@ -35,15 +35,14 @@ State = dict[str, Any]
 
 @dataclass
 class _Series:
-    """Batches of a series that no part holds yet. first: the number of the first; state: the generator's after them."""
+    """Batches of a series that no part holds yet, each with the generator's state after it. first: their number."""
 
     first: int
-    batches: list[Batch] = field(default_factory=list)
-    state: State | None = None
+    batches: list[tuple[Batch, State | None]] = field(default_factory=list)
 
 
 class Parts(Keeper):
-    """The keeper of batches in the parts of a folder.
+    """The keeper of batches in the parts of a folder, around the work that they come from.
 
     domain: that of all trajectories. made_on: what must be equal here and where a part was made, or it is made again.
     hold: called before a part is written; raises if it must not be. stopping: whether the run is to end. notify: called
@@ -62,7 +61,7 @@ class Parts(Keeper):
         self._folder, self._domain, self._made_on = folder, domain, dict(made_on)
         self._hold, self._stopping, self._notify = hold, stopping, notify
         self._series: dict[str, _Series] = {}
-        self._due = time.monotonic() + PART_SECONDS
+        self._due = time.monotonic() + SECONDS
 
     def earlier(self, series: str, rng: np.random.Generator | None = None) -> list[Batch]:
         batches: list[Batch] = []
@@ -78,27 +77,34 @@ class Parts(Keeper):
     def keep(self, series: str, batch: Batch, rng: np.random.Generator | None = None, *, more: bool) -> None:
         """Take the next batch of a series; what is in no part yet is written when it is time.
 
-        Where the run is to end and more batches follow, it ends here, with all that was finished in parts.
+        Raises KeyboardInterrupt where the run is to end and more batches follow.
         """
-        kept = self._series[series]
-        kept.batches.append(batch)
-        kept.state = None if rng is None else _state(rng)
-        ends = more and self._stopping()
-        if ends or time.monotonic() >= self._due:
-            self._write_all()
-        if ends:
+        self._series[series].batches.append((batch, None if rng is None else _state(rng)))
+        if more and self._stopping():
             raise KeyboardInterrupt
+        if time.monotonic() >= self._due:
+            self._write_all()
+
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is in no part yet, if the work within was stopped."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._write_all()
 
     def _write_all(self) -> None:
+        unwritten = {name: series for name, series in self._series.items() if series.batches}
+        if not unwritten:
+            return
         self._hold()
         before = time.monotonic()
         make_folder(self._folder)
-        for name, series in self._series.items():
-            if series.batches:
-                self._write(self._path(name, series.first), series)
-                self._series[name] = _Series(series.first + len(series.batches))
+        for name, series in unwritten.items():
+            self._write(self._path(name, series.first), series)
+            self._series[name] = _Series(series.first + len(series.batches))
         now = time.monotonic()
-        self._due = now + max(PART_SECONDS, (now - before) / WRITING_SHARE)
+        self._due = now + max(SECONDS, (now - before) / WRITING_SHARE)
 
     def _path(self, series: str, first: int) -> Path:
         return self._folder / f"{series}-{first:06d}.h5"
@@ -106,10 +112,10 @@ class Parts(Keeper):
     def _write(self, path: Path, series: _Series) -> None:
         import h5py
 
-        facts = {"made on": self._made_on, "state": series.state}
+        facts = {"made on": self._made_on, "state": series.batches[-1][1]}
         with whole_checked(path) as draft, h5py.File(draft, "x", locking=False) as file:
             file.attrs["facts"] = json.dumps(facts)
-            for k, batch in enumerate(series.batches):
+            for k, (batch, _) in enumerate(series.batches):
                 for name, value in batch.items():
                     arrays = value.arrays() if isinstance(value, Trajectories) else {"": value}
                     for inner, array in arrays.items():

@@ -47,7 +47,8 @@ class Keeper:
             if after != before:
                 changes.append(aspect.change(before, after))
                 if not aspect.put_back(before):
-                    self._before[aspect.name] = after  # told once
+                    self._before[aspect.name] = aspect.value()  # told once
+        changes = [change for change in changes if change]
         self._changes |= dict.fromkeys(changes)
         return changes
 

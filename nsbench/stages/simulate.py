@@ -25,7 +25,7 @@ from nsbench.components.simulator import Simulator
 from nsbench.registry.loading import build
 from nsbench.stages.agreement import Code
 from nsbench.stages.fit import fit
-from nsbench.stages.keeper import Keeper
+from nsbench.stages.parts import Parts
 from nsbench.stages.workshop import Workshop, Write, require_variables
 from nsbench.store.environment import environment, hardware
 from nsbench.store.manifest import Damaged, read_manifest
@@ -86,19 +86,20 @@ def _simulate(
 ) -> None:
     from nsbench.stages.measuring import collect
 
-    evidence = collect(
-        simulator,
-        test,
-        workshop.suite.protocol,
-        workshop.conditions,
-        generator(trial.simulate_seed),
-        truth=ground_truth(workshop, trial),
-        fit_seconds=fit_seconds,
-        threads=workshop.threads,
-        parallel=workshop.parallel,
-        progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
-        keeper=_keeper(workshop, trial, test.domain),
-    )
+    with _parts(workshop, trial, test.domain) as parts:
+        evidence = collect(
+            simulator,
+            test,
+            workshop.suite.protocol,
+            workshop.conditions,
+            generator(trial.simulate_seed),
+            truth=ground_truth(workshop, trial),
+            fit_seconds=fit_seconds,
+            threads=workshop.threads,
+            parallel=workshop.parallel,
+            progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
+            keeper=parts,
+        )
     _write(draft, evidence)
 
 
@@ -107,10 +108,8 @@ def _work(workshop: Workshop, trial: Trial) -> Path:
     return workshop.work / trial.evidence.digest
 
 
-def _keeper(workshop: Workshop, trial: Trial, domain: Domain) -> Keeper:
+def _parts(workshop: Workshop, trial: Trial, domain: Domain) -> Parts:
     """The keeper of the batches of a trial's evidence. Those that other hardware made are not gone on from."""
-    from nsbench.stages.parts import Parts
-
     return Parts(
         _work(workshop, trial),
         domain,

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 import crawler
 import toy
+from nsbench.components.events import StageProgress
 from nsbench.components.protocol import Bounds, Conditions, Protocol
+from nsbench.running.run import run
 from nsbench.stages import parts
 from nsbench.stages.keeper import Keeper
 from nsbench.stages.measuring import collect
 from nsbench.stages.parts import Parts
+from nsbench.store.workspace import Workspace
+from nsbench.suite.planner import make_plan
+from nsbench.suite.reading import read_suite
+from nsbench.suite.session import Session
 from test_chaos import RUN
 
 PROTOCOL = Protocol(stride=1, horizon=6, batch=10, bounds=Bounds(samples=[1, 8], transitions=600))
@@ -52,7 +60,7 @@ pytestmark = pytest.mark.usefixtures("quick_disk")
 
 @pytest.fixture(autouse=True)
 def a_part_for_every_batch(monkeypatch):
-    monkeypatch.setattr(parts, "PART_SECONDS", 0.0)
+    monkeypatch.setattr(parts, "SECONDS", 0.0)
     monkeypatch.setattr(parts, "WRITING_SHARE", 1e9)
 
 
@@ -64,10 +72,11 @@ def parts_in(folder, cases, told=None, stopping=lambda: False, hold=lambda: None
 def measured(cases, keeper, simulator=None):
     """The evidence, and how often each call was made for it."""
     simulator = simulator or crawler.Quick(toy.CoinParams())
-    evidence = collect(
-        simulator, cases, PROTOCOL, Conditions(), np.random.default_rng(1),
-        truth=toy.Coin(toy.CoinParams()), fit_seconds=None, threads=1, keeper=keeper,
-    )  # fmt: skip
+    with keeper if isinstance(keeper, Parts) else nullcontext():
+        evidence = collect(
+            simulator, cases, PROTOCOL, Conditions(), np.random.default_rng(1),
+            truth=toy.Coin(toy.CoinParams()), fit_seconds=None, threads=1, keeper=keeper,
+        )  # fmt: skip
     return evidence, Counter(simulator.calls)
 
 
@@ -147,13 +156,13 @@ def test_parts_of_other_hardware_are_made_again(tmp_path, cases, undisturbed):
 
 
 def test_work_that_is_over_soon_writes_nothing(tmp_path, cases, monkeypatch):
-    monkeypatch.setattr(parts, "PART_SECONDS", 30.0)
+    monkeypatch.setattr(parts, "SECONDS", 30.0)
     measured(cases, parts_in(tmp_path / "work", cases))
     assert not (tmp_path / "work").exists()
 
 
 def test_a_stop_request_keeps_what_was_finished(tmp_path, cases, undisturbed, monkeypatch):
-    monkeypatch.setattr(parts, "PART_SECONDS", 30.0)
+    monkeypatch.setattr(parts, "SECONDS", 30.0)
     for asked in (5, 24, 30):
         simulator = crawler.Quick(toy.CoinParams())
         keeper = parts_in(tmp_path / str(asked), cases, stopping=lambda s=simulator, n=asked: len(s.calls) >= n)
@@ -171,6 +180,23 @@ def test_a_part_is_held_against_its_key_before_it_is_written(tmp_path, cases):
     with pytest.raises(RuntimeError, match="code has changed"):
         measured(cases, parts_in(tmp_path / "work", cases, hold=changed))
     assert not (tmp_path / "work").exists()
+
+
+def test_a_run_that_is_stopped_keeps_what_was_simulated(tmp_path, write_suite, registry, monkeypatch):
+    monkeypatch.setattr(parts, "SECONDS", 1e9)
+    plan = make_plan(read_suite(write_suite(SUITE.replace("crawler", "coin")), registry), registry)
+    stopped, whole = (Session(plan, registry, Workspace(tmp_path / name / "w")) for name in ("stopped", "whole"))
+
+    def interrupt(event):
+        if isinstance(event, StageProgress) and event.kind == "evidence" and event.done >= 30:
+            signal.raise_signal(signal.SIGINT)
+
+    assert run(stopped, [interrupt]).interrupted
+    (part,) = stopped.workspace.work.glob("*/*.h5")
+    assert part.name == "rollouts-000000.h5"
+    assert run(stopped).exit_code == run(whole).exit_code == 0
+    assert not list(stopped.workspace.work.iterdir())
+    assert evidence_in(tmp_path / "stopped") == evidence_in(tmp_path / "whole") != {}
 
 
 def begin(folder, log):
@@ -196,17 +222,17 @@ def test_a_run_that_is_killed_twice_makes_only_the_rest_and_the_same_evidence(tm
         folder.mkdir()
         (folder / "suite.yaml").write_text(SUITE)
         for lines in blows:  # in the midst of rollouts, and of likelihoods
-            run = begin(folder, log)
+            one = begin(folder, log)
             while not log.exists() or len(log.read_text().splitlines()) < lines:
-                assert run.poll() is None, run.communicate()[0]
+                assert one.poll() is None, one.communicate()[0]
                 time.sleep(0.01)
-            run.kill()
-            run.communicate()
+            one.kill()
+            one.communicate()
             time.sleep(0.3)  # its worker goes with it
             assert list((folder / "w" / "work").glob("*/*.h5"))
-        run = begin(folder, log)
-        output, _ = run.communicate(timeout=120)
-        assert run.returncode == 0, output
+        last = begin(folder, log)
+        output, _ = last.communicate(timeout=120)
+        assert last.returncode == 0, output
         calls[name] = Counter(log.read_text().splitlines())
         assert not list((folder / "w").glob("work/*"))
     assert evidence_in(tmp_path / "killed") != {}
