@@ -156,7 +156,7 @@ def test_leftovers_go_without_being_asked_for_and_unfinished_fits_only_when_old(
     before = len(cache.artifacts(workspace))
     assert command_cache.prune(workspace, console, older_than=None, keep=[], yes=True) == 0
     assert len(cache.artifacts(workspace)) == before
-    assert [(e.kind, e.key) for e in cache.leftovers(workspace)] == [("unfinished fit", "f" * 32)]
+    assert [(e.kind, e.key) for e in cache.leftovers(workspace)] == [("unfinished work", "f" * 32)]
     for path in (workspace.work / ("f" * 32) / "file", workspace.work / ("f" * 32)):
         os.utime(path, (0, 0))
     assert command_cache.prune(workspace, console, older_than="4w", keep=[], yes=True) == 0

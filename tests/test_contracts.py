@@ -166,6 +166,7 @@ BROKEN_DATASETS = {
     "an array": ("prepare", lambda self, split, rng: rng.random(3), "toy:Line.prepare: returned ndarray float64[3] for train; it must return Trajectories"),
     "nothing": ("parts", lambda self, split: 0, "toy:Line.parts: returned 0; it must return a whole number >= 1"),
     "no case": ("part", lambda self, split, rng, k: self.prepare(split, rng).select(slice(0, 0)), "returned no trajectory for train; a split holds at least one"),
+    "not a number": ("part", lambda self, split, rng, k: replace(self.prepare(split, rng), params=np.full((30, 1), np.nan)), "returned params for train that are NaN or infinite; all numbers must be finite"),
     "frames": ("part", lambda self, split, rng, k: self.prepare(split, rng).framed(1, 6), "returned trajectories of another domain for train (stride differ)"),
 }  # fmt: skip
 

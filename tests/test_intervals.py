@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nsbench.components.intervals import bootstrap_interval, stretch
+from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.report.tables import notes
 from nsbench_metrics.shared.bootstrap import bootstrap_mean, estimate, mean
 
 EXPERIMENTS = 1_000
@@ -55,3 +59,14 @@ def test_intervals_stay_where_values_can_be():
 def test_many_units_need_no_stretching():
     assert stretch(4) == pytest.approx(np.sqrt(4 / 3) * 3.18245 / 1.95996, rel=1e-5)
     assert stretch(10_000) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_table_says_why_a_mean_has_no_interval():
+    row = ScoreRow(metric="crps", unit="sites", direction="min", value=1.0, interval=(0.5, 1.5), items_by="ensemble")
+    bare = replace(row, metric="mmd", interval=None)
+    cost = replace(row, metric="wall_clock", interval=None, items_by=None)
+    said = notes([TrialResult("a/b/r0", "a", "b", 0, "ok", {}, (row, bare, cost))])
+    assert [note for note in said if "interval" in note] == [
+        "no interval of mmd: the test data have fewer than 4 ensembles, or trajectories, to tell from how the score "
+        "varies with them; or the metric gives none."
+    ]

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nsbench.components.intervals import LEAST_UNITS
 from nsbench.components.metric import ANCHORS
 from nsbench.components.rows import ScoreRow, TrialResult
 from nsbench.names import printable
@@ -193,10 +194,23 @@ def notes(results: Sequence[TrialResult]) -> list[str]:
     if zeros:
         lines.append("floor: the ground truth against itself, redrawn with other noise. skill: 1 at the floor;")
         lines += [f"0 at {_ZEROS[zero]}: {', '.join(dict.fromkeys(names))}." for zero, names in zeros.items()]
+    lines += _without_interval(results)
     lines += _contended(results)
     if any(name == "ratio" for r in results for s in r.scores for name, _ in s.columns):
         lines.append("× truth: time over the ground truth's, both on one machine, batch by batch in turn.")
     return lines + _hardware_notes(results)
+
+
+def _without_interval(results: Sequence[TrialResult]) -> list[str]:
+    """A note on means over items that have no interval."""
+    means = (s for r in results for s in r.scores if s.value is not None and s.items_by is not None)
+    bare = dict.fromkeys(s.metric for s in means if s.interval is None)
+    if not bare:
+        return []
+    return [
+        f"no interval of {', '.join(bare)}: the test data have fewer than {LEAST_UNITS} ensembles, or trajectories, to "
+        "tell from how the score varies with them; or the metric gives none."
+    ]
 
 
 def _contended(results: Sequence[TrialResult]) -> list[str]:

@@ -7,7 +7,8 @@ fit            model: a simulator fitted on train and val data
 simulate       evidence: the simulator run on the test cases
 score          score: a metric's comparison of the evidence with the truth
 measuring      the fair protocol by which rollouts, likelihoods, latents and costs are measured
-parts          finished parts of a long stage, from which a later sitting goes on
+keeper         what long work hands its finished batches to
+parts          the parts of unfinished evidence, in which another sitting finds them
 probing        a simulator's use of its latents
 nulls          null models: climatology, persistence
 sources        the files behind the digests of code in keys, kept in the store

@@ -137,7 +137,7 @@ class Agreement:
                 self._seals.pop()
 
     def hold(self) -> None:
-        """Hold what is being made against its key as when it is sealed: a part of it is to outlive this process."""
+        """Hold what is being made against its key as when it is sealed, because a part of it is to outlive this run."""
         self._seals[-1]()
 
     def hold_data(self, data: DataPlan) -> None:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -23,12 +20,9 @@ from nsbench.components.contracts.simulator import require_flops, require_nats, 
 from nsbench.components.evidence import Cost, Evidence, Likelihood
 from nsbench.components.protocol import Bounds, Conditions, Protocol
 from nsbench.components.simulator import Simulator
+from nsbench.stages.keeper import Keeper
 from nsbench.stages.probing import latent_use
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.domain import Domain
-
-if TYPE_CHECKING:
-    from nsbench.stages.parts import Parts
 
 ALONE_CASES = 4
 """Rollouts at batch 1 that are timed; the median counts."""
@@ -38,6 +32,17 @@ FLOP_CASES = 2
 
 LIKELIHOOD_BATCH = 256
 """Transitions in a call of log_likelihood; with K samples each, the simulator decodes K times as many states."""
+
+
+@dataclass(frozen=True, eq=False)
+class RolloutBatch:
+    """The rollouts of a batch, the seconds that they took, and how they were measured: see ``Cost``."""
+
+    rollouts: Trajectories
+    seconds: float
+    truth_seconds: float
+    peak_bytes: int
+    parallel: int
 
 
 def collect(
@@ -52,39 +57,41 @@ def collect(
     threads: int,
     parallel: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    parts: Parts | None = None,
+    keeper: Keeper | None = None,
 ) -> Evidence:
     """The evidence of a simulator on the test cases, framed trajectories.
 
     truth: the ground truth's simulator, timed in turn; None where there is none. parallel: how many trials the
-    run has going at once. progress: called with the numbers of trajectories simulated, and in all; may raise.
-    parts: those of an earlier sitting, and the place for more; the evidence is the same to the bit in any number of
-    sittings. Raises BrokenContract.
+    run has going at once. progress: called with the numbers of trajectories simulated, and in all. keeper: of the
+    batches of rollouts and likelihoods, which are not made again if it has them. Raises BrokenContract.
     """
+    keeper = keeper or Keeper()
     start = test.start().select(np.repeat(np.arange(len(test)), protocol.members))
     rollout_rng, truth_rng, alone_rng, flop_rng, likelihood_rng, latent_rng = rng.spawn(6)
     with PeakMemory() as memory:
-        rollouts, seconds, truth_seconds = _rollouts(
-            simulator, truth, start, protocol, rollout_rng, truth_rng, progress, parts
+        batches = _rollouts(
+            simulator, truth, start, protocol, rollout_rng, truth_rng, memory, parallel, progress, keeper
         )
         seconds_alone = _seconds_alone(simulator, start, protocol.horizon, alone_rng)
-        likelihood = _likelihood(simulator, test, protocol.bounds, likelihood_rng, parts)
+        likelihood = _likelihood(simulator, test, protocol.bounds, likelihood_rng, keeper)
     cost = Cost(
-        ms_per_trajectory=1e3 * seconds / len(start),
+        ms_per_trajectory=1e3 * sum(batch.seconds for batch in batches) / len(start),
         batch=min(protocol.batch, len(start)),
         ms_per_trajectory_alone=1e3 * seconds_alone,
         fit_seconds=fit_seconds,
         threads=threads,
         device=conditions.device,
-        truth_ms_per_trajectory=None if truth is None else 1e3 * truth_seconds / len(start),
+        truth_ms_per_trajectory=None if truth is None else 1e3 * sum(b.truth_seconds for b in batches) / len(start),
         parameters=require_size(simulator, simulator.size()),
         flops_per_trajectory=require_flops(
             simulator, simulator.flops(start.select(slice(FLOP_CASES)), protocol.horizon, flop_rng)
         ),
-        peak_bytes=memory.peak,
-        parallel=parallel,
+        peak_bytes=max(memory.peak, *(batch.peak_bytes for batch in batches)),
+        parallel=max(parallel, *(batch.parallel for batch in batches)),
     )
-    return Evidence(rollouts, protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng))
+    return Evidence(
+        _joined(simulator, batches), protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng)
+    )
 
 
 def _rollouts(
@@ -94,82 +101,44 @@ def _rollouts(
     protocol: Protocol,
     rng: np.random.Generator,
     truth_rng: np.random.Generator,
+    memory: PeakMemory,
+    parallel: int,
     progress: Callable[[int, int], None],
-    parts: Parts | None,
-) -> tuple[Trajectories, float, float]:
-    """All rollouts, cut by the stop rule, and the seconds that the simulator and the truth took."""
-    batches = [start.select(slice(k, k + protocol.batch)) for k in range(0, len(start), protocol.batch)]
+    keeper: Keeper,
+) -> list[RolloutBatch]:
+    """All rollouts, batch by batch, cut by the stop rule."""
+    starts = [start.select(slice(k, k + protocol.batch)) for k in range(0, len(start), protocol.batch)]
     warm, truth_warm = rng.spawn(1)[0], truth_rng.spawn(1)[0]
-    simulator.rollout(batches[0], min(2, protocol.horizon), warm)
+    simulator.rollout(starts[0], min(2, protocol.horizon), warm)
     if truth is not None:
-        truth.rollout(batches[0], min(2, protocol.horizon), truth_warm)
-    batch_rngs, truth_rngs = rng.spawn(len(batches)), truth_rng.spawn(len(batches))
-    made, added, first = Made(start.domain), Made(start.domain), 0
-    for end, path, facts in parts.read("rollouts") if parts else ():
-        made.read(path, facts)
-        first = end
-
-    def keep(end: int) -> None:
-        nonlocal first, added
-        if parts:
-            facts = {"seconds": added.seconds, "truth_seconds": added.truth_seconds}
-            parts.keep("rollouts", first, end, added.write, facts)
-        made.add(added)
-        first, added = end, Made(start.domain)
-
-    for k in range(first, len(batches)):
+        truth.rollout(starts[0], min(2, protocol.horizon), truth_warm)
+    batch_rngs, truth_rngs = rng.spawn(len(starts)), truth_rng.spawn(len(starts))
+    batches = [RolloutBatch(**batch) for batch in keeper.earlier("rollouts")]
+    simulated = sum(len(batch.rollouts) for batch in batches)
+    for k in range(len(batches), len(starts)):
         before = time.perf_counter()
-        rollout = simulator.rollout(batches[k], protocol.horizon, batch_rngs[k])
-        added.seconds += time.perf_counter() - before
-        added.rollouts.append(require_rollout(simulator, rollout, batches[k], protocol.horizon).stopped())
+        rollout = simulator.rollout(starts[k], protocol.horizon, batch_rngs[k])
+        seconds = time.perf_counter() - before
+        stopped = require_rollout(simulator, rollout, starts[k], protocol.horizon).stopped()
+        before = time.perf_counter()
         if truth is not None:
-            before = time.perf_counter()
-            truth.rollout(batches[k], protocol.horizon, truth_rngs[k])
-            added.truth_seconds += time.perf_counter() - before
-        if parts and parts.is_due():
-            keep(k + 1)
-        try:
-            progress(min((k + 1) * protocol.batch, len(start)), len(start))
-        except KeyboardInterrupt:
-            keep(k + 1)
-            raise
-    made.add(added)
-    return made.joined(simulator), made.seconds, made.truth_seconds
+            truth.rollout(starts[k], protocol.horizon, truth_rngs[k])
+        truth_seconds = time.perf_counter() - before
+        batches.append(RolloutBatch(stopped, seconds, truth_seconds, memory.peak, parallel))
+        keeper.keep("rollouts", vars(batches[-1]), more=k + 1 < len(starts))
+        simulated += len(starts[k])
+        progress(simulated, len(start))
+    return batches
 
 
-@dataclass
-class Made:
-    """Rollouts that were made, and the seconds that they and the ground truth's took. domain: that of the rollouts."""
-
-    domain: Domain
-    rollouts: list[Trajectories] = field(default_factory=list)
-    seconds: float = 0.0
-    truth_seconds: float = 0.0
-
-    def add(self, more: Made) -> None:
-        """Add those that came after these."""
-        self.rollouts += more.rollouts
-        self.seconds += more.seconds
-        self.truth_seconds += more.truth_seconds
-
-    def joined(self, simulator: Simulator) -> Trajectories:
-        """All rollouts as one. Raises BrokenContract where their kinds differ."""
-        if len(kinds := {type(rollout).__name__ for rollout in self.rollouts}) > 1:
-            got = f"returned {' and '.join(sorted(kinds))}"
-            raise BrokenContract(simulator, "rollout", got, "all batches must be of one kind")
-        return type(self.rollouts[0]).joined(self.rollouts)
-
-    def write(self, path: Path) -> None:
-        """Write the rollouts to a new file."""
-        from nsbench.trajectories.hdf5 import write_trajectories
-
-        write_trajectories(path, type(self.rollouts[0]).joined(self.rollouts))
-
-    def read(self, path: Path, facts: Mapping[str, float]) -> None:
-        """Add what an earlier sitting made."""
-        from nsbench.trajectories.hdf5 import read_trajectories
-
-        self.add(Made(self.domain, [read_trajectories(path, self.domain)], facts["seconds"], facts["truth_seconds"]))
+def _joined(simulator: Simulator, batches: list[RolloutBatch]) -> Trajectories:
+    """The rollouts of all batches."""
+    rollouts = [batch.rollouts for batch in batches]
+    if len(kinds := {type(rollout).__name__ for rollout in rollouts}) > 1:
+        raise BrokenContract(
+            simulator, "rollout", f"returned {' and '.join(sorted(kinds))}", "all batches must be of one kind"
+        )
+    return type(rollouts[0]).joined(rollouts)
 
 
 def _seconds_alone(simulator: Simulator, start: Trajectories, horizon: int, rng: np.random.Generator) -> float:
@@ -184,19 +153,19 @@ def _seconds_alone(simulator: Simulator, start: Trajectories, horizon: int, rng:
 
 
 def _likelihood(
-    simulator: Simulator, test: Trajectories, bounds: Bounds | None, rng: np.random.Generator, parts: Parts | None
+    simulator: Simulator, test: Trajectories, bounds: Bounds | None, rng: np.random.Generator, keeper: Keeper
 ) -> Likelihood | None:
     """The likelihood of all test transitions, with bounds on a random subset of them; None for a simulator without."""
     if simulator.likelihood is None:
         return None
     index, t = test.transitions()
     subset_rng, rng = rng.spawn(2)
-    nats = _nats(simulator, test, index, t, 1, rng, parts, "nats")
+    nats = _nats(simulator, test, index, t, 1, rng, keeper, "likelihoods")
     if simulator.likelihood == "exact" or bounds is None:
         return Likelihood(simulator.likelihood, nats)
     subset = np.sort(subset_rng.choice(len(index), min(bounds.transitions, len(index)), replace=False))
     by_samples = {
-        samples: _nats(simulator, test, index[subset], t[subset], samples, samples_rng, parts, f"bound-{samples}")
+        samples: _nats(simulator, test, index[subset], t[subset], samples, samples_rng, keeper, f"bounds-{samples}")
         for samples, samples_rng in zip(bounds.samples, rng.spawn(len(bounds.samples)), strict=True)
     }
     x, x_next = test.at(index[subset], t[subset]), test.at(index[subset], t[subset] + 1)
@@ -212,21 +181,15 @@ def _nats(
     t: np.ndarray,
     samples: int,
     rng: np.random.Generator,
-    parts: Parts | None,
-    name: str,
+    keeper: Keeper,
+    series: str,
 ) -> np.ndarray:
     """The log-likelihood of each transition, float64[n], in nats. index, t: int[n], its trajectory and frame.
 
-    name: of these numbers among the parts, which hold the generator's state behind them.
+    series: its batches' name for the keeper.
     """
-    made: list[np.ndarray] = []
-    first = 0
-    for end, path, facts in parts.read(name) if parts else ():
-        made.append(np.load(path, allow_pickle=False))
-        rng.bit_generator.state = facts["generator"]
-        first = end
-    added: list[np.ndarray] = []
-    for k in range(first, len(index), LIKELIHOOD_BATCH):
+    parts = [batch["nats"] for batch in keeper.earlier(series, rng)]
+    for k in range(len(parts) * LIKELIHOOD_BATCH, len(index), LIKELIHOOD_BATCH):
         trajectories, frames = index[k : k + LIKELIHOOD_BATCH], t[k : k + LIKELIHOOD_BATCH]
         nats = simulator.log_likelihood(
             test.at(trajectories, frames),
@@ -235,17 +198,9 @@ def _nats(
             samples,
             rng,
         )
-        added.append(require_nats(simulator, nats, len(trajectories)))
-        if parts and parts.is_due():
-            new, end = np.concatenate(added), k + len(trajectories)
-            parts.keep(name, first, end, partial(_save, new), {"generator": rng.bit_generator.state})
-            made, added, first = [*made, new], [], end
-    return np.concatenate([*made, *added]) if made or added else np.empty(0)
-
-
-def _save(array: np.ndarray, path: Path) -> None:
-    with path.open("xb") as file:
-        np.save(file, array, allow_pickle=False)
+        parts.append(require_nats(simulator, nats, len(trajectories)))
+        keeper.keep(series, {"nats": parts[-1]}, rng, more=k + LIKELIHOOD_BATCH < len(index))
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 class PeakMemory:

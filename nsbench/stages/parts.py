@@ -1,81 +1,181 @@
-"""Parts of a long stage, kept in its work folder: after an interruption a later sitting goes on behind them.
+"""The parts of evidence that is being made: batches that one sitting finished, kept in the work folder for the next.
 
-    <work>/<key>/<name>-<first>.json   the facts of a part, with a checksum: where it ends, what it took
-                 <name>-<first>.<…>    its content, with a checksum
-
-A part is kept when half a minute's work has been added since the last, or when the run is to end: a quick stage keeps
-none. What was damaged, or made on other hardware than this, is made again.
+A part is a file `<series>-<number of its first batch>.h5` with a checksum at its end. It holds consecutive batches of a
+series, such as rollouts, and the state of the generator after them, so that what follows has the same bits in any
+number of sittings. None is written for work that is over soon.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nsbench.store.checked import read_checked, set_file_aside, verify_checked, whole_checked, write_checked
+import numpy as np
+
+from nsbench.stages.keeper import Batch, Keeper
+from nsbench.store.checked import set_file_aside, verify_checked, whole_checked
 from nsbench.store.files import make_folder
 from nsbench.store.manifest import Damaged
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.domain import Domain
 
 SECONDS = 30.0
-"""The work between two parts: what a kill costs at most, but for the batch at work."""
+"""Seconds of work after which a part is written."""
+
+WRITING_SHARE = 0.05
+"""The largest share of the time that goes into writing: after a part that took long, the next is written later."""
+
+State = dict[str, Any]
+"""The state of a generator, as JSON knows it."""
 
 
 @dataclass
-class Parts:
-    """The parts of one artifact. folder: None to keep none. hardware: that times are measured on, in any form.
+class _Series:
+    """Batches of a series that no part holds yet, each with the generator's state after it. first: their number."""
 
-    hold: called before a part is kept; it raises where code is not what the key says. notify: told of damaged parts.
+    first: int
+    batches: list[tuple[Batch, State | None]] = field(default_factory=list)
+
+
+class Parts(Keeper):
+    """The keeper of batches in the parts of a folder, around the work that they come from.
+
+    domain: that of all trajectories. made_on: what must be equal here and where a part was made, or it is made again.
+    hold: called before a part is written; raises if it must not be. stopping: whether the run is to end. notify: called
+    with a message for every part that is not used.
     """
 
-    folder: Path | None = None
-    hardware: Any = None
-    hold: Callable[[], None] = lambda: None
-    notify: Callable[[str], None] = lambda message: None
-    _kept: float = field(default_factory=time.monotonic)
-
-    def is_due(self) -> bool:
-        """Whether enough work has been done since the last part."""
-        return self.folder is not None and time.monotonic() - self._kept > SECONDS
-
-    def keep(
-        self, name: str, first: int, end: int, write: Callable[[Path], None], facts: Mapping[str, Any] | None = None
+    def __init__(
+        self,
+        folder: Path,
+        domain: Domain,
+        made_on: Mapping[str, str],
+        hold: Callable[[], None],
+        stopping: Callable[[], bool],
+        notify: Callable[[str], None],
     ) -> None:
-        """Keep items first to end − 1 of what is called `name`. write: writes the content to a new file."""
-        self._kept = time.monotonic()
-        if self.folder is None or end == first:
+        self._folder, self._domain, self._made_on = folder, domain, dict(made_on)
+        self._hold, self._stopping, self._notify = hold, stopping, notify
+        self._series: dict[str, _Series] = {}
+        self._due = time.monotonic() + SECONDS
+
+    def earlier(self, series: str, rng: np.random.Generator | None = None) -> list[Batch]:
+        batches: list[Batch] = []
+        state: State | None = None
+        while (path := self._path(series, len(batches))).exists() and (part := self._read(path)):
+            more, state = part
+            batches += more
+        if rng is not None and state is not None:
+            _restore(rng, state)
+        self._series[series] = _Series(len(batches))
+        return batches
+
+    def keep(self, series: str, batch: Batch, rng: np.random.Generator | None = None, *, more: bool) -> None:
+        """Take the next batch of a series; what is in no part yet is written when it is time.
+
+        Raises KeyboardInterrupt where the run is to end and more batches follow.
+        """
+        self._series[series].batches.append((batch, None if rng is None else _state(rng)))
+        if more and self._stopping():
+            raise KeyboardInterrupt
+        if time.monotonic() >= self._due:
+            self._write_all()
+
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is in no part yet, if the work within was stopped."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._write_all()
+
+    def _write_all(self) -> None:
+        unwritten = {name: series for name, series in self._series.items() if series.batches}
+        if not unwritten:
             return
-        self.hold()
-        make_folder(self.folder)
-        with whole_checked(self._path(name, first, "part")) as draft:
-            write(draft)
-        text = json.dumps({"end": end, "hardware": self.hardware, "facts": dict(facts or {})})
-        write_checked(self._path(name, first, "json"), text.encode())
+        self._hold()
+        before = time.monotonic()
+        make_folder(self._folder)
+        for name, series in unwritten.items():
+            self._write(self._path(name, series.first), series)
+            self._series[name] = _Series(series.first + len(series.batches))
+        now = time.monotonic()
+        self._due = now + max(SECONDS, (now - before) / WRITING_SHARE)
 
-    def read(self, name: str) -> Iterator[tuple[int, Path, dict[str, Any]]]:
-        """The parts of what is called `name`, from the first item on without a gap: (end, file, facts) of each."""
-        first = 0
-        while self.folder is not None and (part := self._read(name, first)) is not None:
-            yield part
-            first = part[0]
+    def _path(self, series: str, first: int) -> Path:
+        return self._folder / f"{series}-{first:06d}.h5"
 
-    def _read(self, name: str, first: int) -> tuple[int, Path, dict[str, Any]] | None:
-        facts, content = self._path(name, first, "json"), self._path(name, first, "part")
-        if not facts.exists():
-            return None
+    def _write(self, path: Path, series: _Series) -> None:
+        import h5py
+
+        facts = {"made on": self._made_on, "state": series.batches[-1][1]}
+        with whole_checked(path) as draft, h5py.File(draft, "x", locking=False) as file:
+            file.attrs["facts"] = json.dumps(facts)
+            for k, (batch, _) in enumerate(series.batches):
+                for name, value in batch.items():
+                    arrays = value.arrays() if isinstance(value, Trajectories) else {"": value}
+                    for inner, array in arrays.items():
+                        _put(file, f"{k}/{name}/{inner}".rstrip("/"), np.asarray(array))
+
+    def _read(self, path: Path) -> tuple[list[Batch], State | None] | None:
+        """The batches of a part, and the state after them; None for a part that is of no use here."""
+        import h5py
+
         try:
-            known = json.loads(read_checked(facts))
-            verify_checked(content)
-        except FileNotFoundError:
-            return None
+            verify_checked(path)
         except Damaged as damage:
-            self.notify(f"{damage}; moved to {set_file_aside(facts).name}, from there on it is made again")
+            self._notify(f"{damage}; moved to {set_file_aside(path).name}, the part is made again")
             return None
-        return (int(known["end"]), content, known["facts"]) if known["hardware"] == self.hardware else None
+        with h5py.File(path, "r", locking=False) as file:
+            facts = json.loads(file.attrs["facts"])
+            if facts["made on"] != self._made_on:
+                there, here = _in_words(facts["made on"]), _in_words(self._made_on)
+                self._notify(
+                    f"{path} was made on {there}, this is {here}: the part is made again, for times and last bits"
+                )
+                return None
+            batches = [self._batch(file[str(k)]) for k in range(len(file))]
+        return batches, facts["state"]
 
-    def _path(self, name: str, first: int, ending: str) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{name}-{first:07d}.{ending}"
+    def _batch(self, group: Any) -> Batch:
+        return {name: self._value(item) for name, item in group.items()}
+
+    def _value(self, item: Any) -> Any:
+        """A number, an array, or the trajectories of a group of arrays."""
+        import h5py
+
+        from nsbench.trajectories.fields import FieldTrajectories
+        from nsbench.trajectories.growth import GrowthTrajectories
+
+        if isinstance(item, h5py.Group):
+            arrays = {name: np.asarray(array) for name, array in item.items()}
+            kind = GrowthTrajectories if "arrival" in arrays else FieldTrajectories
+            return kind(domain=self._domain, **arrays)
+        return np.asarray(item) if item.shape else item[()].item()
+
+
+def _put(file: Any, name: str, array: np.ndarray[Any, Any]) -> None:
+    """Write an array, packed in the way that costs least time."""
+    packing = {"compression": "lzf", "shuffle": True} if array.size > 1 else {}
+    file.create_dataset(name, data=array, **packing)
+
+
+def _state(rng: np.random.Generator) -> State:
+    """The state of a generator: its bits, and how many children it has spawned."""
+    bits: Any = rng.bit_generator
+    return {"bits": bits.state, "children": bits.seed_seq.n_children_spawned}
+
+
+def _restore(rng: np.random.Generator, state: State) -> None:
+    """Put a generator, as it was when it was made, into a state that it had later."""
+    bits: Any = rng.bit_generator
+    bits.seed_seq.spawn(state["children"] - bits.seed_seq.n_children_spawned)
+    bits.state = state["bits"]
+
+
+def _in_words(made_on: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(made_on.items()))

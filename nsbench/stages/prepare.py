@@ -95,7 +95,7 @@ def _part(
     part = dataset.part(split, generator(data.seeds[split]), k)
     trajectories = require_recorded(dataset, part, dataset.domain, "prepare" if path is None else "part", split)
     if path is not None:
-        workshop.agreement.hold()  # a part outlives this process
+        workshop.agreement.hold()  # a part outlives this run
         workshop.agreement.hold_data(data)
         with whole_checked(path) as draft:
             write_trajectories(draft, trajectories)

@@ -1,7 +1,8 @@
 """The third stage: the fitted simulator is run on the test cases; the result, on which metrics work, is the evidence.
 
 The artifact holds rollouts.h5, and cost.json, likelihood.npz and latents.npz where they were measured. Rollouts that
-were made elsewhere become evidence of the same kind, with the fact "outside".
+were made elsewhere become evidence of the same kind, with the fact "outside". Until it is whole, finished batches lie
+in the work folder (nsbench/stages/parts.py).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -55,7 +57,7 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
 
     what, rests_on = f"rollouts of {trial.simulator}", _rests_on(workshop, trial)
     artifact = workshop.obtain(trial.id, trial.evidence, what, make, {_ROLLOUTS}, rests_on)
-    shutil.rmtree(workshop.work / trial.evidence.digest, ignore_errors=True)
+    shutil.rmtree(_work(workshop, trial), ignore_errors=True)
     return read_evidence(artifact, test.domain)
 
 
@@ -84,25 +86,38 @@ def _simulate(
 ) -> None:
     from nsbench.stages.measuring import collect
 
-    evidence = collect(
-        simulator,
-        test,
-        workshop.suite.protocol,
-        workshop.conditions,
-        generator(trial.simulate_seed),
-        truth=ground_truth(workshop, trial),
-        fit_seconds=fit_seconds,
-        threads=workshop.threads,
-        parallel=workshop.parallel,
-        progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
-        parts=Parts(
-            workshop.work / trial.evidence.digest,
-            {"on": hardware(environment(), workshop.conditions.device), "threads": workshop.threads},
-            workshop.agreement.hold,
-            lambda message: workshop.emit(Notice(message)),
-        ),
-    )
+    with _parts(workshop, trial, test.domain) as parts:
+        evidence = collect(
+            simulator,
+            test,
+            workshop.suite.protocol,
+            workshop.conditions,
+            generator(trial.simulate_seed),
+            truth=ground_truth(workshop, trial),
+            fit_seconds=fit_seconds,
+            threads=workshop.threads,
+            parallel=workshop.parallel,
+            progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
+            keeper=parts,
+        )
     _write(draft, evidence)
+
+
+def _work(workshop: Workshop, trial: Trial) -> Path:
+    """The folder of a trial's unfinished evidence."""
+    return workshop.work / trial.evidence.digest
+
+
+def _parts(workshop: Workshop, trial: Trial, domain: Domain) -> Parts:
+    """The keeper of the batches of a trial's evidence. Those that other hardware made are not gone on from."""
+    return Parts(
+        _work(workshop, trial),
+        domain,
+        made_on={"hardware": hardware(environment(), workshop.conditions.device)},
+        hold=workshop.agreement.hold,
+        stopping=workshop.stopping,
+        notify=lambda message: workshop.emit(Notice(message)),
+    )
 
 
 def ground_truth(workshop: Workshop, trial: Trial) -> Simulator | None:

@@ -41,7 +41,7 @@ class VariablesChanged(RuntimeError):
 class Workshop:
     """The tools that every stage works with.
 
-    work      the folder where unfinished fits keep their checkpoints.
+    work      the folder of unfinished work: checkpoints of fits, parts of data and evidence.
     stopping  stopping(): whether the run is to end.
     waiting   waiting(True): another process is making an artifact that is wanted here; waiting(False): it is done.
     put_back  puts this process's state back to what it was before a component's code ran; returns what it had changed.

@@ -26,7 +26,7 @@ from nsbench.store.sources import blobs_of, digest_at, in_words, listing_files, 
 from nsbench.store.store import move_folder_aside
 from nsbench.store.workspace import Workspace
 
-Leftover = Literal["draft", "damaged", "finished fit", "unfinished fit", "sources", "byte code", "kernels"]
+Leftover = Literal["draft", "damaged", "finished work", "unfinished work", "sources", "byte code", "kernels"]
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DAY = 86_400.0
@@ -34,7 +34,7 @@ _DAY = 86_400.0
 _REASONS: dict[str, str] = {
     "draft": "nobody finished it",
     "damaged": "was moved aside",
-    "finished fit": "its artifact is in the store",
+    "finished work": "its artifact is in the store",
     "sources": "no artifact that remains names them",
 }
 """Kind of a leftover -> the reason for removing it."""
@@ -174,7 +174,7 @@ def _unnamed_sources(workspace: Workspace, remaining: Sequence[Entry]) -> list[E
 
 
 def leftovers(workspace: Workspace) -> list[Entry]:
-    """Entries that are not artifacts: unfinished drafts, damaged artifacts moved aside, and work folders of fits."""
+    """Entries that are not artifacts: unfinished drafts, damaged artifacts moved aside, and work folders."""
     entries: list[Entry] = []
     for folder in _folders(workspace.store / "drafts"):
         entries.append(_leftover("draft", folder))
@@ -184,9 +184,8 @@ def leftovers(workspace: Workspace) -> list[Entry]:
     for folder in _folders(workspace.store / "damaged"):
         entries.append(_leftover("damaged", folder))
     for folder in _folders(workspace.work):
-        kinds = ("data", "model", "evidence")
-        finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in kinds)
-        kind: Leftover = "damaged" if ASIDE in folder.name else "finished fit" if finished else "unfinished fit"
+        finished = any((workspace.store / kind / folder.name / MANIFEST).is_file() for kind in ARTIFACT_KINDS)
+        kind: Leftover = "damaged" if ASIDE in folder.name else "finished work" if finished else "unfinished work"
         entries.append(_leftover(kind, folder))
     return [*entries, *compiled(workspace)]
 
@@ -215,8 +214,8 @@ def prunable(
 ) -> Pruning:
     """The entries that may be removed, with reasons.
 
-    Drafts, damaged artifacts, the work of finished fits, and sources that no artifact names, always; if `older_than`
-    or `keep` is given, also artifacts and unfinished fits that were not used for so long and are not kept; if
+    Drafts, damaged artifacts, work that is finished, and sources that no artifact names, always; if `older_than`
+    or `keep` is given, also artifacts and unfinished work that were not used for so long and are not kept; if
     `older_than` is given, also what was compiled and not used for so long. older_than: seconds, 0 if only `keep` is
     given. keep: keys, none if only `older_than` is given. submissions: keys of rollouts made elsewhere, which go only
     if they are named here: nothing can make them again.
@@ -226,7 +225,7 @@ def prunable(
     removed += [(entry, "was named") for entry in stored if entry.taken_in and entry.key in submissions]
     if older_than is not None or keep is not None:
         removable = [entry for entry in stored if not entry.taken_in and not entry.unread]
-        removable += [entry for entry in leftover if entry.kind == "unfinished fit"]
+        removable += [entry for entry in leftover if entry.kind == "unfinished work"]
         since = time.time() - (older_than or 0.0)
         reason = "no kept suite needs it, last used " if keep is not None else "last used "
         removed += [(e, reason + _days_ago(e.used)) for e in removable if e.used <= since and e.key not in (keep or ())]

@@ -26,7 +26,7 @@ class Workspace:
 
     @property
     def work(self) -> Path:
-        """The folder of unfinished fits, each by the key of the model that it will become."""
+        """The folder of unfinished work, each by the key of the artifact that it will become."""
         return self.root / "work"
 
     @property

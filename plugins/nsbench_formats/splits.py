@@ -65,12 +65,13 @@ def cut(params: NDArray[np.float64], split: Split, fractions: Fractions) -> NDAr
 
 def _block(count: int, split: Split, fractions: Fractions) -> NDArray[np.int64]:
     """The block of a split among so many trajectories in a row; the seed draws which block comes first."""
-    usable = count - 2 * fractions.gap
+    gap = fractions.gap
+    usable = count - 2 * gap
     if usable < 3:
         raise ValueError(
             f"all {count} trajectories have the same parameters and may be windows of one simulation, so train, val "
-            f"and test are blocks with {fractions.gap} left out between them (gap); that needs "
-            f"{3 + 2 * fractions.gap}. Give more, or, if they are independent of each other, gap: 0 and at least three"
+            f"and test are blocks with {gap} left out between them (gap); that needs {3 + 2 * gap}. "
+            "Give more, or, if they are independent of each other, gap: 0 and at least three"
         )
     val, test = _sizes(usable, fractions)
     sizes: list[tuple[Split, int]] = [("train", usable - val - test), ("val", val), ("test", test)]
@@ -79,7 +80,7 @@ def _block(count: int, split: Split, fractions: Fractions) -> NDArray[np.int64]:
         name, size = sizes[k]
         if name == split:
             break
-        first += size + fractions.gap
+        first += size + gap
     return np.arange(first, first + size)
 
 

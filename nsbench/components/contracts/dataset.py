@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nsbench.components.contracts.broken import BrokenContract, kind_of
 from nsbench.components.contracts.numbers import whole
 from nsbench.components.dataset import Dataset, Split
@@ -25,6 +27,10 @@ def require_recorded(dataset: Dataset, made: object, domain: object, method: str
         )
     if not len(made):
         raise BrokenContract(dataset, method, f"returned no trajectory for {split}", "a split holds at least one")
+    for name, array in made.arrays().items():
+        if not np.isfinite(array).all():
+            got = f"returned {name} for {split} that are NaN or infinite"
+            raise BrokenContract(dataset, method, got, "all numbers must be finite, also behind a trajectory's end")
     return made
 
 
