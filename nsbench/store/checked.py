@@ -24,7 +24,7 @@ _TAIL = len(_MARK) + 64
 @contextmanager
 def whole_checked(path: Path) -> Iterator[Path]:
     """As ``files.whole``, with a checksum added at the file's end, where HDF5 passes it over."""
-    with whole(path) as draft:
+    with whole(path, lasting=False) as draft:  # of unfinished work the earlier state serves as well
         yield draft
         with draft.open("r+b") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

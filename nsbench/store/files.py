@@ -49,10 +49,11 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """A path to write a new file to; the file replaces `path` when the block ends well.
 
-    The path is nobody else's: not another thread's, nor a process's of the same number in another container.
+    The path is nobody else's: not another thread's, nor a process's of the same number in another container. lasting:
+    if False a lost machine may leave the earlier file, whole too.
     """
     make_folder(path.parent)
     draft = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")
@@ -61,7 +62,8 @@ def whole(path: Path) -> Iterator[Path]:
         sync(draft)
         share(draft)
         draft.replace(path)
-        sync(path.parent)
+        if lasting:
+            sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 

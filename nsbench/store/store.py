@@ -194,18 +194,18 @@ class Store:
 
     def _seal(self, key: Key, draft: Draft) -> None:
         """Write the manifest of a draft, and move the draft to the artifact's place. Raises ValueError for a link."""
-        for path in draft.folder.rglob("*"):
+        paths = sorted(draft.folder.rglob("*"))
+        for path in paths:
             if path.is_symlink():
                 name = path.relative_to(draft.folder)
                 raise ValueError(f"an artifact holds files and folders, and {name} is a link: save what it leads to")
             if path.is_dir():
                 share(path)
-        files = sorted(p for p in draft.folder.rglob("*") if p.is_file())
         manifest = {
             "stage": key.kind,
             "key": key.digest,
             "fields": key.fields,
-            "files": {p.relative_to(draft.folder).as_posix(): checksum(p) for p in files},
+            "files": {p.relative_to(draft.folder).as_posix(): checksum(p) for p in paths if p.is_file()},
             "facts": draft.facts,
             "environment": recorded_environment(),
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
