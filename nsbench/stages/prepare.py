@@ -5,7 +5,9 @@ The artifact holds trajectories.h5, as recorded (nsbench/trajectories/hdf5.py); 
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from nsbench.components.contracts.dataset import require_parts, require_recorded
@@ -22,6 +24,10 @@ from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 
 _FILE = "trajectories.h5"
+
+_SMALL_BYTES, _MOST_KEPT = 4_000_000, 8
+_kept: dict[tuple[str, str, str], Trajectories] = {}
+"""(file, its checksum, the domain) -> what was read from it, the oldest first."""
 
 
 def prepare(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
@@ -55,10 +61,23 @@ def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Traj
 
 
 def read_data(artifact: Artifact, domain: Domain) -> Trajectories:
-    """The recorded trajectories in an artifact. domain: that of the dataset."""
+    """The recorded trajectories in an artifact. domain: that of the dataset.
+
+    A few small ones are kept, since the trials of a process often share their data; each caller gets a copy.
+    """
     from nsbench.trajectories.hdf5 import read_trajectories
 
-    return read_trajectories(artifact.folder / _FILE, domain)
+    path = artifact.folder / _FILE
+    name = str(path), artifact.manifest["files"][_FILE], json.dumps(domain.describe())
+    kept = _kept.get(name)
+    if kept is None:
+        kept = read_trajectories(path, domain)
+        if sum(array.nbytes for array in kept.arrays().values()) > _SMALL_BYTES:
+            return kept
+        while len(_kept) >= _MOST_KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[name] = kept
+    return replace(kept, domain=domain, **{field: array.copy() for field, array in kept.arrays().items()})
 
 
 def _write(draft: Draft, trajectories: Trajectories) -> None:

@@ -9,8 +9,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -70,9 +74,9 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
 
 def make_folder(folder: Path) -> None:
     """Make a folder, and those around it, where they are missing; each is shared as the one around it is."""
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return
-    missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
+    missing = [path for path in (folder, *folder.parents) if not os.path.isdir(path)]
     for path in reversed(missing):
         try:
             path.mkdir(exist_ok=True)
@@ -101,11 +105,15 @@ def sync_tree(folder: Path) -> None:
 
     All at once: a file system with a journal then writes it once for all of them.
     """
+    list(_pool(os.getpid()).map(sync, [*folder.rglob("*"), folder]))
+
+
+@cache
+def _pool(pid: int) -> ThreadPoolExecutor:
+    """Threads that wait for the disk. They are a process's own: a fork of it has none of them."""
     from concurrent.futures import ThreadPoolExecutor
 
-    paths = [*folder.rglob("*"), folder]
-    with ThreadPoolExecutor(min(len(paths), 16)) as pool:
-        list(pool.map(sync, paths))
+    return ThreadPoolExecutor(16, "nsbench-sync")
 
 
 def sync(path: Path) -> None:

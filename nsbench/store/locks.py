@@ -96,11 +96,14 @@ def _lock(descriptor: int, path: Path, shared: bool, wait: bool) -> None:
 
 
 @contextmanager
-def held(path: Path, *, waiting: Callable[[Owner | None], None] = lambda holder: None) -> Iterator[bool]:
+def held(
+    path: Path, *, waiting: Callable[[Owner | None], None] = lambda holder: None, named: bool = True
+) -> Iterator[bool]:
     """Hold a lock, waiting for it. waiting: called with the holder, again and again meanwhile; may raise.
 
-    Yields False where the file system has no locks; another process may then do the same work. The file is
-    removed when the lock is released, so that a workspace does not fill with them.
+    named: write this process into the file, for those who wait. Yields False where the file system has no locks;
+    another process may then do the same work. The file is removed when the lock is released, so that a workspace does
+    not fill with them.
     """
     while True:
         descriptor = _open(path)
@@ -113,7 +116,8 @@ def held(path: Path, *, waiting: Callable[[Owner | None], None] = lambda holder:
                 yield False
                 return
             if _is_still(path, descriptor):
-                _write_holder(descriptor)
+                if named:
+                    _write_holder(descriptor)
                 try:
                     yield True
                 finally:
@@ -131,7 +135,7 @@ def held_at_once(path: Path) -> AbstractContextManager[bool]:
     def refuse(holder: Owner | None) -> None:
         raise Busy(errno.EAGAIN, "another holds the lock", str(path))
 
-    return held(path, waiting=refuse)
+    return held(path, waiting=refuse, named=False)
 
 
 def is_held(path: Path) -> bool:

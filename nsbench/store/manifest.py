@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import stat
+import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,27 +32,33 @@ def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
     manifest = read_manifest(folder)
     if (manifest["stage"], manifest["key"]) != (key.kind, key.digest) or fields_digest(manifest) != key.digest:
         raise Damaged(f"{folder / MANIFEST} does not belong to its key")
+    try:
+        found = patiently(lambda: dict(_files(str(folder))))
+    except _ABSENT as error:  # another process moved it aside just now
+        raise Damaged(f"{folder} is missing") from error
     for name, expected in manifest["files"].items():
         path = folder / name
+        if not found.get(name):
+            raise Damaged(f"{path} is missing")
         try:
-            if patiently(lambda path=path: _own_checksum(folder, path)) != expected:  # type: ignore[misc]
+            if patiently(partial(checksum, path)) != expected:
                 raise Damaged(f"{path} has changed since it was written")
         except _ABSENT as error:
             raise Damaged(f"{path} is missing") from error
-    known = {MANIFEST, *manifest["files"]}
-    for path in patiently(lambda: list(folder.rglob("*"))):
-        is_extra = path.is_symlink() or (path.relative_to(folder).as_posix() not in known and not path.is_dir())
-        if is_extra and not path.name.startswith(".nfs"):
-            raise Damaged(f"{path} was added after the artifact was written")
+    for name in sorted(found.keys() - manifest["files"].keys() - {MANIFEST}):
+        if not name.rpartition("/")[2].startswith(".nfs"):
+            raise Damaged(f"{folder / name} was added after the artifact was written")
     return manifest
 
 
-def _own_checksum(folder: Path, path: Path) -> str:
-    """The checksum of a file in a folder. Raises FileNotFoundError for what is no file, or is one only by a link."""
-    inside = (path, *path.parents[: len(path.relative_to(folder).parts) - 1])
-    if not stat.S_ISREG(path.lstat().st_mode) or any(part.is_symlink() for part in inside):
-        raise FileNotFoundError(errno.ENOENT, "no file, or a link", str(path))
-    return checksum(path)
+def _files(folder: str, prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """(name, whether it is a file) of all that is no folder, below a folder. Links are not followed, and no files."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield prefix + entry.name, entry.is_file(follow_symlinks=False)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
