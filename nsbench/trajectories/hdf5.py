@@ -56,7 +56,7 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
 def _own_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     """A dataset whose content lies in the file itself. Raises ValueError for anything else."""
     if file.get(name, getclass=True, getlink=True) is not h5py.HardLink:
-        raise ValueError(f"{name} is a link")
+        raise ValueError(f"{name} is a link, which may lead to another file")
     item = file[name]
     if not isinstance(item, h5py.Dataset):
         raise ValueError(f"{name} is a group")
