@@ -192,6 +192,14 @@ def test_a_link_in_place_of_a_file_is_damage(store, tmp_path):
     assert store.find(KEY) is None
 
 
+def test_a_manifest_that_is_a_link_is_damage(store, tmp_path):
+    put(store)
+    manifest = store.path(KEY) / "manifest.json"
+    manifest.rename(tmp_path / "elsewhere")
+    manifest.symlink_to(tmp_path / "elsewhere")
+    assert store.find(KEY) is None
+
+
 def rewritten(store, change):
     """The manifest with a change, and its digest made anew: consistent in itself, and wrong."""
     path = store.path(KEY) / "manifest.json"

@@ -45,14 +45,15 @@ def verified_manifest(folder: Path, key: Key) -> dict[str, Any]:
                 raise Damaged(f"{path} has changed since it was written")
         except _ABSENT as error:
             raise Damaged(f"{path} is missing") from error
-    for name in sorted(found.keys() - manifest["files"].keys() - {MANIFEST}):
-        if not name.rpartition("/")[2].startswith(".nfs"):
+    known = {MANIFEST, *manifest["files"]}
+    for name, is_file in found.items():
+        if not (is_file and name in known) and not name.rpartition("/")[2].startswith(".nfs"):
             raise Damaged(f"{folder / name} was added after the artifact was written")
     return manifest
 
 
 def _files(folder: str, prefix: str = "") -> Iterator[tuple[str, bool]]:
-    """(name, whether it is a file) of all that is no folder, below a folder. Links are not followed, and no files."""
+    """(name, whether it is a file) of all below a folder that is no folder. A link is neither, whatever it leads to."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
