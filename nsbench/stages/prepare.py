@@ -26,8 +26,8 @@ from nsbench.trajectories.domain import Domain
 _FILE = "trajectories.h5"
 
 _SMALL_BYTES, _MOST_KEPT = 4_000_000, 8
-_kept: dict[tuple[str, str, str], Trajectories] = {}
-"""(file, its checksum, the domain) -> what was read from it, the oldest first."""
+_kept: dict[tuple[str, str], Trajectories] = {}
+"""(checksum of a file, the domain in words) -> what was read from it, the oldest first."""
 
 
 def prepare(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
@@ -67,11 +67,10 @@ def read_data(artifact: Artifact, domain: Domain) -> Trajectories:
     """
     from nsbench.trajectories.hdf5 import read_trajectories
 
-    path = artifact.folder / _FILE
-    name = str(path), artifact.manifest["files"][_FILE], json.dumps(domain.describe())
+    name = artifact.manifest["files"][_FILE], json.dumps(domain.describe())
     kept = _kept.get(name)
     if kept is None:
-        kept = read_trajectories(path, domain)
+        kept = read_trajectories(artifact.folder / _FILE, domain)
         if sum(array.nbytes for array in kept.arrays().values()) > _SMALL_BYTES:
             return kept
         while len(_kept) >= _MOST_KEPT:

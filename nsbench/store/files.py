@@ -74,9 +74,9 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
 
 def make_folder(folder: Path) -> None:
     """Make a folder, and those around it, where they are missing; each is shared as the one around it is."""
-    if os.path.isdir(folder):
+    if os.path.isdir(folder):  # in a third of the time of the path's own method, and asked for every file
         return
-    missing = [path for path in (folder, *folder.parents) if not os.path.isdir(path)]
+    missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
     for path in reversed(missing):
         try:
             path.mkdir(exist_ok=True)

@@ -187,11 +187,7 @@ class Store:
 
         A draft whose maker may be alive stays, whoever holds which lock: file systems differ in what their locks mean.
         """
-        try:
-            names = os.listdir(self.root / "drafts")
-        except FileNotFoundError:
-            return
-        for folder in (self.root / "drafts" / name for name in names if name.startswith(f"{key.kind}-{key.digest}-")):
+        for folder in (self.root / "drafts").glob(f"{key.kind}-{key.digest}-*"):
             if folder.is_dir() and is_abandoned(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 owner_file(folder).unlink(missing_ok=True)

@@ -39,8 +39,9 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
     """Read the trajectories of a file, which must be of that domain. Raises ValueError that names the file."""
     try:
         with h5py.File(path, "r", locking=False) as file:  # files in the store never change
+            require_self_contained(file)
             described = json.loads(file.attrs["domain"])
-            arrays = {name: np.asarray(_own_dataset(file, name)) for name in file}
+            arrays = {name: np.asarray(file[name]) for name in file}
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: not trajectories ({error})") from error
     if described != json.loads(json.dumps(domain.describe())):
@@ -53,18 +54,6 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _own_dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset whose content lies in the file itself. Raises ValueError for anything else."""
-    if file.get(name, getclass=True, getlink=True) is not h5py.HardLink:
-        raise ValueError(f"{name} is a link, which may lead to another file")
-    item = file[name]
-    if not isinstance(item, h5py.Dataset):
-        raise ValueError(f"{name} is a group")
-    if fault := _fault(name, item):
-        raise ValueError(fault)
-    return item
-
-
 def require_self_contained(file: h5py.File) -> None:
     """Raise ValueError for an HDF5 file with links to other files, or with data that is stored in them.
 
@@ -75,11 +64,10 @@ def require_self_contained(file: h5py.File) -> None:
         foreign = isinstance(link, h5py.ExternalLink)
         return f"{name} is a link to another file, {link.filename}" if foreign else None
 
-    fault = file.visititems_links(fault_of_link) or file.visititems(_fault)  # the first that is not None
+    def fault_of(name: str, item: Any) -> str | None:
+        foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+        return f"the data of {name} lie in another file" if foreign else None
+
+    fault = file.visititems_links(fault_of_link) or file.visititems(fault_of)  # the first that is not None
     if fault:
         raise ValueError(fault)
-
-
-def _fault(name: str, item: Any) -> str | None:
-    foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-    return f"the data of {name} lie in another file" if foreign else None
