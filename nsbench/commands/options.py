@@ -13,6 +13,7 @@ from nsbench.errors import Refusal
 from nsbench.names import visible
 from nsbench.registry.plugin_files import name_files
 from nsbench.registry.registry import Registry, installed
+from nsbench.store.contents import read_again
 from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 def _name_plugins(ctx: click.Context, option: click.Parameter, files: tuple[Path, ...]) -> None:
     if files:
         name_files(files)
+
+
+def _rehash(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        read_again()
 
 
 def _workspace(ctx: click.Context, option: click.Parameter, path: Path) -> Workspace:
@@ -54,6 +60,14 @@ plugins = click.option(
     help="A plugin that is not installed; also NSBENCH_PLUGINS.",
 )
 
+rehash = click.option(
+    "--rehash",
+    is_flag=True,
+    expose_value=False,
+    callback=_rehash,
+    help="Read all data files again, also those whose size, times and inode are what they were.",
+)
+
 no_tracking = click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
 
 dataset = click.option("--dataset", metavar="NAME", help="Which of the suite's datasets, where there are several.")
@@ -71,6 +85,7 @@ def takes_session(command: Callable[..., None]) -> Callable[..., None]:
     @overrides
     @plugins
     @workspace
+    @rehash
     @functools.wraps(command)
     def with_session(suite: Path, overrides: tuple[str, ...], workspace: Workspace, **arguments: Any) -> None:
         command(session=session(suite, overrides, workspace), **arguments)

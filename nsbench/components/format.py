@@ -35,11 +35,13 @@ class FormatSpec(ComponentSpec):
 class Header:
     """The domain and the parameters of the n trajectories in files, known before the trajectories are read.
 
-    domain: its ``stride`` is None. params: float64[n, P], in the order in which the trajectories are read.
+    domain: its ``stride`` is None. params: float64[n, P], in the order in which the trajectories are read. dt: the time
+    from frame to frame, in the files' own unit; None where they do not say.
     """
 
     domain: Domain
     params: NDArray[np.float64]
+    dt: float | None = None
 
 
 class Format(Component, ABC):

@@ -125,8 +125,11 @@ class StoredResults:
         """The framed test data of a dataset; None where it is not in the store."""
         key = data.keys["test"]
         if key.digest not in self._tests and (artifact := self.store.find(key)) is not None:
-            self._tests[key.digest] = framed(read_data(artifact, self.domain(data)), self.session.suite)
+            self._tests[key.digest] = framed(self._recorded(artifact, data), self.session.suite)
         return self._tests.get(key.digest)
+
+    def _recorded(self, artifact: Artifact, data: DataPlan) -> Trajectories:
+        return read_data(artifact, self.domain(data), self.session.registry, data.part)
 
     def domain(self, data: DataPlan) -> Domain:
         """The domain of a dataset, as recorded and not in frames."""

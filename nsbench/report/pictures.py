@@ -191,9 +191,8 @@ def colour_span(truth: Trajectories) -> tuple[float, float]:
     """(low, high) that the colours span: arrival times of growth, or values of a field's first channel."""
     if not isinstance(truth, FieldTrajectories):
         return 0.0, float(truth.lengths.max())
-    valid = np.arange(truth.values.shape[1]) < truth.lengths[:, None]
-    shown = truth.values[valid][:, 0]
-    low, high = float(shown.min()), float(shown.max())
+    shown = [truth.values[k, :length, 0] for k, length in enumerate(truth.lengths)]
+    low, high = float(min(v.min() for v in shown)), float(max(v.max() for v in shown))
     return low, high if high > low else low + 1.0
 
 

@@ -113,9 +113,9 @@ def _rollouts(
     if truth is not None:
         truth.rollout(starts[0], min(2, protocol.horizon), truth_warm)
     batch_rngs, truth_rngs = rng.spawn(len(starts)), truth_rng.spawn(len(starts))
-    batches = [RolloutBatch(**batch) for batch in keeper.earlier("rollouts")]
-    simulated = sum(len(batch.rollouts) for batch in batches)
-    for k in range(len(batches), len(starts)):
+    done = keeper.earlier("rollouts")
+    simulated = sum(len(batch) for batch in starts[:done])
+    for k in range(done, len(starts)):
         before = time.perf_counter()
         rollout = simulator.rollout(starts[k], protocol.horizon, batch_rngs[k])
         seconds = time.perf_counter() - before
@@ -124,11 +124,11 @@ def _rollouts(
         if truth is not None:
             truth.rollout(starts[k], protocol.horizon, truth_rngs[k])
         truth_seconds = time.perf_counter() - before
-        batches.append(RolloutBatch(stopped, seconds, truth_seconds, memory.peak, parallel))
-        keeper.keep("rollouts", vars(batches[-1]), more=k + 1 < len(starts))
+        batch = RolloutBatch(stopped, seconds, truth_seconds, memory.peak, parallel)
+        keeper.keep("rollouts", vars(batch), more=k + 1 < len(starts))
         simulated += len(starts[k])
         progress(simulated, len(start))
-    return batches
+    return [RolloutBatch(**batch) for batch in keeper.batches("rollouts")]
 
 
 def _joined(simulator: Simulator, batches: list[RolloutBatch]) -> Trajectories:
@@ -188,8 +188,7 @@ def _nats(
 
     series: its batches' name for the keeper.
     """
-    parts = [batch["nats"] for batch in keeper.earlier(series, rng)]
-    for k in range(len(parts) * LIKELIHOOD_BATCH, len(index), LIKELIHOOD_BATCH):
+    for k in range(keeper.earlier(series, rng) * LIKELIHOOD_BATCH, len(index), LIKELIHOOD_BATCH):
         trajectories, frames = index[k : k + LIKELIHOOD_BATCH], t[k : k + LIKELIHOOD_BATCH]
         nats = simulator.log_likelihood(
             test.at(trajectories, frames),
@@ -198,9 +197,9 @@ def _nats(
             samples,
             rng,
         )
-        parts.append(require_nats(simulator, nats, len(trajectories)))
-        keeper.keep(series, {"nats": parts[-1]}, rng, more=k + LIKELIHOOD_BATCH < len(index))
-    return np.concatenate(parts) if parts else np.empty(0)
+        nats = require_nats(simulator, nats, len(trajectories))
+        keeper.keep(series, {"nats": nats}, rng, more=k + LIKELIHOOD_BATCH < len(index))
+    return np.concatenate([np.empty(0), *(batch["nats"] for batch in keeper.batches(series))])
 
 
 class PeakMemory:

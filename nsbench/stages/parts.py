@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,12 +22,18 @@ from nsbench.store.files import make_folder
 from nsbench.store.manifest import Damaged
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.stored import LARGE_BYTES, Place, StoredFields, in_files
 
 SECONDS = 30.0
 """Seconds of work after which a part is written."""
 
 WRITING_SHARE = 0.05
 """The largest share of the time that goes into writing: after a part that took long, the next is written later."""
+
+if TYPE_CHECKING:
+    import h5py
 
 State = dict[str, Any]
 """The state of a generator, as JSON knows it."""
@@ -58,12 +64,13 @@ class Parts(Keeper):
         stopping: Callable[[], bool],
         notify: Callable[[str], None],
     ) -> None:
+        super().__init__()
         self._folder, self._domain, self._made_on = folder, domain, dict(made_on)
         self._hold, self._stopping, self._notify = hold, stopping, notify
         self._series: dict[str, _Series] = {}
         self._due = time.monotonic() + SECONDS
 
-    def earlier(self, series: str, rng: np.random.Generator | None = None) -> list[Batch]:
+    def earlier(self, series: str, rng: np.random.Generator | None = None) -> int:
         batches: list[Batch] = []
         state: State | None = None
         while (path := self._path(series, len(batches))).exists() and (part := self._read(path)):
@@ -71,19 +78,32 @@ class Parts(Keeper):
             batches += more
         if rng is not None and state is not None:
             _restore(rng, state)
-        self._series[series] = _Series(len(batches))
-        return batches
+        self._batches[series], self._series[series] = batches, _Series(len(batches))
+        return len(batches)
 
     def keep(self, series: str, batch: Batch, rng: np.random.Generator | None = None, *, more: bool) -> None:
-        """Take the next batch of a series; what is in no part yet is written when it is time.
+        """Take the next batch of a series; what is in no part yet is written when it is time, or large.
 
         Raises KeyboardInterrupt where the run is to end and more batches follow.
         """
+        super().keep(series, batch, rng, more=more)
         self._series[series].batches.append((batch, None if rng is None else _state(rng)))
         if more and self._stopping():
             raise KeyboardInterrupt
-        if time.monotonic() >= self._due:
+        if time.monotonic() >= self._due or self._unwritten_bytes() > LARGE_BYTES:
             self._write_all()
+
+    def batches(self, series: str) -> list[Batch]:
+        """All batches of a series; where some dense fields lie in parts, all do."""
+        fields = [value for batch in self._batches[series] for value in batch.values() if _is_dense(value)]
+        if any(in_files(value.values) is not None for value in fields):
+            self._write_all()
+        return self._batches[series]
+
+    def _unwritten_bytes(self) -> int:
+        """The size of dense fields that are in no part yet."""
+        unwritten = (batch for series in self._series.values() for batch, _ in series.batches)
+        return sum(value.values.nbytes for batch in unwritten for value in batch.values() if _is_dense(value))
 
     def __enter__(self) -> Parts:
         return self
@@ -97,12 +117,18 @@ class Parts(Keeper):
         unwritten = {name: series for name, series in self._series.items() if series.batches}
         if not unwritten:
             return
+        import h5py
+
         self._hold()
         before = time.monotonic()
         make_folder(self._folder)
         for name, series in unwritten.items():
-            self._write(self._path(name, series.first), series)
-            self._series[name] = _Series(series.first + len(series.batches))
+            path, last = self._path(name, series.first), series.first + len(series.batches)
+            self._write(path, series)
+            self._series[name] = _Series(last)
+            if any(_is_dense(value) for batch, _ in series.batches for value in batch.values()):
+                with h5py.File(path, "r", locking=False) as file:
+                    self._batches[name][series.first : last] = self._stored(path, file)
         now = time.monotonic()
         self._due = now + max(SECONDS, (now - before) / WRITING_SHARE)
 
@@ -138,24 +164,30 @@ class Parts(Keeper):
                     f"{path} was made on {there}, this is {here}: the part is made again, for times and last bits"
                 )
                 return None
-            batches = [self._batch(file[str(k)]) for k in range(len(file))]
-        return batches, facts["state"]
+            return self._stored(path, file), facts["state"]
 
-    def _batch(self, group: Any) -> Batch:
-        return {name: self._value(item) for name, item in group.items()}
+    def _stored(self, path: Path, file: h5py.File) -> list[Batch]:
+        """The batches in a part's file, in which dense fields stay."""
+        groups = (file[str(k)] for k in range(len(file)))
+        return [{name: self._value(path, item) for name, item in group.items()} for group in groups]
 
-    def _value(self, item: Any) -> Any:
+    def _value(self, path: Path, item: Any) -> Any:
         """A number, an array, or the trajectories of a group of arrays."""
         import h5py
 
-        from nsbench.trajectories.fields import FieldTrajectories
-        from nsbench.trajectories.growth import GrowthTrajectories
-
         if isinstance(item, h5py.Group):
-            arrays = {name: np.asarray(array) for name, array in item.items()}
+            arrays: dict[str, Any] = {name: np.asarray(array) for name, array in item.items() if name != "values"}
+            if "values" in item:
+                n, frames, *sites = item["values"].shape
+                place = Place(path, (f"{item.name}/values",))
+                arrays["values"] = StoredFields.of(place, np.arange(n), frames, (sites[0], sites[1], sites[2]))
             kind = GrowthTrajectories if "arrival" in arrays else FieldTrajectories
             return kind(domain=self._domain, **arrays)
         return np.asarray(item) if item.shape else item[()].item()
+
+
+def _is_dense(value: object) -> bool:
+    return isinstance(value, FieldTrajectories)
 
 
 def _put(file: Any, name: str, array: np.ndarray[Any, Any]) -> None:

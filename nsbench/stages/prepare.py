@@ -1,6 +1,7 @@
 """The first stage: a dataset makes the trajectories of a split, part by part.
 
-The artifact holds trajectories.h5, as recorded (nsbench/trajectories/hdf5.py); frames are cut when it is read.
+The artifact holds trajectories.h5, as recorded (nsbench/trajectories/hdf5.py); frames are cut when it is read. Large
+fields that a dataset reads from files are not copied: the artifact names the files by their content.
 """
 
 from __future__ import annotations
@@ -9,21 +10,30 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
+
+import numpy as np
 
 from nsbench.components.contracts.dataset import require_parts, require_recorded
-from nsbench.components.dataset import Dataset, Split
+from nsbench.components.dataset import Dataset, DatasetSpec, Reading, Split
 from nsbench.components.events import Notice
+from nsbench.registry.loading import import_object, params_model
+from nsbench.registry.registry import Registry
 from nsbench.stages.workshop import Workshop, Write
 from nsbench.store.checked import set_file_aside, verify_checked, whole_checked
+from nsbench.store.contents import digests
 from nsbench.store.manifest import Damaged
 from nsbench.store.store import Artifact, Draft
 from nsbench.suite.seeds import generator
 from nsbench.suite.suite import Suite
-from nsbench.suite.trials import DataPlan
+from nsbench.suite.trials import DataPlan, Part
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.stored import close_below
 
 _FILE = "trajectories.h5"
+_REFERS = "refers to"
+"""The fact that names, by their SHA-256, the files in which an artifact's fields lie."""
 
 _SMALL_BYTES, _MOST_KEPT = 4_000_000, 8
 _kept: dict[tuple[str, str], Trajectories] = {}
@@ -50,18 +60,19 @@ def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Traj
         return write
 
     def write(draft: Draft) -> None:
-        _write(draft, _joined_parts(workshop, job, data, split, dataset))
+        _write(draft, _joined_parts(workshop, job, data, split, dataset), read_files(workshop.registry, data.part))
         agreement.hold_data(data)
 
     artifact = workshop.obtain(job, key, f"{split} data of {data.name}", make, {_FILE}, agreement.of_data(data))
+    close_below(workshop.work / key.digest)
     shutil.rmtree(workshop.work / key.digest, ignore_errors=True)
-    trajectories = read_data(artifact, dataset.domain)
+    trajectories = read_data(artifact, dataset.domain, workshop.registry, data.part)
     agreement.hold_data(data)  # the domain may have been read off the files just now
     return trajectories
 
 
-def read_data(artifact: Artifact, domain: Domain) -> Trajectories:
-    """The recorded trajectories in an artifact. domain: that of the dataset.
+def read_data(artifact: Artifact, domain: Domain, registry: Registry, part: Part) -> Trajectories:
+    """The recorded trajectories in an artifact. domain: that of the dataset, `part`.
 
     A few small ones are kept, since the trials of a process often share their data; each caller gets a copy.
     """
@@ -70,8 +81,10 @@ def read_data(artifact: Artifact, domain: Domain) -> Trajectories:
     name = artifact.manifest["files"][_FILE], json.dumps(domain.describe())
     kept = _kept.get(name)
     if kept is None:
-        kept = read_trajectories(artifact.folder / _FILE, domain)
-        if sum(array.nbytes for array in kept.arrays().values()) > _SMALL_BYTES:
+        files = read_files(registry, part) if artifact.facts.get(_REFERS) else {}
+        kept = read_trajectories(artifact.folder / _FILE, domain, {digest: path for path, digest in files.items()})
+        arrays = kept.arrays().values()
+        if sum(array.nbytes for array in arrays) > _SMALL_BYTES or not all(isinstance(a, np.ndarray) for a in arrays):
             return kept
         while len(_kept) >= _MOST_KEPT:
             del _kept[next(iter(_kept))]
@@ -79,10 +92,20 @@ def read_data(artifact: Artifact, domain: Domain) -> Trajectories:
     return replace(kept, domain=domain, **{field: array.copy() for field, array in kept.arrays().items()})
 
 
-def _write(draft: Draft, trajectories: Trajectories) -> None:
+def read_files(registry: Registry, part: Part) -> dict[Path, str]:
+    """The files that a dataset says it reads, and the SHA-256 of each; none where it does not tell them apart."""
+    spec = cast(DatasetSpec, registry.spec(part.kind, part.name))
+    if spec.reading is None:
+        return {}
+    reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(part.params))
+    return dict(zip(reading.files or (), digests(reading.files or ()), strict=True))
+
+
+def _write(draft: Draft, trajectories: Trajectories, files: dict[Path, str]) -> None:
     from nsbench.trajectories.hdf5 import write_trajectories
 
-    write_trajectories(draft.folder / _FILE, trajectories)
+    if write_trajectories(draft.folder / _FILE, trajectories, files):
+        draft.facts[_REFERS] = sorted(set(files.values()))
     draft.facts["trajectories"] = len(trajectories)
 
 
@@ -107,7 +130,7 @@ def _part(
     if path is not None and path.exists():
         try:
             verify_checked(path)
-            return read_trajectories(path, dataset.domain)
+            return read_trajectories(path, dataset.domain, stays=0)
         except Damaged as damage:
             workshop.emit(Notice(f"{damage}; moved to {set_file_aside(path).name}, the part is made again"))
     part = dataset.part(split, generator(data.seeds[split]), k)
@@ -117,4 +140,5 @@ def _part(
         workshop.agreement.hold_data(data)
         with whole_checked(path) as draft:
             write_trajectories(draft, trajectories)
+        return read_trajectories(path, dataset.domain, stays=0)
     return trajectories

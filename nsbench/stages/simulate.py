@@ -36,6 +36,7 @@ from nsbench.suite.seeds import generator
 from nsbench.suite.trials import Submission, Trial
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.stored import close_below
 
 _ROLLOUTS = "rollouts.h5"
 _COST = "cost.json"
@@ -57,6 +58,7 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
 
     what, rests_on = f"rollouts of {trial.simulator}", _rests_on(workshop, trial)
     artifact = workshop.obtain(trial.id, trial.evidence, what, make, {_ROLLOUTS}, rests_on)
+    close_below(_work(workshop, trial))
     shutil.rmtree(_work(workshop, trial), ignore_errors=True)
     return read_evidence(artifact, test.domain)
 

@@ -10,6 +10,7 @@ checked       files of unfinished work, with a checksum at their end
 locks         locks between processes
 owner         the process that a draft or a lock belongs to
 workspace     the folders and files of a workspace
+contents      the digests of files that others own, remembered
 environment   machine, versions, variables and commit with which numbers are made
 variables     the environment variables on which numbers depend
 checkout      the commit of a checkout, and whether files differ from it

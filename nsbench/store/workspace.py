@@ -39,6 +39,11 @@ class Workspace:
         """The folder of this user's compiled kernels, by the digest of the code that they were compiled from."""
         return self.root / "numba" / str(os.geteuid())
 
+    @property
+    def contents(self) -> Path:
+        """The folder that remembers, for this user, the digests of data files: see nsbench/store/contents.py."""
+        return self.root / "contents" / str(os.geteuid())
+
     def run(self, suite: str) -> Path:
         """The folder of a suite's results and logs."""
         return self.root / "runs" / suite

@@ -15,6 +15,7 @@ from nsbench.registry.registry import Registry
 from nsbench.suite.seeds import data_seed, generator
 from nsbench.testing.known_growth import Growth, GrowthParams
 from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.stored import in_pieces
 
 FRAMES = 16
 """The number of frames that a trajectory should have, roughly: a dataset's stride is chosen for it."""
@@ -107,7 +108,9 @@ def bits(trajectories: Trajectories) -> str:
     """A digest of every bit of the trajectories."""
     digest = blake2b(type(trajectories).__name__.encode(), digest_size=16)
     for name, array in sorted(trajectories.arrays().items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        for piece in in_pieces(array):
+            digest.update(piece.tobytes())
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ domain       the facts of a system
 base         the base class of trajectories of every kind
 growth       irreversible growth: when each site attached
 fields       dense fields, frame by frame
+stored       dense fields that stay in their files
 lattices     the neighbours of each site
 morphology   area, boundary and front of what has attached
 bins         equal bins over the range of a number

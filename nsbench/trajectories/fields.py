@@ -10,11 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.trajectories.base import Trajectories, require_array
+from nsbench.trajectories.stored import StoredFields, in_files, in_pieces
 
 
 @dataclass(frozen=True, eq=False)
 class FieldTrajectories(Trajectories):
-    """Dense fields: values float32[n, T, C, H, W], of which ``lengths`` frames are valid."""
+    """Dense fields: values float32[n, T, C, H, W], of which ``lengths`` frames are valid.
+
+    Values of more than 64 MiB may stay in their files: then ``values`` is a ``StoredFields``, which is read where it is
+    indexed. Take states with ``at``, and memory holds what is needed.
+    """
 
     values: NDArray[np.float32]
 
@@ -32,7 +37,9 @@ class FieldTrajectories(Trajectories):
         return self.values[index, np.minimum(t, self.lengths[index] - 1)]
 
     def select(self, index: NDArray[np.integer] | slice) -> Self:
-        return replace(self, params=self.params[index], lengths=self.lengths[index], values=self.values[index])
+        stored = in_files(self.values)
+        chosen = self.values[index] if stored is None else stored.select(index).at_hand()
+        return replace(self, params=self.params[index], lengths=self.lengths[index], values=chosen)
 
     def framed(self, stride: int, horizon: int) -> Self:
         """Every stride-th frame of the record; frames after the last full stride are left out."""
@@ -41,32 +48,44 @@ class FieldTrajectories(Trajectories):
         if self.domain.clock == "event":
             raise ValueError("dense fields have no event clock; declare clock='step' in the domain")
         lengths = np.minimum((self.lengths - 1) // stride, horizon) + 1
-        values = self.values[:, ::stride][:, : int(lengths.max(initial=1))]
+        frames = slice(0, (int(lengths.max(initial=1)) - 1) * stride + 1, stride)
         return replace(
             self,
-            values=np.ascontiguousarray(values),
+            values=self._cut(frames),
             lengths=lengths.astype(np.int32),
             domain=replace(self.domain, stride=stride),
         )
 
     def stopped(self) -> Self:
-        reached = self.values[:, :, :, self.domain.stop_sites()].max(axis=(2, 3), initial=0) > 0.5  # [n, T]
+        sites = self.domain.stop_sites()
+        if not sites.any():
+            return self
+        reached = np.concatenate([v[:, :, :, sites].max(axis=(2, 3)) > 0.5 for v in in_pieces(self.values)])  # [n, T]
         first = np.where(reached.any(axis=1), reached.argmax(axis=1), self.values.shape[1])
         return replace(self, lengths=np.minimum(self.lengths, first + 1).astype(np.int32))
 
     def start(self) -> Self:
-        return replace(self, values=self.values[:, :1], lengths=np.ones(len(self), dtype=np.int32))
+        return replace(self, values=self._cut(slice(1)), lengths=np.ones(len(self), dtype=np.int32))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        frames = max(p.values.shape[1] for p in parts)
-        padded = [np.concatenate([p.values, *[p.values[:, -1:]] * (frames - p.values.shape[1])], axis=1) for p in parts]
-        return cls(
-            params=np.concatenate([p.params for p in parts]),
-            lengths=np.concatenate([p.lengths for p in parts]),
-            domain=parts[0].domain,
-            values=np.concatenate(padded),
-        )
+        stored = [fields for part in parts if (fields := in_files(part.values)) is not None]
+        if len(stored) == len(parts):
+            return cls._together(parts, StoredFields.joined(stored).at_hand())
+        values = [np.asarray(part.values) for part in parts]
+        frames = max(v.shape[1] for v in values)
+        padded = [np.concatenate([v, *[v[:, -1:]] * (frames - v.shape[1])], axis=1) for v in values]
+        return cls._together(parts, np.concatenate(padded))
+
+    @classmethod
+    def _together(cls, parts: Sequence[Self], values: NDArray[np.float32]) -> Self:
+        params, lengths = (np.concatenate([getattr(p, name) for p in parts]) for name in ("params", "lengths"))
+        return cls(params=params, lengths=lengths, domain=parts[0].domain, values=values)
+
+    def _cut(self, frames: slice) -> NDArray[np.float32]:
+        """The values of some frames."""
+        stored = in_files(self.values)
+        return np.ascontiguousarray(self.values[:, frames]) if stored is None else stored.cut(frames).at_hand()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"params": self.params, "lengths": self.lengths, "values": self.values}

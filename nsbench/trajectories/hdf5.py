@@ -5,53 +5,117 @@
 /arrival  int32[n, H, W]            growth maps, or
 /values   float32[n, T, C, H, W]    dense fields
 attribute "domain": JSON, see Domain.describe
+
+Large fields that lie in files of others are not copied: in place of /values there is then
+
+/elsewhere          attribute "files": JSON, [[SHA-256 of a file, names of datasets in it], ...]
+/elsewhere/place    int64[n]            which of them each trajectory is in
+/elsewhere/row      int64[n]            and its number there
+/elsewhere/frames   int64[files, T]     the file's frames
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.stored import LARGE_BYTES, Place, StoredFields, in_files, in_pieces
 
 _CHUNK_BYTES = 1 << 20
+_ELSEWHERE = "elsewhere"
 
 
-def write_trajectories(path: Path, trajectories: Trajectories) -> None:
-    """Write a new file, compressed."""
+def write_trajectories(path: Path, trajectories: Trajectories, files: Mapping[Path, str] | None = None) -> bool:
+    """Write a new file, compressed. Returns whether it refers to others for its values.
+
+    files: those that need not be copied because they are kept, and the SHA-256 of each: large fields in them are
+    referred to.
+    """
     with h5py.File(path, "x", locking=False) as file:  # no other process knows of the file yet
         file.attrs["domain"] = json.dumps(trajectories.domain.describe())
         for name, array in trajectories.arrays().items():
-            rows = max(1, min(len(array), _CHUNK_BYTES // max(1, array[:1].nbytes)))
-            chunks = (rows, *array.shape[1:]) if array.size else None
-            packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if chunks else {}
-            file.create_dataset(name, data=array, chunks=chunks, **packing)
+            stored = in_files(array)
+            if stored is not None and {place.path for place in stored.places} <= set(files or {}):
+                _refer(file.create_group(_ELSEWHERE), stored, files or {})
+            else:
+                _write(file, name, array)
+        return _ELSEWHERE in file
 
 
-def read_trajectories(path: Path, domain: Domain) -> Trajectories:
-    """Read the trajectories of a file, which must be of that domain. Raises ValueError that names the file."""
+def _write(file: h5py.File, name: str, array: NDArray[Any]) -> None:
+    """Write an array, in pieces."""
+    rows = max(1, min(len(array), _CHUNK_BYTES // max(1, array.nbytes // max(1, len(array)))))
+    chunks = (rows, *array.shape[1:]) if array.size else None
+    if chunks and array.ndim == 5 and rows == 1:  # long trajectories by their frames, so that one can be read alone
+        chunks = (
+            1,
+            max(1, min(array.shape[1], _CHUNK_BYTES // (array.nbytes // len(array) // array.shape[1]))),
+            *array.shape[2:],
+        )
+    packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if chunks else {}
+    made, first = file.create_dataset(name, array.shape, array.dtype, chunks=chunks, **packing), 0
+    for piece in in_pieces(array):
+        made[first : first + len(piece)] = piece
+        first += len(piece)
+
+
+def _refer(group: h5py.Group, fields: StoredFields, files: Mapping[Path, str]) -> None:
+    """Write which rows and frames of which files fields are."""
+    group.attrs["files"] = json.dumps([[files[place.path], place.datasets] for place in fields.places])
+    group.attrs["sites"] = fields.sites
+    for name in ("place", "row", "frames"):
+        group.create_dataset(name, data=getattr(fields, name))
+
+
+def read_trajectories(
+    path: Path, domain: Domain, files: Mapping[str, Path] | None = None, stays: int = LARGE_BYTES
+) -> Trajectories:
+    """Read the trajectories of a file, which must be of that domain. Raises ValueError that names the file.
+
+    files: SHA-256 -> the files that it may refer to. stays: fields of more bytes stay where they are: see
+    ``FieldTrajectories``.
+    """
     try:
         with h5py.File(path, "r", locking=False) as file:  # files in the store never change
             require_self_contained(file)
             described = json.loads(file.attrs["domain"])
-            arrays = {name: np.asarray(file[name]) for name in file}
+            arrays = {name: _array(path, file, name, files or {}, stays) for name in file}
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: not trajectories ({error})") from error
     if described != json.loads(json.dumps(domain.describe())):
         differing = [k for k, v in domain.describe().items() if json.loads(json.dumps(v)) != described.get(k)]
         raise ValueError(f"{path}: trajectories of another domain; {', '.join(differing)} differ")
+    if _ELSEWHERE in arrays:
+        arrays["values"] = arrays.pop(_ELSEWHERE)
     kind = GrowthTrajectories if "arrival" in arrays else FieldTrajectories
     try:
         return kind(domain=domain, **arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _array(path: Path, file: h5py.File, name: str, files: Mapping[str, Path], stays: int) -> Any:
+    """An array of a file; large values, and those that lie elsewhere, are read when they are asked for."""
+    item = file[name]
+    if name == _ELSEWHERE:
+        places = tuple(Place(files[digest], tuple(names)) for digest, names in json.loads(item.attrs["files"]))
+        place, row, frames = (np.asarray(item[part]) for part in ("place", "row", "frames"))
+        channels, height, width = map(int, item.attrs["sites"])
+        return StoredFields(places, place, row, frames, (channels, height, width)).at_hand()
+    if name != "values" or item.size * item.dtype.itemsize <= stays:
+        return np.asarray(item)
+    count, frames, channels, height, width = item.shape
+    return StoredFields.of(Place(path, (name,)), np.arange(count), frames, (channels, height, width))
 
 
 def require_self_contained(file: h5py.File) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from functools import cache
 from pathlib import Path
 
 from nsbench.components.dataset import Reading, UnreadableData
+from nsbench.store.contents import digests
 from nsbench_formats.params import TrajectoriesParams
 
 
@@ -22,15 +22,15 @@ def reading(params: TrajectoriesParams) -> Reading:
 def content_digest(path: Path) -> str:
     """The SHA-256 over names, from `path` on, and contents of all files at or below it, hidden ones left out.
 
-    Files are read again when their size or a time of theirs differs. Raises UnreadableData where there are none.
+    A file is read again when its size or a time of its differs. Raises UnreadableData where there are none.
     """
     if not path.exists():
         raise UnreadableData(f"{path}: no such file or folder")
     digest = hashlib.sha256()
     files = files_below(path)
-    for file in files:
+    for file, content in zip(files, digests(files), strict=True):
         name = file.relative_to(path).as_posix() if path.is_dir() else file.suffix
-        digest.update(f"{name}\0{_digest(file)}\n".encode())
+        digest.update(f"{name}\0{content}\n".encode())
     if not files:
         raise UnreadableData(f"{path}: there are no files in this folder")
     return digest.hexdigest()[:32]
@@ -45,15 +45,3 @@ def files_below(path: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths += [Path(folder) / name for name in files if not name.startswith(".")]
     return sorted(paths, key=lambda p: p.relative_to(path).as_posix())
-
-
-def _digest(file: Path) -> str:
-    status = file.stat()
-    return _digest_of(file, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-@cache
-def _digest_of(file: Path, inode: int, size: int, modified: int, changed: int) -> str:
-    """The SHA-256 of a file. changed: its ctime, which no program can set back."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from nsbench.components.dataset import Dataset, Split, UnreadableData
 from nsbench.components.format import Format, Header
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
-from nsbench_formats.domains import merged
+from nsbench_formats.domains import common_dt, merged
 from nsbench_formats.params import TrajectoriesParams
 from nsbench_formats.splits import cut, find_splits
 
@@ -58,6 +58,7 @@ class TrajectoriesDataset(Dataset):
     @cached_property
     def _domain(self) -> Domain:
         try:
+            common_dt(self._headers)
             return merged([header.domain for header in self._headers.values()])
         except ValueError as error:
             raise UnreadableData(f"{self.params.path}: {error}") from error

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from nsbench.components.component import Params
+from nsbench.components.format import Header
 from nsbench.trajectories.domain import Clock, Domain, Lattice, Parameter
 from nsbench_formats.observables import observables
+
+SAME_DT = 1e-3
+"""Time steps that differ by less, relative to them, are the same."""
 
 
 class _Parameter(Params):
@@ -88,6 +93,21 @@ def merged(domains: Sequence[Domain]) -> Domain:
         if differing:
             raise ValueError(f"trajectories of different domains: {', '.join(differing)} differ")
     return joined
+
+
+def common_dt(headers: Mapping[Path, Header]) -> float | None:
+    """The time step that all of these files have; None where none says it. Raises ValueError that names two others."""
+    said = {path: header.dt for path, header in headers.items() if header.dt is not None}
+    if not said:
+        return None
+    (first, dt), *_ = said.items()
+    for path, other in said.items():
+        if abs(other - dt) > SAME_DT * dt:
+            raise ValueError(
+                f"{path.name} has a time step of {other:.6g}, {first.name} one of {dt:.6g}: a frame would mean two "
+                "times. Give each time step a dataset of its own"
+            )
+    return dt
 
 
 def _without_ranges(domain: Domain) -> tuple[Parameter, ...]:

@@ -52,10 +52,13 @@ class WellParams(Params):
 
     fields       names of t0 fields that vary in time, the channels of a state; null: all of them, and then
                  there may be no other fields.
+    parameters   names of the scalars that condition a trajectory; null: all of them, and then none may look like a
+                 label, such as a seed or a trajectory's number.
     condition    the scalar over whose range distributions are compared; null: the first that varies.
     lattice      neighbourhood of a site.
     """
 
     fields: tuple[str, ...] | None = Field(None, min_length=1)
+    parameters: tuple[str, ...] | None = None
     condition: str | None = None
     lattice: Lattice = "square"

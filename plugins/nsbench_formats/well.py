@@ -7,11 +7,12 @@ the clock is a frame; several files of a folder are one after the other, in the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -24,12 +25,16 @@ from nsbench.trajectories.domain import Domain, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.hdf5 import require_self_contained
-from nsbench_formats.domains import domain_from, merged
+from nsbench.trajectories.stored import Place, StoredFields
+from nsbench_formats.domains import SAME_DT, common_dt, domain_from, merged
 from nsbench_formats.observables import observables
 from nsbench_formats.params import WellParams
 from nsbench_formats.well_writing import OURS
 
 Array = NDArray[Any]
+
+_LABEL = re.compile(r"(^|_)(id|ids|idx|index|label|seed|run|sim|simulation|sample|trajectory)(_|$)", re.IGNORECASE)
+"""Names by which scalars tell trajectories apart."""
 
 
 class Well(Format):
@@ -38,10 +43,13 @@ class Well(Format):
     params: WellParams
 
     def header(self, path: Path) -> Header:
-        headers = [self._header_of(file) for file in _files(path)]
+        headers = {file: self._header_of(file) for file in _files(path)}
         with naming(path):
-            joined = merged([header.domain for header in headers])
-            return Header(joined, np.concatenate([header.params for header in headers]))
+            joined = merged([header.domain for header in headers.values()])
+            params = np.concatenate([header.params for header in headers.values()])
+            if self.params.parameters is None and not self._is_ours(next(iter(headers))):
+                _require_no_label(joined, params)
+            return Header(joined, params, common_dt(headers))
 
     def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
         header, parts, first = self.header(path), [], 0
@@ -53,7 +61,12 @@ class Well(Format):
             first += count
         if not parts:
             raise UnreadableData(f"{path}: no trajectories are asked for")
-        return replace(type(parts[0]).joined(parts), domain=header.domain)
+        with naming(path):  # small fields are read here
+            return replace(type(parts[0]).joined(parts), domain=header.domain)
+
+    def _is_ours(self, path: Path) -> bool:
+        with _opened(path) as file:
+            return OURS in file
 
     def _header_of(self, path: Path) -> Header:
         with naming(path), _opened(path) as file:
@@ -67,7 +80,7 @@ class Well(Format):
 
     def _foreign_header(self, file: h5py.File) -> Header:
         """The header of a file that nsbench did not write."""
-        channels, (parameters, params) = self._channels(file), _scalars(file)
+        channels, (parameters, params) = self._channels(file), _scalars(file, self.params.parameters)
         condition = self.params.condition or next((p.name for p in parameters if p.varies), parameters[0].name)
         if condition not in [p.name for p in parameters]:
             raise ValueError(f"has no scalar {condition!r}, only {', '.join(p.name for p in parameters)}")
@@ -81,7 +94,7 @@ class Well(Format):
         )
         for channel in channels:
             _require_field(file["t0_fields"][channel], channel, _dense_shape(file, shape))
-        return Header(domain, params)
+        return Header(domain, params, _dt(file))
 
     def _channels(self, file: h5py.File) -> tuple[str, ...]:
         """The fields that are channels of a state. Raises ValueError where they cannot be read, or are none."""
@@ -110,8 +123,8 @@ class Well(Format):
         header = self._header_of(path)
         with naming(path), _opened(path) as file:
             if OURS in file:
-                return _read_ours(file, header, index)
-            values = _read_values(file, header.domain, index)
+                return _read_ours(path, file, header, index)
+            values = _values(path, file, header.domain, index)
             lengths = np.full(len(index), values.shape[1], np.int32)
             return FieldTrajectories(header.params[index], lengths, header.domain, values)
 
@@ -127,14 +140,14 @@ def _files(path: Path) -> list[Path]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", locking=False) as file:
         require_self_contained(file)
         if "t0_fields" not in file or "dimensions" not in file:
             raise ValueError("is HDF5, but not in The Well's layout: t0_fields or dimensions are missing")
         yield file
 
 
-def _read_ours(file: h5py.File, header: Header, index: NDArray[np.int64]) -> Trajectories:
+def _read_ours(path: Path, file: h5py.File, header: Header, index: NDArray[np.int64]) -> Trajectories:
     domain, group, n = header.domain, file[OURS], len(header.params)
     lengths = _int32(group, "lengths", (n,))[index]
     frames = _int32(group, "frames", (n,))[index]
@@ -148,7 +161,7 @@ def _read_ours(file: h5py.File, header: Header, index: NDArray[np.int64]) -> Tra
         _require_field(file["t0_fields"][channel], channel, _dense_shape(file, domain.shape))
     params = header.params[index]
     if not domain.irreversible:
-        return FieldTrajectories(params, lengths, domain, _read_values(file, domain, index))
+        return FieldTrajectories(params, lengths, domain, _values(path, file, domain, index))
     (channel,) = domain.channels
     arrival = np.empty((len(index), *domain.shape), np.int32)
     for k, i in enumerate(index):
@@ -170,16 +183,11 @@ def _grown(states: Array, steps: NDArray[np.int32], frames: int, name: str) -> N
     return np.where(attached[-1], steps[attached.argmax(axis=0)], np.int32(-1))
 
 
-def _read_values(file: h5py.File, domain: Domain, index: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The fields of the trajectories at `index`, float32[n, T, C, H, W]."""
+def _values(path: Path, file: h5py.File, domain: Domain, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The fields of the trajectories at `index`, [n, T, C, H, W], still in their file."""
+    place = Place(path, tuple(f"t0_fields/{channel}" for channel in domain.channels))
     frames = int(file["dimensions"]["time"].shape[-1])
-    values = np.empty((len(index), frames, len(domain.channels), *domain.shape), np.float32)
-    for c, channel in enumerate(domain.channels):
-        for k, i in enumerate(index):
-            values[k, :, c] = file["t0_fields"][channel][i]
-            if not np.isfinite(values[k, :, c]).all():
-                raise ValueError(f"trajectory {i}: {channel} is not finite everywhere")
-    return values
+    return cast(NDArray[np.float32], StoredFields.of(place, index, frames, (len(domain.channels), *domain.shape)))
 
 
 def _require_field(field: h5py.Dataset, name: str, shape: tuple[int, ...]) -> None:
@@ -194,10 +202,16 @@ def _dense_shape(file: h5py.File, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (_count(file), int(file["dimensions"]["time"].shape[-1]), *shape)
 
 
-def _scalars(file: h5py.File) -> tuple[tuple[Parameter, ...], NDArray[np.float64]]:
-    """The scalars as parameters, and their values, float64[n, P]; the parameter "none" where there are no scalars."""
+def _scalars(file: h5py.File, chosen: tuple[str, ...] | None) -> tuple[tuple[Parameter, ...], NDArray[np.float64]]:
+    """The scalars as parameters, and their values, float64[n, P]; the parameter "none" where there are no scalars.
+
+    chosen: the names of those that count; all if None.
+    """
     n, columns = _count(file), {}
-    for name in map(_text, file["scalars"].attrs["field_names"]):
+    names = [_text(name) for name in file["scalars"].attrs["field_names"]]
+    for name in names if chosen is None else chosen:
+        if name not in names:
+            raise ValueError(f"has no scalar {name!r}, only {', '.join(names) or 'none'}")
         scalar = file["scalars"][name]
         if scalar.attrs["time_varying"]:
             raise ValueError(f"scalar {name} varies in time; parameters of nsbench do not")
@@ -208,6 +222,40 @@ def _scalars(file: h5py.File) -> tuple[tuple[Parameter, ...], NDArray[np.float64
     columns = columns or {"none": np.zeros(n)}
     parameters = tuple(Parameter(name, float(v.min()), float(v.max())) for name, v in columns.items())
     return parameters, np.stack(list(columns.values()), axis=1)
+
+
+def _require_no_label(domain: Domain, params: NDArray[np.float64]) -> None:
+    """Raise ValueError for a scalar that seems to tell trajectories apart rather than to say what they are of.
+
+    A network would learn to look such a number up, and bins over its range would mean nothing.
+    """
+    for parameter, values in zip(domain.parameters, params.T, strict=True):
+        distinct = np.unique(values)
+        whole = len(distinct) > 1 and bool((distinct == np.rint(distinct)).all())
+        counts = len(distinct) == len(values) >= 3 and distinct[-1] - distinct[0] == len(distinct) - 1
+        if whole and (counts or _LABEL.search(parameter.name)):
+            others = [p.name for p in domain.parameters if p is not parameter]
+            span = f"{distinct[0]:.0f} to {distinct[-1]:.0f}"
+            raise ValueError(
+                f"scalar {parameter.name}, {span}, looks like a label of trajectories, not like a parameter of the "
+                f"system. Name what conditions them: parameters: [{', '.join(others)}] "
+                f"without it, or [{', '.join([parameter.name, *others])}] with it"
+            )
+
+
+def _dt(file: h5py.File) -> float | None:
+    """The time from frame to frame; None for a single frame. Raises ValueError where it is not the same throughout."""
+    times = np.asarray(file["dimensions"]["time"][()], np.float64)
+    steps = np.diff(times, axis=-1)
+    if not steps.size:
+        return None
+    dt, rounding = float(steps.mean()), 4 * np.finfo(np.float32).eps * float(np.abs(times).max())
+    if not dt > 0 or np.abs(steps - dt).max() > SAME_DT * dt + rounding:
+        raise ValueError(
+            f"the time from frame to frame is {steps.min():.6g} to {steps.max():.6g}: frames must be evenly spaced in "
+            "time, and later ones come later"
+        )
+    return dt
 
 
 def _count(file: h5py.File) -> int:

@@ -9,6 +9,7 @@ from nsbench.components.component import Params
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.comparison import Comparison
 from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean
+from nsbench_metrics.shared.features import deviations
 from nsbench_metrics.shared.observables import choose_observables, common_unit
 from nsbench_metrics.shared.spec import metric_spec
 
@@ -16,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 class CRPSParams(Params):
-    """The numbers that are scored; they must have one unit."""
+    """The numbers that are scored; of growth they must have one unit."""
 
     observables: list[str] | None = fields.observables()
     resamples: int = fields.resamples()
@@ -40,7 +41,9 @@ def fair_crps(truths: Array, members: Array) -> Array:
 class CRPS(EnsembleMean):
     """Fair CRPS of the domain's observables, the mean over observables, lead times and truths.
 
-    Items: by ensemble and lead time. Extras: the mean of each observable, members.
+    Items: by ensemble and lead time. Extras: the mean of each observable, members. Observables of fields, whose
+    channels have units of their own, are in the truth's standard deviations, over truths and lead times; then items are
+    by observable too.
     """
 
     direction = "min"
@@ -50,8 +53,13 @@ class CRPS(EnsembleMean):
 
     def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
         observables = choose_observables(comparison.reference.domain, self.params.observables)
-        unit = common_unit(observables)
         truth, simulated = comparison.observed(observables)  # [n, L, K]
+        dense = not comparison.reference.domain.irreversible
+        if dense:
+            scale = deviations(truth.reshape(-1, len(observables)))
+            truth, simulated, unit = truth / scale, simulated / scale, "σ"
+        else:
+            unit = common_unit(observables)
         parts = [
             fair_crps(np.moveaxis(truth[e.cases], 1, -1), np.moveaxis(simulated[e.rollouts], 1, -1)).mean(axis=-1)
             for e in comparison.groups
@@ -59,7 +67,7 @@ class CRPS(EnsembleMean):
         values = np.concatenate(parts)  # [E, L, K]
         means = np.average(values.mean(axis=1), axis=0, weights=comparison.weights)
         extras = {o.name: float(mean) for o, mean in zip(observables, means, strict=True)}
-        return ByEnsemble(values.mean(axis=2), extras, unit=unit)
+        return ByEnsemble(values if dense else values.mean(axis=2), extras, unit=unit)
 
 
 SPEC = metric_spec(CRPS, CRPSParams, "fair CRPS of the observables over time")

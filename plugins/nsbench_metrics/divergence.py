@@ -41,7 +41,8 @@ def divergence_times(squares: Sequence[Array], tolerance: float) -> Array:
 class Divergence(EnsembleMean):
     """First lead time at which a member has left the truth: ‖x − y‖² > tolerance · ‖y‖². Later is better.
 
-    For growth the share of sites that differ, of those that the truth has attached. The mean over pairs of a
+    For growth the share of sites that differ, of those that the truth has attached; channels of fields are in the
+    truth's standard deviations. The mean over pairs of a
     truth and a member; a pair that stays together counts L + 1. Truths leave each other too, which is the floor;
     a deterministic simulator in their middle may stay longer. Items: by ensemble.
     """
@@ -57,7 +58,7 @@ class Divergence(EnsembleMean):
 
     def _times(self, comparison: Comparison, chunk: Ensembles) -> Array:
         """The mean time of some ensembles, float64[E]."""
-        squares = [_relative(truths, members) for truths, members in comparison.states(chunk)]
+        squares = [_relative(truths, members) for truths, members in comparison.scaled_states(chunk)]
         return divergence_times(squares, self.params.tolerance).mean(axis=(1, 2))
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nsbench.components.component import Params
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.comparison import Comparison
-from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean
+from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean, by_channel
 from nsbench_metrics.shared.norms import distances, flat
 from nsbench_metrics.shared.spec import metric_spec
 
@@ -39,7 +39,11 @@ def energy_score(truths: Array, members: Array) -> Array:
 
 
 class EnergyScore(EnsembleMean):
-    """Fair energy score of the whole state, the mean over lead times and truths. Items: by ensemble and lead time."""
+    """Fair energy score of the whole state, the mean over lead times and truths. Items: by ensemble and lead time.
+
+    Of fields each channel by itself, in the truth's standard deviations, then the mean over channels. Items then by
+    channel too. Extras: the mean of each channel, members.
+    """
 
     direction = "min"
     unit = "state norm"
@@ -47,7 +51,7 @@ class EnergyScore(EnsembleMean):
     params: EnergyScoreParams
 
     def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
-        return ByEnsemble(comparison.at_lead_times(energy_score))
+        return by_channel(comparison, energy_score)
 
 
 SPEC = metric_spec(EnergyScore, EnergyScoreParams, "fair energy score of the whole state")

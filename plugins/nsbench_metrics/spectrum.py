@@ -56,7 +56,8 @@ def log_spectral_distance(truth: Array, simulated: Array) -> float:
 class Spectrum(Metric):
     """Log spectral distance between mean spectra of truths and rollouts, the mean over some lead times.
 
-    All cases together: blind to parameters, and to where things are. Items: by lead time.
+    All cases together: blind to parameters, and to where things are. Channels of fields are in the truth's standard
+    deviations. Items: by lead time.
     """
 
     direction = "min"
@@ -92,7 +93,8 @@ class Spectrum(Metric):
 def _spectra(comparison: Comparison, chunk: Ensembles, leads: Sequence[int]) -> tuple[Array, Array]:
     """Mean spectra of each ensemble at each lead time, of truths and of members: two float64[E, leads, K]."""
     pairs = [
-        tuple(radial_spectrum(states).mean(axis=(1, 2)) for states in pair) for pair in comparison.states(chunk, leads)
+        tuple(radial_spectrum(states).mean(axis=(1, 2)) for states in pair)
+        for pair in comparison.scaled_states(chunk, leads)
     ]
     truths, members = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
     return truths, members

@@ -27,15 +27,16 @@ class SSIMParams(Params):
     resamples: int = fields.resamples()
 
 
-def ssim(x: Array, y: Array, value_range: float, window: int = 7) -> float:
+def ssim(x: Array, y: Array, value_range: Array, window: int = 7) -> float:
     """Structural similarity of two states float64[C, H, W], the mean over channels; 1: equal.
 
-    value_range: largest minus smallest value that states take. Wang et al. 2004, doi 10.1109/TIP.2003.819861;
-    computed by scikit-image, with a square window of so many sites.
+    value_range: float64[C], largest minus smallest value that a channel takes. Wang et al. 2004,
+    doi 10.1109/TIP.2003.819861; computed by scikit-image, with a square window of so many sites.
     """
     from skimage.metrics import structural_similarity
 
-    return float(structural_similarity(x, y, win_size=window, data_range=value_range, channel_axis=0))
+    channels = zip(x, y, value_range, strict=True)
+    return float(np.mean([structural_similarity(a, b, win_size=window, data_range=span) for a, b, span in channels]))
 
 
 class SSIM(Metric):
@@ -79,7 +80,8 @@ def similarities(
         for case in alike
     }
     final = reference.final()
-    value_range = float(final.max() - final.min()) or 1.0
+    span = final.max(axis=(0, 2, 3)).astype(np.float64) - final.min(axis=(0, 2, 3))
+    value_range = np.where(span > 0, span, 1.0)
     both = np.empty((2, len(cases), last_lead(reference)))
     for row, case in enumerate(cases.tolist()):
         first = int(np.flatnonzero(fellows[case] == case * evidence.members)[0])

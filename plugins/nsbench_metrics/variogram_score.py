@@ -13,7 +13,7 @@ from nsbench.components.component import Params
 from nsbench.trajectories.lattices import OFFSETS
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.comparison import Comparison
-from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean
+from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean, by_channel
 from nsbench_metrics.shared.spec import metric_spec
 
 Array = NDArray[np.float64]
@@ -62,7 +62,8 @@ class VariogramScore(EnsembleMean):
 
     Items: by ensemble and lead time.
 
-    Neighbours are those of the domain's lattice, each pair once; pairs across a mirror are left out.
+    Of fields each channel is in the truth's standard deviations, and items are by channel too. Extras: the mean of each
+    channel, members. Neighbours are those of the domain's lattice, each pair once; pairs across a mirror are left out.
     """
 
     direction = "min"
@@ -73,7 +74,7 @@ class VariogramScore(EnsembleMean):
     def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
         half = [offset for offset in OFFSETS[comparison.reference.domain.lattice] if offset > (0, 0)]
         offsets = [(k * i, k * j) for k in range(1, self.params.reach + 1) for i, j in half]
-        return ByEnsemble(comparison.at_lead_times(partial(variogram_score, offsets=offsets, p=self.params.p)))
+        return by_channel(comparison, partial(variogram_score, offsets=offsets, p=self.params.p))
 
 
 SPEC = metric_spec(VariogramScore, VariogramParams, "fair variogram score over neighbouring sites")

@@ -9,6 +9,7 @@ from nsbench.components.contracts.numbers import whole
 from nsbench.components.dataset import Dataset, Split
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.stored import in_pieces
 
 
 def require_recorded(dataset: Dataset, made: object, domain: object, method: str, split: Split) -> Trajectories:
@@ -28,7 +29,7 @@ def require_recorded(dataset: Dataset, made: object, domain: object, method: str
     if not len(made):
         raise BrokenContract(dataset, method, f"returned no trajectory for {split}", "a split holds at least one")
     for name, array in made.arrays().items():
-        if not np.isfinite(array).all():
+        if not all(np.isfinite(piece).all() for piece in in_pieces(array)):
             got = f"returned {name} for {split} that are NaN or infinite"
             raise BrokenContract(dataset, method, got, "all numbers must be finite, also behind a trajectory's end")
     return made

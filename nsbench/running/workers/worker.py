@@ -36,6 +36,7 @@ from nsbench.running.workers.messages import (
 )
 from nsbench.stages.agreement import Agreement
 from nsbench.stages.workshop import open_workshop
+from nsbench.store.contents import remember_in
 from nsbench.store.files import make_folder
 from nsbench.store.workspace import Workspace
 
@@ -95,6 +96,7 @@ class Worker:
         self._registry: Registry = registry_of(hello)
         self._workspace = Workspace(Path(hello.workspace))
         hold_cache(self._registry, self._workspace.kernels)
+        remember_in(self._workspace.contents)
         self._agreement = Agreement(self._registry, self._workspace.root)
 
     def do(self, job: Job) -> None:

@@ -5,8 +5,11 @@ Shapes: E ensembles, g truths and M simulated members each, L lead times, K obse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from nsbench.components.metric import NotApplicable
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Observable
 from nsbench.trajectories.ensembles import Ensembles, ensembles
-from nsbench_metrics.shared.lead_times import last_lead, observed, state_at
+from nsbench_metrics.shared.lead_times import last_lead, near, observed, pieces, state_at
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -73,8 +76,39 @@ class Comparison:
 
     def states(self, chunk: Ensembles, leads: Iterable[int] | None = None) -> Iterator[tuple[Array, Array]]:
         """(truths float64[E, g, C, H, W], members float64[E, M, C, H, W]) at each of the lead times; at all if None."""
+        truths, rollouts = near(self.reference, chunk.cases), near(self.rollouts, chunk.rollouts)
         for t in range(1, self.last + 1) if leads is None else leads:
-            yield state_at(self.reference, chunk.cases, t), state_at(self.rollouts, chunk.rollouts, t)
+            yield state_at(*truths, t), state_at(*rollouts, t)
+
+    @cached_property
+    def scale(self) -> Array:
+        """The unit of each channel, float64[C]: of fields the standard deviation of the truths, of growth 1.
+
+        Over all truths, sites and lead times; 1 for a channel that is the same everywhere.
+        """
+        if self.reference.domain.irreversible:
+            return np.ones(len(self.reference.domain.channels))
+        return channel_deviations(some.frame(t) for some in pieces(self.reference) for t in range(1, self.last + 1))
+
+    def scaled_states(self, chunk: Ensembles, leads: Iterable[int] | None = None) -> Iterator[tuple[Array, Array]]:
+        """The same as `states`, each channel in its unit."""
+        if self.reference.domain.irreversible:
+            yield from self.states(chunk, leads)
+            return
+        unit = self.scale[:, None, None]
+        for truths, members in self.states(chunk, leads):
+            yield truths / unit, members / unit
+
+    def by_channel(self, rule: Rule) -> Array:
+        """The mean over truths of a rule applied to each channel in its unit, float64[E, L, C]."""
+        channels = range(len(self.reference.domain.channels))
+
+        def apart(truths: Array, members: Array) -> Array:
+            sides = ((truths[:, :, c : c + 1], members[:, :, c : c + 1]) for c in channels)
+            return np.stack([rule(*pair).mean(axis=1) for pair in sides], axis=-1)  # [E, C]
+
+        parts = [np.stack([apart(*pair) for pair in self.scaled_states(chunk)], axis=1) for chunk in self.chunks()]
+        return np.concatenate(parts)
 
     def at_lead_times(self, rule: Rule) -> Array:
         """The mean over truths of a rule applied to whole states, by ensemble and lead time, float64[E, L]."""
@@ -83,6 +117,26 @@ class Comparison:
             for chunk in self.chunks()
         ]
         return np.concatenate(parts)
+
+
+def channel_deviations(states: Iterable[NDArray[Any]]) -> Array:
+    """The standard deviation of each channel, float64[C], over all of some arrays [m, C, H, W], in whatever pieces.
+
+    1 for a channel that is the same everywhere, to rounding.
+    """
+    count, near_mean, sums, squares = 0, None, [], []
+    for batch in states:
+        numbers = batch.astype(np.float64)
+        if near_mean is None:  # of what is about 0 the squares lose no digits
+            near_mean = numbers[:1].mean(axis=(0, 2, 3), keepdims=True)
+        numbers -= near_mean
+        count += numbers[:, 0].size
+        sums.append(numbers.sum(axis=(2, 3)))
+        squares.append((numbers**2).sum(axis=(2, 3)))
+    assert near_mean is not None, "no states"
+    mean, square = (np.array([math.fsum(channel) for channel in np.concatenate(s).T]) / count for s in (sums, squares))
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return np.where(deviation > 1e-7 * np.abs(near_mean.ravel() + mean), deviation, 1.0)
 
 
 def compare(evidence: Evidence, reference: Trajectories, *, members: int = 2, truths: int = 1) -> Comparison:

@@ -13,14 +13,15 @@ from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, Score
 from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared.bootstrap import estimate, mean
-from nsbench_metrics.shared.comparison import Comparison, compare
+from nsbench_metrics.shared.comparison import Comparison, Rule, compare
 
 
 @dataclass(frozen=True, eq=False)
 class ByEnsemble:
     """A number of each ensemble, and what goes with it into the score.
 
-    values: float64[E] or float64[E, L], each ensemble's mean over its truths, at each lead time.
+    values: float64[E], float64[E, L] or float64[E, L, C], each ensemble's mean over its truths, at each lead time, of
+    each channel.
     extras, figure, unit: as in Score; the number of members joins the extras.
     """
 
@@ -28,6 +29,15 @@ class ByEnsemble:
     extras: dict[str, float] = field(default_factory=dict)
     figure: bytes | None = None
     unit: str = ""
+
+
+def by_channel(comparison: Comparison, rule: Rule) -> ByEnsemble:
+    """A rule's value of each channel, in the channel's unit; the mean of each channel is an extra if it has several."""
+    values, channels = comparison.by_channel(rule), comparison.reference.domain.channels
+    if len(channels) == 1:
+        return ByEnsemble(values[:, :, 0])
+    means = np.average(values.mean(axis=1), axis=0, weights=comparison.weights)
+    return ByEnsemble(values, {name: float(mean) for name, mean in zip(channels, means, strict=True)})
 
 
 class EnsembleMean(Metric):
@@ -47,7 +57,7 @@ class EnsembleMean(Metric):
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         comparison = compare(evidence, reference, members=self.least_members)
         result = self.by_ensemble(comparison)
-        values = result.values if result.values.ndim == 1 else result.values.mean(axis=1)
+        values = result.values.reshape(len(result.values), -1).mean(axis=1)
         value, interval = estimate(mean(values, comparison.weights), len(values), self.params.resamples, rng)
         extras = {"members": float(comparison.members[0])} | result.extras
         return Score(value, interval, result.values, extras, result.figure, comparison.label, result.unit)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nsbench.components.evidence import Evidence
 from nsbench.trajectories.base import Trajectories
+from nsbench_metrics.shared.comparison import channel_deviations
 from nsbench_metrics.shared.descriptors import describe
 from nsbench_metrics.shared.lead_times import last_lead, observed
 
@@ -19,13 +20,19 @@ Space = Literal["observables", "curves", "descriptors", "fields"]
 def feature_pair(evidence: Evidence, reference: Trajectories, space: Space) -> tuple[Array, Array]:
     """The features of truths float64[n, d] and of rollouts float64[n · members, d].
 
-    All but fields are divided by the standard deviation over all truths, so that they have no unit; a feature
-    that is the same for all truths is left as it is.
+    All are divided by their standard deviation over all truths, so that they have no unit; a feature that is the same
+    for all truths is left as it is. Of final states each channel has one, over truths and sites; growth has none.
     """
     truth, simulated = (_features(t, space, last_lead(reference)) for t in (reference, evidence.rollouts))
+    domain = reference.domain
     if space == "fields":
-        return truth, simulated
-    scale = deviations(truth)
+        if domain.irreversible:
+            return truth, simulated
+        scale = channel_deviations([truth.reshape(len(truth), len(domain.channels), *domain.shape)]).repeat(
+            domain.sites
+        )
+    else:
+        scale = deviations(truth)
     return truth / scale, simulated / scale
 
 
