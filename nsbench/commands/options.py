@@ -13,7 +13,7 @@ from nsbench.errors import Refusal
 from nsbench.names import visible
 from nsbench.registry.plugin_files import name_files
 from nsbench.registry.registry import Registry, installed
-from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace
+from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace, workspace_at
 
 if TYPE_CHECKING:
     from nsbench.suite.session import Session
@@ -25,7 +25,7 @@ def _name_plugins(ctx: click.Context, option: click.Parameter, files: tuple[Path
 
 
 def _workspace(ctx: click.Context, option: click.Parameter, path: Path) -> Workspace:
-    return Workspace(path.resolve())
+    return workspace_at(path)
 
 
 suite = click.argument("suite", type=click.Path(path_type=Path))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nsbench.errors import Refusal
 from nsbench.registry.registry import Registry, installed
-from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace
+from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace, workspace_at
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.suite import Suite
@@ -63,7 +63,7 @@ def open_session(
         raise  # its faults name file and line themselves
     except Refusal as refusal:
         raise Refusal(f"{suite}: {refusal}") from refusal
-    return Session(plan, registry, Workspace(root.resolve()), Path(suite))
+    return Session(plan, registry, workspace_at(root), Path(suite))
 
 
 def as_session(suite: Session | Path | str) -> Session:
