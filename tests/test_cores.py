@@ -177,13 +177,11 @@ def test_the_plan_says_how_many_cores_there_are_and_why(two_of_eight, bench, wri
     assert line() == f"{there}1 thread, as OMP_NUM_THREADS says"
 
 
-def test_the_number_of_cores_is_in_no_key(bench, write_suite, registry, two_of_eight):
+def test_the_number_of_cores_is_in_no_key(write_suite, registry, two_of_eight, monkeypatch):
     def keys():
         plan = make_plan(read_suite(write_suite(), registry), registry)
         return [artifact.key.digest for trial in plan.trials for artifact in trial.artifacts()]
 
     before = keys()
-    environment.cores.cache_clear() if hasattr(environment.cores, "cache_clear") else None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "cores", lambda: 64)
-        assert keys() == before
+    monkeypatch.setattr(environment, "cores", lambda: 64)
+    assert keys() == before
