@@ -205,7 +205,8 @@ def test_ray_that_is_not_installed_is_said(monkeypatch):
 
 def test_threads_are_divided_and_gpus_given_out_in_turn(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(local, "cores", lambda: 8)
+    for name in ("cores", "cores_seen"):
+        monkeypatch.setattr(local, name, lambda: 8)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     shares = [surroundings(index, 3) for index in range(3)]
     assert [s["OMP_NUM_THREADS"] for s in shares] == ["2"] * 3

@@ -30,7 +30,7 @@ from nsbench.suite.faults import explained
 from nsbench.suite.reading import override
 from nsbench.suite.seeds import data_seed, generator
 from nsbench.suite.session import Session
-from nsbench.suite.yaml import Document, SuiteError
+from nsbench.suite.yaml import Document, SuiteError, parse_value
 from nsbench.trajectories.base import Trajectories
 
 
@@ -176,6 +176,15 @@ def write_parts(parts: Iterable[SplitData], writer: Writer, directory: Path) -> 
     return Exported(len(sizes), count, sum(sizes), params)
 
 
+def _in_yaml(text: str) -> str:
+    """A text as YAML, within braces: in quotes where it would be read as something else."""
+    try:
+        plain = re.fullmatch(r"[\w./-]+", text) is not None and parse_value(text) == text
+    except SuiteError:
+        plain = False
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
 def reading_lines(
     name: str, format_name: str, directory: Path, exported: Exported, splits: Iterable[Split]
 ) -> list[str]:
@@ -183,6 +192,6 @@ def reading_lines(
     if set(splits) != set(SPLITS):
         return ["a suite reads it back when train, val and test are all there"]
     options_text = ", ".join(f"{key}: {json.dumps(value)}" for key, value in exported.options.items())
-    path = str(directory) if re.fullmatch(r"[\w./-]+", str(directory)) else json.dumps(str(directory))
+    path = _in_yaml(str(directory))
     params = f"path: {path}, format: {format_name}" + (f", options: {{{options_text}}}" if options_text else "")
     return ["datasets:", f"  - {{use: trajectories, as: {name}, params: {{{params}}}}}"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from textwrap import shorten
 from typing import Any, NoReturn
 
@@ -45,6 +46,12 @@ COMMANDS = {
 
 class Commands(click.Group):
     """The commands of the table. A Refusal or an OSError ends the program with its message, without a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # what a terminal has no letters for is shown as \\u2026
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

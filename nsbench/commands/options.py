@@ -14,7 +14,7 @@ from nsbench.names import visible
 from nsbench.registry.plugin_files import name_files
 from nsbench.registry.registry import Registry, installed
 from nsbench.store.contents import read_again
-from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace
+from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace, workspace_at
 
 if TYPE_CHECKING:
     from nsbench.suite.session import Session
@@ -31,7 +31,7 @@ def _rehash(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
 
 
 def _workspace(ctx: click.Context, option: click.Parameter, path: Path) -> Workspace:
-    return Workspace(path.resolve())
+    return workspace_at(path)
 
 
 suite = click.argument("suite", type=click.Path(path_type=Path))

@@ -12,9 +12,12 @@ from rich.text import Text
 from nsbench.commands.options import takes_session
 from nsbench.commands.screen import say, shown
 from nsbench.registry.source import SCHEME
+from nsbench.store.cores import usable_cores
+from nsbench.store.environment import default_threads
 from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key, differences
 from nsbench.store.store import Store
 from nsbench.suite.session import Session
+from nsbench.suite.suite import Suite
 
 Fields = dict[ArtifactKind, list[dict[str, Any]]]
 
@@ -47,11 +50,29 @@ def explain(session: Session) -> Iterator[str | Text]:
             line = f" {_in_words(artifact.name):<18} {artifact.key.digest[:12]}  {reason}"
             yield Text.assemble("  ", (word, colour), shown(line.rstrip()))
     yield f"{len(session.plan.trials)} trials, {missing} misses"
+    yield _cores_in_words(session.suite)
     if missing and outdated:
         yield (
             f"{outdated:,} artifacts here have keys of an earlier nsbench, which held the names of modules: they are "
             "not found any more and are made again, once; `nsbench cache prune --keep SUITE` removes them."
         )
+
+
+def _cores_in_words(suite: Suite) -> str:
+    """The cores that there are, what limits them, and what a run would do with them."""
+    cores = usable_cores()
+    threads = suite.compute.threads or default_threads()
+    line = f"{_counted(cores.number, 'core')} ({cores.limit}); a run has one trial at a time, on "
+    line += _counted(threads, "thread")
+    if suite.compute.threads:
+        return f"{line}, as the suite says"
+    if threads != cores.number:
+        return f"{line}, as OMP_NUM_THREADS says"
+    return f"{line}; with --jobs {cores.number}, {cores.number} on one thread each" if cores.number > 1 else line
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _in_words(name: str) -> str:

@@ -32,8 +32,11 @@ def named_files() -> list[Path]:
 
 
 def name_files(paths: Iterable[Path]) -> None:
-    """Add files to those that the environment names."""
+    """Add files to those that the environment names. Raises UnusablePluginFile."""
     files = dict.fromkeys([*named_files(), *(path.absolute() for path in paths)])
+    for path in files:
+        if os.pathsep in str(path):
+            raise UnusablePluginFile(f"{path}: a plugin's file must have no {os.pathsep!r} in its path")
     os.environ[VARIABLE] = os.pathsep.join(map(str, files))
 
 

@@ -244,12 +244,15 @@ def _text(text: str) -> Pixels:
 @lru_cache(maxsize=1)
 def _font() -> Any:
     """DejaVu Sans, which matplotlib brings along and which has the Greek letters."""
+    from importlib.util import find_spec
     from pathlib import Path
 
-    import matplotlib
     from PIL import ImageFont
 
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), _FONT_SIZE)
+    spec = find_spec("matplotlib")
+    assert spec is not None
+    place = Path(str(spec.origin)).parent  # imported, it would look for settings in a home folder, and make some
+    return ImageFont.truetype(place / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", _FONT_SIZE)
 
 
 def _line() -> int:

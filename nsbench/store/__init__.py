@@ -12,6 +12,8 @@ owner         the process that a draft or a lock belongs to
 workspace     the folders and files of a workspace
 contents      the digests of files that others own, remembered
 environment   machine, versions, variables and commit with which numbers are made
+cores         the cores that a process may use
+cgroups       the control groups of a process
 variables     the environment variables on which numbers depend
 checkout      the commit of a checkout, and whether files differ from it
 sources       the files behind the digests of code

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nsbench.store.checkout import git_state
+from nsbench.store.cores import usable_cores
 from nsbench.store.variables import recorded_variables
 
 _PACKAGES = (
@@ -38,9 +39,10 @@ def environment() -> dict[str, Any]:
     }
 
 
+@cache
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use; looked for once."""
+    return usable_cores().number
 
 
 def default_threads() -> int:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nsbench.errors import Refusal
 from nsbench.store.files import NOT_WRITABLE, make_folder
 
 DEFAULT_WORKSPACE = Path("nsbench-out")
+
+
+class UnusableWorkspace(Refusal):
+    """A path that no workspace can have."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,22 @@ class Workspace:
         """The file with a trial's standard output and error, its traceback, and how it ended."""
         # A "+" is in no name, so that no two trials share a log: "." is, and "a.b/c" is another trial than "a/b.c".
         return self.run(suite) / "logs" / f"{trial.replace('/', '+')}.txt"
+
+
+def workspace_at(path: Path) -> Workspace:
+    """The workspace at a path, whose links are followed. Raises UnusableWorkspace.
+
+    Addresses of databases, and libraries that are no Python, take a path for text in UTF-8.
+    """
+    try:
+        root = path.resolve()
+    except RuntimeError as error:
+        raise UnusableWorkspace(f"{path}: its links lead in a circle") from error
+    if os.fsencode(root) == str(root).encode(errors="replace"):
+        return Workspace(root)
+    encoding = sys.getfilesystemencoding()
+    cure = "" if encoding == "utf-8" else f", or set PYTHONUTF8=1: file names are {encoding} here"
+    raise UnusableWorkspace(f"{root}: the path of a workspace must be text in UTF-8; choose another folder{cure}")
 
 
 def refusal(workspace: Workspace, suite: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from nsbench.errors import Refusal
 from nsbench.registry.registry import Registry, installed
 from nsbench.store.contents import remember_in
-from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace
+from nsbench.store.workspace import DEFAULT_WORKSPACE, Workspace, workspace_at
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.suite import Suite
@@ -57,15 +57,15 @@ def open_session(
     for a suite that cannot be planned.
     """
     registry = installed() if registry is None else registry
-    root = Path(workspace or os.environ.get("NSBENCH_WORKSPACE") or DEFAULT_WORKSPACE).resolve()
-    remember_in(Workspace(root).contents)
+    place = workspace_at(Path(workspace or os.environ.get("NSBENCH_WORKSPACE") or DEFAULT_WORKSPACE))
+    remember_in(place.contents)
     try:
         plan = make_plan(read_suite(Path(suite), registry, overrides), registry)
     except SuiteError:
         raise  # its faults name file and line themselves
     except Refusal as refusal:
         raise Refusal(f"{suite}: {refusal}") from refusal
-    return Session(plan, registry, Workspace(root), Path(suite))
+    return Session(plan, registry, place, Path(suite))
 
 
 def as_session(suite: Session | Path | str) -> Session:

@@ -65,7 +65,12 @@ def sqlite_uri(database: Path) -> str:
 
 
 def quiet() -> None:
-    """Set what MLflow is to do, unless the user has said otherwise: no telemetry, no talk, no long waits."""
+    """Set what MLflow is to do, unless the user has said otherwise: no telemetry, no talk, no long waits.
+
+    It asks for a home as soon as it is imported: who has none gets the one that containers give.
+    """
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = os.path.abspath(os.sep)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")

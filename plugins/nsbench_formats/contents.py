@@ -14,7 +14,7 @@ from nsbench_formats.params import TrajectoriesParams
 def reading(params: TrajectoriesParams) -> Reading:
     """The digest of all files below the path, and every parameter but the path."""
     settings = params.model_dump(mode="json", exclude={"path", "options"})
-    path = Path(params.path).expanduser()
+    path = Path(os.path.expanduser(params.path))
     content = settings | {"content": content_digest(path)}
     return Reading(content, ((params.format, params.options),), tuple(files_below(path)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +42,7 @@ class TrajectoriesDataset(Dataset):
 
     @cached_property
     def _paths(self) -> dict[Split, Path]:
-        root = Path(self.params.path).expanduser()
+        root = Path(os.path.expanduser(self.params.path))
         if not root.exists():
             raise UnreadableData(f"{root}: no such file or folder")
         splits = find_splits(root)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from pathlib import Path
 
 import psutil
+
+from nsbench.store.cgroups import folders
 
 _LISTING_SECONDS = 1.0
 """Seconds between two searches for new descendants; known ones are read every time."""
@@ -43,7 +46,7 @@ def _resident(process: psutil.Process) -> int:
 
 def kernel_kills() -> int:
     """The number of the kernel's kills for want of memory: in this process's cgroup, else on the machine, else 0."""
-    for path in [*_cgroup_files(), Path("/proc/vmstat")]:
+    for path in _files_with_kills():
         try:
             words = path.read_text(encoding="utf-8").split()
         except OSError:
@@ -53,17 +56,8 @@ def kernel_kills() -> int:
     return 0
 
 
-def _cgroup_files() -> list[Path]:
-    """The files in which this process's cgroup counts kills, by version 2 or 1 of cgroups."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    root, files = Path("/sys/fs/cgroup"), []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            files.append(root / path.lstrip("/") / "memory.events")
-        elif "memory" in controllers.split(","):
-            files.append(root / "memory" / path.lstrip("/") / "memory.oom_control")
-    return files
+@cache
+def _files_with_kills() -> list[Path]:
+    """The files in which the kernel counts its kills, by version 2 or 1 of cgroups, and for the whole machine."""
+    names = ("memory.events", "memory.oom_control")
+    return [*(folder / name for folder in folders("memory") for name in names), Path("/proc/vmstat")]

@@ -38,7 +38,7 @@ class WorkerProcess:
             with contextlib.suppress(OSError):  # then workers compile in memory
                 make_folder(folder)
         files = [str(remote.fileno()), str(lifeline), str(workspace.bytecode)]
-        command = [sys.executable, "-P", "-m", "nsbench.running.workers.launch", *files]
+        command = [sys.executable, "-P", "-X", "utf8", "-m", "nsbench.running.workers.launch", *files]
         try:
             with log.open("ab") as output:
                 self._process = subprocess.Popen(
