@@ -141,22 +141,22 @@ def ask(connection, method="GET", path="/", **given):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-@pytest.mark.parametrize("path", ["/", "/health", "/?token=", "/?token=wrong", "/?token=wrong&token=wrong"])
-def test_without_the_token_nothing_gets_through(connection, behind, method, path):
-    status, text, headers = ask(connection, method, path)
-    assert (status, text.decode()) == (403, "" if method == "HEAD" else f"{REFUSAL}\n")
-    assert headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert "Set-Cookie" not in headers
+def test_without_the_token_nothing_gets_through(connection, behind, method):
+    for path in ("/", "/health", "/?token=", "/?token=wrong", "/?token=wrong&token=wrong"):
+        status, text, headers = ask(connection, method, path)
+        assert (status, text.decode()) == (403, "" if method == "HEAD" else f"{REFUSAL}\n")
+        assert headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert "Set-Cookie" not in headers
     assert behind.requests == []
 
 
-@pytest.mark.parametrize("offer", ["", "x", "{token}x", "{short}", "{token}\xe4", "x {token}"])
-def test_what_resembles_the_token_is_not_the_token(connection, door, behind, offer):
-    text = offer.format(token=door.token, short=door.token[:-1])
-    attempts = [{"Authorization": f"Bearer {text}"}, {"Cookie": f"nsbench-{door.port}={text}"}]
-    attempts += [{"Authorization": door.token}, {"Authorization": f"Basic {door.token}"}, {"Cookie": door.token}]
-    for headers in attempts:
-        assert ask(connection, headers=headers)[0] == 403
+def test_what_resembles_the_token_is_not_the_token(connection, door, behind):
+    token = door.token
+    for text in ("", "x", f"{token}x", token[:-1], f"{token}\xe4", f"x {token}", token.swapcase()):
+        attempts = [{"Authorization": f"Bearer {text}"}, {"Cookie": f"nsbench-{door.port}={text}"}]
+        attempts += [{"Authorization": token}, {"Authorization": f"Basic {token}"}, {"Cookie": token}]
+        for headers in attempts:
+            assert ask(connection, headers=headers)[0] == 403
     assert behind.requests == []
 
 
@@ -199,29 +199,35 @@ def test_nothing_is_logged(connection, door, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:{port}", "localhost.evil.example", "", "x y", "[::1", "a:b"]
-)
-def test_names_that_others_can_point_here_are_refused(connection, door, behind, pass_, host):
+def test_names_that_others_can_point_here_are_refused(connection, door, behind, pass_):
     """DNS rebinding: a page of evil.example whose name now leads to 127.0.0.1."""
-    for path in ("/", f"/?token={door.token}"):
-        assert ask(connection, path=path, headers=pass_ | {"Host": host.format(port=door.port)})[0] == 403
+    evil = (
+        "evil.example",
+        f"evil.example:{door.port}",
+        "localhost.evil.example",
+        "",
+        "x y",
+        "[::1",
+        "a:b",
+        "localhost:b",
+    )
+    for host in evil:
+        for path in ("/", f"/?token={door.token}"):
+            assert ask(connection, path=path, headers=pass_ | {"Host": host})[0] == 403
     assert behind.requests == []
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost:8080", "[::1]:8080", "192.168.1.7:5000", socket.gethostname()]
-)
-def test_addresses_and_this_machines_names_are_taken(connection, pass_, host):
-    assert ask(connection, headers=pass_ | {"Host": host})[0] == 200
+def test_addresses_and_this_machines_names_are_taken(connection, pass_):
+    for host in ("127.0.0.1", "localhost:8080", "LocalHost", "[::1]:8080", "192.168.1.7:5000", socket.gethostname()):
+        assert ask(connection, headers=pass_ | {"Host": host})[0] == 200
 
 
-@pytest.mark.parametrize("origin", ["http://127.0.0.1:1", "http://localhost:{port}", "http://evil.example", "null"])
-def test_pages_of_other_ports_and_sites_are_refused(connection, door, behind, pass_, origin):
+def test_pages_of_other_ports_and_sites_are_refused(connection, door, behind, pass_):
     """A cookie of the same machine comes along with what another account's page at another port asks for."""
-    for method in ("GET", "POST"):
-        headers = pass_ | {"Origin": origin.format(port=door.port)}
-        assert ask(connection, method, "/ajax-api/2.0/mlflow/runs/delete", headers=headers)[0] == 403
+    for origin in ("http://127.0.0.1:1", f"http://localhost:{door.port}", "http://evil.example", "null", ""):
+        for method in ("GET", "POST"):
+            headers = pass_ | {"Origin": origin}
+            assert ask(connection, method, "/ajax-api/2.0/mlflow/runs/delete", headers=headers)[0] == 403
     assert behind.requests == []
 
 
@@ -237,9 +243,7 @@ def test_bodies_arrive_as_they_were_sent_over_one_connection(connection, pass_):
     ask(connection, headers=pass_)
     kept = connection.sock
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        status, text, headers = ask(
-            connection, method, "/a%20b?c=%2F&d=é".replace("é", "%C3%A9"), body=body, headers=pass_
-        )
+        status, text, headers = ask(connection, method, "/a%20b?c=%2F&d=%C3%A9", body=body, headers=pass_)
         assert (status, headers["X-Of-Server"]) == (200, "yes")
         assert json.loads(text) == [method, "/a%20b?c=%2F&d=%C3%A9", digest]
         _, text, _ = ask(connection, method, "/x", body=pieces(), headers=pass_, encode_chunked=True)

@@ -63,6 +63,7 @@ class Shown:
             env=os.environ | {"PYTHONUNBUFFERED": "1", "BROWSER": "false"},
         )
         self.name, _, self.address = self.process.stdout.readline().strip().partition(": ")
+        assert self.address, "it did not start: what it said stands on standard error"
         self.port = urlsplit(self.address).port
         self.token = urlsplit(self.address).query.removeprefix("token=")
 
@@ -192,6 +193,23 @@ def test_ctrl_c_ends_all_of_it(shown):
     assert not folder.exists()
     with pytest.raises(ConnectionRefusedError):
         shown.ask()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_lost_terminal_ends_it_too(number):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), server._interruptible():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
+
+
+def test_nohup_keeps_it_when_the_terminal_is_lost():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with server._interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_without_results_it_says_what_to_do(tmp_path):

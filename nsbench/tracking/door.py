@@ -85,7 +85,7 @@ def open_door(host: str, port: int, behind: Path) -> Iterator[Door]:
     except OSError as error:
         raise DoorError(f"cannot listen at {host}:{port}: {error.strerror}; choose another with --port") from error
     with door:
-        threading.Thread(target=door.serve_forever, args=[0.1], daemon=True).start()
+        threading.Thread(target=door.serve_forever, args=[0.05], daemon=True).start()
         try:
             yield door
         finally:

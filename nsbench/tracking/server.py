@@ -39,7 +39,7 @@ def serve(
     port: int = 5000,
     say: Callable[[str], None] = print,
     ready: Callable[[str], None] = lambda address: None,
-    patience: float = 60.0,
+    patience: float = 120.0,
 ) -> int:
     """Run MLflow's server until interrupted; returns 0.
 
@@ -161,8 +161,10 @@ def _server(workspace: Path, path: Path, log: Path) -> Iterator[subprocess.Popen
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let SIGTERM interrupt like Ctrl-C, and both even where a shell has them ignored."""
-    signals = (signal.SIGINT, signal.SIGTERM)
+    """Let SIGTERM and a lost terminal interrupt like Ctrl-C, and Ctrl-C even where a shell has it ignored."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which is what nohup asks for
+        signals.append(signal.SIGHUP)
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     try:
         yield
