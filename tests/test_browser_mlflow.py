@@ -7,10 +7,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -25,6 +23,8 @@ from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.session import Session
+from nsbench.tracking import browser as users_browser
+from nsbench.tracking.door import REFUSAL
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -86,10 +86,7 @@ def workspace(tmp_path_factory, empty_database):
 @pytest.fixture(scope="module")
 def address(workspace):
     """What `nsbench ui` prints for it."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "nsbench", "ui", "--workspace", str(workspace), "--port", str(port)]
+    command = [sys.executable, "-m", "nsbench", "ui", "--workspace", str(workspace), "--port", "0"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     name, _, address = server.stdout.readline().strip().partition(": ")
@@ -167,6 +164,41 @@ def test_the_table_opens_sorted_by_ewd_and_grouped_by_simulator(page, address, e
         page.locator(f"[col-id='metrics.`{heading}`']").first.wait_for()
 
 
+def test_the_address_opens_the_door_and_the_browser_forgets_it(page, address):
+    page.goto(address)
+    table(page)
+    assert "token" not in page.url
+    assert page.evaluate("document.cookie") == ""
+    page.reload()
+    table(page)
+    page.goto(address.split("/?")[0])
+    page.get_by_text("crystals").first.wait_for()
+
+
+def test_without_the_address_a_sentence_is_all_there_is(page, address):
+    assert page.goto(address.split("/?")[0]).status == 403
+    assert page.locator("body").inner_text().strip() == REFUSAL
+    shoot(page, "refusal")
+
+
+def test_the_page_that_the_browser_is_given_leads_to_the_table(page, address, tmp_path, monkeypatch):
+    """From a file, which is another site: a cookie for the same site is set, and sent with what follows."""
+    monkeypatch.setattr(users_browser.webbrowser, "open", page.goto)
+    with users_browser.shown(address, tmp_path):
+        table(page)
+
+
+def test_the_assistant_leaves_the_table_its_room_and_does_not_work(page, address):
+    page.goto(address)
+    table(page)
+    page.wait_for_timeout(1000)  # it would open by now
+    assert page.locator("[data-assistant-ui='true'] textarea").count() == 0
+    ask = """() => fetch("/ajax-api/3.0/mlflow/assistant/message", {
+        method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({message: "hello"})
+    }).then((answer) => answer.status)"""
+    assert page.evaluate(ask) == 403
+
+
 def test_two_runs_are_selected_and_compared(page, address, ewd):
     page.goto(address)
     table(page)
@@ -228,7 +260,9 @@ def test_a_server_gets_finished_results_once(workspace, address, monkeypatch):
     from rich.console import Console
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server, registry, console = address.split("/#")[0], installed(), Console(file=StringIO())
+    server, _, token = address.split("#")[0].partition("/?token=")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", token)
+    registry, console = installed(), Console(file=StringIO())
     overrides = ["name=elsewhere", "simulators=[{use: lca, as: truth, params: {sigma: 0.05}}]"]
     plan = make_plan(read_suite(workspace.parent / "crystals.yaml", registry, overrides), registry)
     session = Session(plan, registry, Workspace(workspace))

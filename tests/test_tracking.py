@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,8 +13,6 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
@@ -33,7 +30,7 @@ from nsbench.tracking.content import (
 )
 from nsbench.tracking.destination import destination
 from nsbench.tracking.runs import _shown
-from nsbench.tracking.server import UIError, find_tables, serve
+from nsbench.tracking.server import find_tables
 from nsbench.tracking.tracker import Tracker
 from nsbench.tracking.view import leaderboard
 
@@ -163,8 +160,8 @@ def test_experiment_opens_on_its_scores(finished):
     assert view["selectedColumns"] == [f"metrics.`{name}`" for name in columns]
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`score/ewd`", True)
     assert view["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "simulator"}]
-    path = f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=nsbench"
-    assert find_tables(finished) == {"snow": path}
+    place = f"/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=nsbench"
+    assert find_tables(finished) == {"snow": place}
 
 
 def test_images_by_step_are_named_as_mlflow_names_them(workspace):
@@ -397,43 +394,3 @@ def free_port():
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def test_ui_without_results_says_what_to_do(tmp_path):
-    with pytest.raises(UIError, match="run a suite first"):
-        serve(tmp_path)
-
-
-def test_ui_of_an_unknown_suite_names_the_known_ones(finished):
-    with pytest.raises(UIError, match=r"'rain'.*it has snow"):
-        serve(finished, "rain")
-
-
-def test_ui_on_a_taken_port_names_the_option(finished):
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(UIError, match="--port"):
-            serve(finished, port=taken.getsockname()[1])
-
-
-def test_ui_answers_and_ends_with_its_own_server(finished):
-    port = free_port()
-    script = f"""
-import sys
-from pathlib import Path
-from nsbench.tracking.server import serve
-sys.exit(serve(Path({str(finished)!r}), port={port}, say=lambda line: print(line, flush=True)))
-"""
-    ui = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    name, address = ui.stdout.readline().strip().split(": ", 1)
-    assert (name, address) == ("snow", f"http://127.0.0.1:{port}{find_tables(finished)['snow']}")
-    direct = build_opener(ProxyHandler({}))
-    (run,) = runs(finished)
-    query = f"http://127.0.0.1:{port}/get-artifact?path=rollouts.gif&run_uuid={run.info.run_id}"
-    with direct.open(query, timeout=20) as answer:
-        assert answer.read() == b"GIF89a"
-    ui.send_signal(signal.SIGINT)
-    assert ui.wait(20) == 0
-    with pytest.raises(URLError):
-        direct.open(f"http://127.0.0.1:{port}/health", timeout=2)

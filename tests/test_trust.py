@@ -289,22 +289,24 @@ def test_hidden_characters_are_named():
     assert hidden_character("a\x7f") == "the character U+007F"
 
 
-def test_mlflows_server_listens_to_this_machine_alone_and_reports_to_nobody(tmp_path, monkeypatch):
+def test_mlflows_server_listens_in_a_folder_of_the_user_alone_and_reports_to_nobody(tmp_path, monkeypatch):
     monkeypatch.setattr(ui, "find_tables", lambda workspace, suite: {"line": "/"})
-    monkeypatch.setattr(ui, "_require_free", lambda host, port: None)
     started = []
 
-    def start(command, env, **kwargs):
-        started.append((command, env))
+    def start(command, env, cwd, **kwargs):
+        started.append((command, env, Path(cwd).stat().st_mode & 0o777, list(Path(cwd).iterdir())))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ui.subprocess, "Popen", start)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
-    with pytest.raises(KeyboardInterrupt):
-        ui.serve(tmp_path)
-    ((command, environment),) = started
-    assert command[command.index("--host") + 1] == "127.0.0.1"
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_AI_GATEWAY", "MLFLOW_ENABLE_REMOTE_ASSISTANT"):
+        monkeypatch.setenv(name, str(name != "MLFLOW_DISABLE_TELEMETRY"))
+    assert ui.serve(tmp_path, port=0) == 0
+    ((command, environment, mode, files),) = started
+    assert (mode, files) == (0o700, [])
+    assert "--uds" in command[-1]
+    assert not {"--host", "--port"} & set(command)
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert environment["MLFLOW_ENABLE_AI_GATEWAY"] == environment["MLFLOW_ENABLE_REMOTE_ASSISTANT"] == "false"
 
 
 def test_mlflows_client_reports_to_nobody(tmp_path, monkeypatch):

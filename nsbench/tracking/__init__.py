@@ -10,4 +10,7 @@ runs          runs in MLflow: opened, completed, found, superseded
 destination   the destination of runs: the workspace's database or a server, and the suite's experiment there
 view          the view that MLflow's interface opens: a leaderboard, and charts
 server        MLflow's own server on a workspace
+door          the door to that server, which asks for a token
+relay         the relay of requests to it, and of its answers
+browser       the user's browser, opened there
 """

@@ -1,25 +1,30 @@
-"""`nsbench ui`: MLflow's server on a workspace's database, and the addresses of its tables."""
+"""`nsbench ui`: MLflow's server on a workspace's database, behind a door, and the addresses of its tables."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import quote, urlencode
-from urllib.request import ProxyHandler, build_opener
 
 from nsbench.errors import Refusal
 from nsbench.tracking.content import CURRENT_RUNS
 from nsbench.tracking.destination import sqlite_uri
+from nsbench.tracking.door import open_door
+from nsbench.tracking.relay import UnixConnection
 from nsbench.tracking.view import VIEW, VIEW_TAG
+
+LONGEST_SOCKET = 103
+"""The most bytes of a Unix socket's path that every system takes; Linux takes four more."""
 
 
 class UIError(Refusal):
@@ -34,36 +39,42 @@ def serve(
     port: int = 5000,
     say: Callable[[str], None] = print,
     ready: Callable[[str], None] = lambda address: None,
-    patience: float = 60.0,
+    patience: float = 120.0,
 ) -> int:
     """Run MLflow's server until interrupted; returns 0.
 
-    suite: the suite whose table is shown; None for all. say: called with the lines to print, once the server
-    answers. ready: called then with the first table's address, e.g. to open a browser. patience: seconds that the
-    server may take to start. Raises UIError.
+    suite: the suite whose table is shown; None for all. port: 0 for any that is free. say: called with the lines to
+    print, once the server answers. ready: called then with the first table's address, e.g. to open a browser. patience:
+    seconds that the server may take to start. Raises UIError.
     """
     workspace = workspace.absolute()
     tables = find_tables(workspace, suite)
     log = workspace / "mlflow-server.log"
-    _require_free(host, port)
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    with _server(workspace, host, port, log) as server, _interruptible():
-        try:
-            _wait_until_up(server, base, patience, log)
-            addresses = {name: base + path for name, path in tables.items()}
+    try:
+        with (
+            _interruptible(),
+            _socket() as path,
+            open_door(host, port, path) as door,
+            _server(workspace, path, log) as server,
+        ):
+            _wait_until_up(server, path, patience, log)
+            addresses = {name: door.address(fragment) for name, fragment in tables.items()}
             for name, address in addresses.items():
                 say(f"{name}: {address}")
-            say("Ctrl-C ends it.")
+            say("Whoever knows such an address sees and changes everything here. Ctrl-C ends it.")
             ready(next(iter(addresses.values())))
             while not _has_ended(server):
                 time.sleep(0.2)
-        except KeyboardInterrupt:
-            return 0
+    except KeyboardInterrupt:
+        return 0
     raise UIError(f"MLflow's server ended by itself; see {log}")
 
 
 def find_tables(workspace: Path, suite: str | None = None) -> dict[str, str]:
-    """The paths of tables by suite's name, of one suite or of all. Raises UIError if there is no table."""
+    """The tables' places by suite's name, of one suite or of all, each what follows `#` in its address.
+
+    Raises UIError if there is no table.
+    """
     database = workspace / "mlflow.db"
     if not database.exists():
         raise UIError(f"{workspace} holds no tracked results yet: run a suite first (nsbench run SUITE.yaml)")
@@ -78,7 +89,7 @@ def find_tables(workspace: Path, suite: str | None = None) -> dict[str, str]:
             experiments = connection.execute(query, [VIEW_TAG]).fetchall()
     except sqlite3.Error as error:
         raise UIError(f"{database} is no MLflow database: {error}") from error
-    tables = {name: table_path(str(key), arranged=bool(view)) for name, key, view in experiments}
+    tables = {name: table_fragment(str(key), arranged=bool(view)) for name, key, view in experiments}
     if suite is not None and suite not in tables:
         present = f"it has {', '.join(tables)}" if tables else "it has none at all"
         raise UIError(f"no tracked results of suite {suite!r} in {workspace}: {present}")
@@ -87,28 +98,60 @@ def find_tables(workspace: Path, suite: str | None = None) -> dict[str, str]:
     return tables if suite is None else {suite: tables[suite]}
 
 
-def table_path(experiment: str, *, arranged: bool) -> str:
-    """The path and fragment of an experiment's table of runs. arranged: whether it has a leaderboard to show."""
+def table_fragment(experiment: str, *, arranged: bool) -> str:
+    """The fragment of the address of an experiment's table of runs. arranged: whether it has a leaderboard to show."""
     view = {"viewStateShareKey": VIEW} if arranged else {"searchFilter": CURRENT_RUNS}
     query = {"workflowType": "machine_learning"} | view
-    return f"/#/experiments/{experiment}/runs?{urlencode(query, quote_via=quote)}"
+    return f"/experiments/{experiment}/runs?{urlencode(query, quote_via=quote)}"
 
 
 @contextmanager
-def _server(workspace: Path, host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The server as a child in a session of its own, ended with all of its own children at the end."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+def _socket() -> Iterator[Path]:
+    """The path of a socket to be, in a new folder that nobody else may enter; the folder goes with the block."""
+    with tempfile.TemporaryDirectory(prefix="nsbench-", dir=_short_place(), ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "mlflow"  # the folder's mode is 0700; that of its socket would let everybody in
+
+
+def _short_place() -> str:
+    """A folder for a socket's folder: the user's own for such things, or one for temporary files. Raises UIError."""
+    longest = LONGEST_SOCKET - len("/nsbench-12345678/mlflow")
+    for place in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):
+        if place and len(os.fsencode(place)) <= longest and os.access(place, os.W_OK | os.X_OK):
+            return place
+    raise UIError(
+        f"there is no folder for a socket: {tempfile.gettempdir()} and /tmp cannot be written, or their paths have "
+        f"more than {longest} bytes; set TMPDIR to a folder of yours with a shorter path"
+    )
+
+
+@contextmanager
+def _server(workspace: Path, path: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The server as a child in a session of its own, ended with all of its own children at the end.
+
+    path: the socket at which it listens, in an empty folder, where it also works: uvicorn imports what lies there.
+    """
+    command = [sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"]
     command += ["--backend-store-uri", sqlite_uri(workspace / "mlflow.db")]
     command += ["--artifacts-destination", (workspace / "mlartifacts").as_uri()]
-    command += ["--uvicorn-opts", "--log-level warning"]
+    command += ["--uvicorn-opts", f"--uds {shlex.quote(str(path))} --no-proxy-headers --log-level warning"]
     settings = {
+        "PYTHONSAFEPATH": "1",  # for the server that MLflow starts, as -P for MLflow
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_AI_GATEWAY": "false",
+        "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",  # and a client at a Unix socket counts as remote
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "localhost",  # what the door says
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # for LLM judges; it would start processes of its own
         "MLFLOW_LOGGING_LEVEL": "WARNING",
     }
     with log.open("wb") as output:
         server = subprocess.Popen(
-            command, env=os.environ | settings, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=path.parent,
+            env=os.environ | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         yield server
@@ -118,8 +161,10 @@ def _server(workspace: Path, host: str, port: int, log: Path) -> Iterator[subpro
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let SIGTERM interrupt like Ctrl-C, and both even where a shell has them ignored."""
-    signals = (signal.SIGINT, signal.SIGTERM)
+    """Let SIGTERM and a lost terminal interrupt like Ctrl-C, and Ctrl-C even where a shell has it ignored."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which is what nohup asks for
+        signals.append(signal.SIGHUP)
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     try:
         yield
@@ -149,26 +194,18 @@ def _signal(server: subprocess.Popen[bytes], number: int) -> None:
     os.killpg(server.pid, number)  # the child leads a session of its own, so no other process is in the group
 
 
-def _require_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UIError(f"cannot listen at {host}:{port}: {error.strerror}; choose another with --port") from error
-
-
-def _wait_until_up(server: subprocess.Popen[bytes], base: str, patience: float, log: Path) -> None:
+def _wait_until_up(server: subprocess.Popen[bytes], path: Path, patience: float, log: Path) -> None:
     """Return when the server answers. Raises UIError when it ends, or takes longer than `patience` seconds."""
-    direct = build_opener(ProxyHandler({}))  # the loopback is not reached through a proxy
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if _has_ended(server):
             raise UIError(f"MLflow's server ended before it answered; see {log}")
         try:
-            with direct.open(f"{base}/health", timeout=2):
-                return
-        except (URLError, OSError):
-            time.sleep(0.2)
-    raise UIError(f"MLflow's server did not answer within {patience:.0f} s at {base}; see {log}")
+            with closing(UnixConnection(path, timeout=2)) as connection:
+                connection.request("GET", "/health")
+                if connection.getresponse().status == 200:
+                    return
+        except (HTTPException, OSError):
+            pass
+        time.sleep(0.2)
+    raise UIError(f"MLflow's server did not answer within {patience:.0f} s; see {log}")
