@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from nsbench.quantities import age, size_text
 from nsbench.store import inventory
 from nsbench.store.inventory import Entry, Pruning
 from nsbench.store.locks import Busy
+from nsbench.store.node import NodeWorkspace, node_workspaces
+from nsbench.store.node import remove as remove_node
 from nsbench.store.sources import damage as source_damage
 from nsbench.store.sources import discard
 from nsbench.store.workspace import Workspace
@@ -79,6 +82,22 @@ def _prune(
     Rollouts that were made elsewhere cannot, and go only if --submission names them.
     """
     sys.exit(prune(workspace, Console(), older_than=older_than, keep=keep, submissions=submissions, yes=yes))
+
+
+@command.command("nodes")
+@click.option(
+    "--node-folder",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=lambda: Path(tempfile.gettempdir()),
+    show_default="the temporary folder",
+    help="Where they lie: the --node-folder of the runs.",
+)
+@click.option("--older-than", metavar="AGE", help="Only those that were not used for AGE, e.g. 12h, 30d, 4w.")
+@click.option("--yes", is_flag=True, help="Remove them; without this they are only shown.")
+def _nodes(folder: Path, older_than: str | None, yes: bool) -> None:
+    """List what your runs on Ray keep on this machine for workspaces that it does not see, or remove it."""
+    sys.exit(nodes(folder, Console(), older_than=older_than, yes=yes))
 
 
 def list_artifacts(workspace: Workspace, console: Console) -> None:
@@ -176,6 +195,38 @@ def prune(
     if not yes and pruning.removed:
         say(console, "Nothing was removed: say --yes to do it.")
     return 0
+
+
+def nodes(folder: Path, console: Console, *, older_than: str | None, yes: bool) -> int:
+    """Print the workspaces that a node keeps, and with `yes` remove them. Returns 1 if a run uses any, else 0.
+
+    Raises Refusal for an age that cannot be read.
+    """
+    try:
+        since = time.time() - (0 if older_than is None else age(older_than))
+    except ValueError as error:
+        raise Refusal(f"{error}; nothing was removed") from error
+    kept = [node for node in node_workspaces(folder) if node.used <= since]
+    rows = [[str(node.root), size_text(node.size), _day(node.used), node.kept_for] for node in kept]
+    if rows:
+        show_list(console, ["workspace of this node", "size", "used", "kept for"], rows, right="size")
+    say(console, f"{len(kept):,} in {folder}, {size_text(sum(node.size for node in kept))}")
+    if kept and not yes:
+        say(console, "Nothing was removed: say --yes to do it. The next run sends again what it needs.")
+    stay = [node for node in kept if yes and not _is_removed(node, console)]
+    return 1 if stay else 0
+
+
+def _is_removed(node: NodeWorkspace, console: Console) -> bool:
+    """Remove a node's workspace and say so, or why it stays; returns whether it is gone."""
+    try:
+        gone = remove_node(node)
+    except Busy:
+        say(console, f"{node.root} is in use by a run: try again when it has ended")
+        return False
+    stays = "was used within a day and stays: its file system has no locks to tell its use"
+    say(console, f"removed {node.root}" if gone else f"{node.root} {stays}")
+    return gone
 
 
 def _show_pruning(console: Console, pruning: Pruning) -> None:

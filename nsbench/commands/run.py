@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -45,7 +46,12 @@ from nsbench.tracking.record import make_tracker
     show_default=True,
     help="local: worker processes, with limits; inline: this process, for debugging; ray: a cluster.",
 )
-@click.option("--address", help="Address of a Ray cluster; one is started on this machine if not given.")
+@click.option("--address", help="Address of a Ray cluster; without it one is started here, for this run alone.")
+@click.option(
+    "--node-folder",
+    metavar="PATH",
+    help="Where nodes of a Ray cluster that do not see the workspace keep what they need; else their temporary folder.",
+)
 @click.option("--only", multiple=True, metavar="TRIAL", help="This trial only, e.g. snow32/cgne/r0; may be repeated.")
 @click.option("--fresh", is_flag=True, help="With --only: make the trial again beside the store, and compare.")
 def command(
@@ -54,17 +60,22 @@ def command(
     parallel: int,
     executor: str,
     address: str | None,
+    node_folder: str | None,
     only: tuple[str, ...],
     fresh: bool,
 ) -> None:
     """Run a suite; run it again and it goes on where it was."""
     if fresh and not only:
         raise click.UsageError("--fresh needs --only TRIAL")
+    if executor != "ray" and (address is not None or node_folder is not None):
+        raise click.UsageError("--address and --node-folder need --executor ray")
+    if node_folder is not None and not Path(node_folder).is_absolute():
+        raise click.UsageError("--node-folder is a path on the nodes, which begins with /")
     if only:
         session = session.only(only)
     if fresh:
         sys.exit(max(make_again(session, trial, Console()) for trial in session.plan.trials))
-    make_executor = choose_executor(executor, parallel, address)
+    make_executor = choose_executor(executor, parallel, address, node_folder)
     sys.exit(run_suite(session, Console(), tracked=not no_tracking, executor=make_executor, only_part=bool(only)))
 
 
@@ -103,7 +114,9 @@ def run_suite(
     return outcome.exit_code
 
 
-def choose_executor(name: str, parallel: int, address: str | None) -> Callable[[RunContext], Executor]:
+def choose_executor(
+    name: str, parallel: int, address: str | None, node_folder: str | None = None
+) -> Callable[[RunContext], Executor]:
     """A function that makes the executor of that name. Raises Refusal if it is not installed."""
     if name == "inline":
         return Inline
@@ -113,7 +126,7 @@ def choose_executor(name: str, parallel: int, address: str | None) -> Callable[[
         raise Refusal("--executor ray needs Ray: pip install 'nsbench[ray]'")
     from nsbench.running.ray import RayCluster
 
-    return partial(RayCluster, address=address)
+    return partial(RayCluster, address=address, node_folder=node_folder or "")
 
 
 def _show_stored(session: Session, reason: str, console: Console) -> int:

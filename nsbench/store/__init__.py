@@ -4,6 +4,7 @@ key           keys: what an artifact is made from, and the digest of that
 manifest      manifests: the description of an artifact, and its verification
 store         artifacts by key: found, written whole, moved aside
 inventory     the contents of a store, and which of them may be removed
+node          the workspace that a node keeps for a run whose own it does not see
 transfer      artifacts sent from one store to another
 files         files written whole or not at all
 checked       files of unfinished work, with a checksum at their end

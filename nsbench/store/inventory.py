@@ -11,7 +11,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -103,7 +103,7 @@ def _artifact(folder: Path, kind: ArtifactKind, names: _Names, suites: tuple[str
     times = _times(folder)
     manifest = folder / MANIFEST
     used = manifest.stat().st_mtime if manifest.exists() else max(times)
-    size, made = _size(folder), min(times)
+    size, made = size_of(folder), min(times)
     return Entry(kind, folder.name, folder, size, made, used, what, suites, fault, taken_in, unread, code)
 
 
@@ -202,7 +202,7 @@ def compiled(workspace: Workspace) -> list[Entry]:
 
 def _leftover(kind: Leftover, folder: Path) -> Entry:
     times = _times(folder)
-    return Entry(kind, folder.name, folder, _size(folder), min(times), max(times))
+    return Entry(kind, folder.name, folder, size_of(folder), min(times), max(times))
 
 
 def prunable(
@@ -307,8 +307,13 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 
 
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+def size_of(folder: Path) -> int:
+    """Bytes of the files below a folder; those that vanish meanwhile count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += 0 if path.is_dir() else path.lstat().st_size
+    return total
 
 
 def _times(folder: Path) -> list[float]:

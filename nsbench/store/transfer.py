@@ -15,10 +15,15 @@ Parcel = dict[str, bytes]
 """Path within the artifact -> content."""
 
 
+def holds(store: Path, stage: str, key: str) -> bool:
+    """Whether an artifact is in a store."""
+    return (store / stage / key / MANIFEST).is_file()
+
+
 def pack(store: Path, stage: str, key: str) -> Parcel | None:
     """The files of an artifact; None if it is not there."""
     folder = store / stage / key
-    if not (folder / MANIFEST).is_file():
+    if not holds(store, stage, key):
         return None
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -29,7 +34,7 @@ def unpack(store: Path, stage: str, key: str, parcel: Parcel) -> None:
     Raises ValueError for a parcel whose files would leave their folder.
     """
     target = store / stage / key
-    if (target / MANIFEST).is_file():
+    if holds(store, stage, key):
         return
     draft = store / "drafts" / f"{stage}-{key}-{uuid.uuid4().hex}"
     try:
@@ -46,7 +51,7 @@ def unpack(store: Path, stage: str, key: str, parcel: Parcel) -> None:
         try:
             draft.rename(target)
         except OSError:
-            if not (target / MANIFEST).is_file():
+            if not holds(store, stage, key):
                 raise
         sync(target.parent)
     finally:
