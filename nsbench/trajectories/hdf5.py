@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.foreign_hdf5 import require_self_contained
 from nsbench.trajectories.growth import GrowthTrajectories
 
 _CHUNK_BYTES = 1 << 20
@@ -42,7 +42,7 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
             require_self_contained(file)
             described = json.loads(file.attrs["domain"])
             arrays = {name: np.asarray(file[name]) for name in file}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not trajectories ({error})") from error
     if described != json.loads(json.dumps(domain.describe())):
         differing = [k for k, v in domain.describe().items() if json.loads(json.dumps(v)) != described.get(k)]
@@ -52,22 +52,3 @@ def read_trajectories(path: Path, domain: Domain) -> Trajectories:
         return kind(domain=domain, **arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def require_self_contained(file: h5py.File) -> None:
-    """Raise ValueError for an HDF5 file with links to other files, or with data that is stored in them.
-
-    The content of such a file changes with the others, and it could show anything that its reader may read.
-    """
-
-    def fault_of_link(name: str, link: Any) -> str | None:
-        foreign = isinstance(link, h5py.ExternalLink)
-        return f"{name} is a link to another file, {link.filename}" if foreign else None
-
-    def fault_of(name: str, item: Any) -> str | None:
-        foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-        return f"the data of {name} lie in another file" if foreign else None
-
-    fault = file.visititems_links(fault_of_link) or file.visititems(fault_of)  # the first that is not None
-    if fault:
-        raise ValueError(fault)
