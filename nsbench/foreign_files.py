@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -72,6 +73,7 @@ def require_memory(need: int, what: str) -> None:
         raise ValueError(f"{what} asks for {size_text(need)} of memory, there are {size_text(most)}")
 
 
+@cache
 def memory() -> int:
     """The memory that this process can have at most: of the machine, or of the container that it runs in."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

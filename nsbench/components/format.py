@@ -76,8 +76,10 @@ format cannot hold.
 
 
 def unreadable(path: Path | str, fault: object) -> UnreadableData:
-    """The error of a file or folder, in one line. Hidden characters are written as \\x1b, \\n, …: names in files, and of
-    files, are other people's."""
+    """The error of a file or folder, in one line, with hidden characters written as \\x1b, \\n, …
+
+    Names in files, and of files, are other people's.
+    """
     return UnreadableData(printable(f"{path}: {fault}"))
 
 

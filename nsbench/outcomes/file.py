@@ -141,7 +141,11 @@ def read(path: Path) -> Rows:
 
 def _lines(path: Path) -> Iterator[bytes]:
     """The lines of a file, one at a time. What is longer than any row comes in pieces, none of which is one."""
-    with open_regular(path) as file:
+    try:
+        opened = open_regular(path)
+    except ValueError as error:
+        raise UnreadableResults(f"{path}: {error}") from error
+    with opened as file:
         while line := file.readline(MAX_ROW_BYTES):
             yield line.rstrip(b"\r\n")
 

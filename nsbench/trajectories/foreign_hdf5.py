@@ -6,6 +6,7 @@ numbers that were never stored. All of a file's objects are looked at before any
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,34 +64,34 @@ def require_self_contained(file: h5py.File) -> None:
 
     The content of a file that shows others changes with them, and it could show anything that its reader may read.
     """
-    seen: set[int] = set()
+    objects, fault = _objects(file)
+    faults = (_fault_of_object(h5o.open(file.id, name), _shown(name)) for name in objects)
+    if fault := fault or _fault_of_attributes(file.id, "the file") or next(filter(None, faults), None):
+        raise ValueError(fault)
 
-    def fault_of(name: bytes, info: Any) -> str | None:
-        """The fault of a link and of the object that it leads to; None goes on to the next."""
-        seen_before = info.type == h5l.TYPE_HARD and info.u in seen
-        if len(seen) >= MOST_ENTRIES:
+
+def _objects(file: h5py.File) -> tuple[list[bytes], str | None]:
+    """(a name of each object in a file, the fault of a link that leads out of it, or is one too many)."""
+    names: dict[int, bytes] = {}
+    links = itertools.count(1)
+
+    def add(name: bytes, info: Any) -> str | None:
+        """Add what a link leads to; what is returned ends the search. Nothing may be raised: HDF5 stands in between."""
+        if next(links) > MOST_ENTRIES:
             return f"holds more than {MOST_ENTRIES:,} groups, datasets and links"
         if name.count(b"/") >= MOST_LEVELS:
             return f"holds more than {MOST_LEVELS} groups within each other"
-        seen.add(info.u if info.type == h5l.TYPE_HARD else -1 - len(seen))
-        if seen_before or info.type == h5l.TYPE_SOFT:  # a soft link leads to a name in this file
-            return None
-        if info.type != h5l.TYPE_HARD:
-            return f"{_shown(name)} is a link to another file{_target(file, name)}"
-        return _fault_of_object(h5o.open(file.id, name), _shown(name))
+        if info.type == h5l.TYPE_HARD:
+            names[info.u] = name  # its address: an object counts once, however many names it has
+        foreign = info.type not in (h5l.TYPE_HARD, h5l.TYPE_SOFT)  # a soft link leads to a name in this file
+        return f"{_shown(name)} is a link to another file" if foreign else None
 
-    fault = _fault_of_attributes(file.id, "the file") or file.id.links.visit(fault_of, info=True)
-    if fault:
-        raise ValueError(fault)
+    fault = file.id.links.visit(add, info=True)
+    return list(names.values()), fault
 
 
 def _shown(name: bytes) -> str:
     return printable(name.decode("utf-8", "replace")[:80])
-
-
-def _target(file: h5py.File, name: bytes) -> str:
-    link = file.get(name, getlink=True)
-    return f", {printable(link.filename)}" if isinstance(link, h5py.ExternalLink) else ""
 
 
 def _fault_of_object(item: Any, name: str) -> str | None:
@@ -104,8 +105,9 @@ def _fault_of_attributes(item: Any, name: str) -> str | None:
         return f"{name} has {count:,} attributes, {MOST_ATTRIBUTES} are enough"
     for k in range(count):
         attribute = h5a.open(item, index=k)
-        texts = math.prod(attribute.shape or ()) if attribute.get_type().detect_class(h5t.STRING) else 0
-        if attribute.get_storage_size() > MOST_ATTRIBUTE_BYTES or texts > MOST_TEXTS:
+        kind, count_of_values = attribute.get_type(), math.prod(attribute.shape or ())
+        texts = count_of_values if kind.detect_class(h5t.STRING) else 0
+        if count_of_values * kind.get_size() > MOST_ATTRIBUTE_BYTES or texts > MOST_TEXTS:
             return f"an attribute of {name} is larger than {size_text(MOST_ATTRIBUTE_BYTES)} or {MOST_TEXTS:,} texts"
     return None
 

@@ -70,9 +70,7 @@ def _require_file(entry: os.DirEntry[str], root: str) -> None:
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         if not Path(target).is_relative_to(root):
-            fault = (
-                f"is a link out of the data's folder, to {target}; put the file itself in its place, or name its folder"
-            )
+            fault = f"is a link out of the data's folder, to {target}; put the file itself there"
             raise unreadable(entry.path, fault)
         if not os.path.exists(target):
             raise unreadable(entry.path, "is a link that leads nowhere")

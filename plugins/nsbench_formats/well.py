@@ -101,6 +101,8 @@ class Well(Format):
                 raise ValueError(
                     f"has no scalar field {name!r} that varies in time, only {', '.join(scalar) or 'none'}"
                 )
+        if len(set(scalar)) < len(scalar):
+            raise ValueError(f"names a field twice: {', '.join(scalar[:8])}")
         if not scalar:
             raise ValueError("has no scalar fields that vary in time")
         return chosen or tuple(scalar)
