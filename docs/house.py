@@ -32,6 +32,7 @@ ORDER = {
     "components": "what plugins provide and what they are told; contracts/ what they must return",
     "store": "what has been made, by the digest of what it was made from",
     "trajectories": "what systems are, and what they did: the data that flows",
+    "foreign_files": "files of others, opened without waiting and read within limits",
     "errors": "how nsbench refuses",
     "names": "which names are allowed, and which was meant",
     "quantities": "numbers as people read and write them",

@@ -36,9 +36,15 @@ def hidden_character(text: str) -> str:
     return f"the character U+{ord(character):04X}" if character else ""
 
 
+_MOST_COMPARED = 200
+"""The most characters of a name, and the most names, among which a near one is looked for: each costs a comparison."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: "; did you mean …?", "; known: …" if no name is near, or ""."""
     names = sorted(known)
+    if max(len(name), len(names)) > _MOST_COMPARED:
+        return f"; {len(names):,} are known, {names[0]!r:.80} among them" if names else ""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"

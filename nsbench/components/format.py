@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nsbench.components.component import Component, ComponentSpec
 from nsbench.components.dataset import Dataset, Split, UnreadableData
+from nsbench.names import printable
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 
@@ -76,6 +77,14 @@ format cannot hold.
 """
 
 
+def unreadable(path: Path | str, fault: object) -> UnreadableData:
+    """The error of a file or folder, in one line, with hidden characters written as \\x1b, \\n, …
+
+    Names in files, and of files, are other people's.
+    """
+    return UnreadableData(printable(f"{path}: {fault}"))
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turn the errors of libraries and of checks in this block into UnreadableData that names the file."""
@@ -83,12 +92,16 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except UnreadableData:
         raise
-    except KeyError as error:
-        raise UnreadableData(f"{path}: lacks what the format needs ({error.args[0]})") from error
+    except LookupError as error:
+        raise unreadable(path, f"lacks what the format needs ({error.args[0]})") from error
+    except AttributeError as error:  # of h5py: a group where a dataset should be, or the reverse
+        raise unreadable(path, f"is not in the layout of the format ({error})") from error
+    except MemoryError as error:
+        raise unreadable(path, "asks for more memory than there is") from error
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UnreadableData(f"{path}: cannot be read ({error})") from error
+        raise unreadable(path, f"cannot be read ({error})") from error
     except (ValueError, TypeError) as error:
-        raise UnreadableData(f"{path}: {error}") from error
+        raise unreadable(path, error) from error
 
 
 def require_range(params: NDArray[np.float64], domain: Domain) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from nsbench.components.rows import TrialResult
 from nsbench.errors import Refusal
+from nsbench.foreign_files import open_regular
 from nsbench.store.files import make_folder, share, sync
 from nsbench.store.locks import locked_if_possible
 from nsbench.store.workspace import Workspace
+
+MAX_ROW_BYTES = 1 << 24
 
 
 class UnreadableResults(Refusal):
@@ -118,7 +121,7 @@ def read(path: Path) -> Rows:
     """
     rows: dict[str, TrialResult] = {}
     foreign: dict[int, str] = {}
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
+    for number, line in enumerate(_lines(path) if path.exists() else (), start=1):
         if not line.strip(b"\0 "):
             continue
         try:
@@ -134,6 +137,17 @@ def read(path: Path) -> Rows:
             f"{path}:{number}: not a result: {fault}; mend or remove that file, nothing that was computed is lost"
         )
     return Rows(tuple(rows.values()), _note(path, foreign))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, one at a time. What is longer than any row comes in pieces, none of which is one."""
+    try:
+        opened = open_regular(path)
+    except ValueError as error:
+        raise UnreadableResults(f"{path}: {error}") from error
+    with opened as file:
+        while line := file.readline(MAX_ROW_BYTES):
+            yield line.rstrip(b"\r\n")
 
 
 def _note(path: Path, foreign: Mapping[int, str]) -> str:

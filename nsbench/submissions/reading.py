@@ -113,21 +113,21 @@ def _check_case_counts(case: NDArray[np.int64], cases: int, members: int) -> Non
 
 def _rollouts(file: h5py.File, test: Trajectories, protocol: Protocol, case: NDArray[np.int64]) -> Trajectories:
     """The rollouts in cases × members order."""
-    domain, count, longest = test.domain, len(case), protocol.horizon + 1
+    domain, count, horizon = test.domain, len(case), protocol.horizon
     lengths = array(file, "lengths", (np.int32,), (count,))
-    for (k,) in first((lengths < 1) | (lengths > longest)):
+    for (k,) in first((lengths < 1) | (lengths > horizon + 1)):
         raise Fault(
             "/lengths",
-            f"a rollout has 1 to {longest} frames (its start and a horizon of {protocol.horizon}), "
+            f"a rollout has 1 to {horizon + 1} frames (its start and a horizon of {horizon}), "
             f"rollout {k} has {lengths[k]}",
         )
     params, dense = test.params[case], "values" in file
     rollouts: Trajectories
     if domain.irreversible:
-        arrival = _arrival_of(_values(file, domain, lengths)) if dense else _arrival(file, domain, lengths)
+        arrival = _arrival_of(_values(file, domain, lengths, horizon)) if dense else _arrival(file, domain, lengths)
         rollouts = GrowthTrajectories(params, lengths, domain, arrival)
     elif dense:
-        rollouts = FieldTrajectories(params, lengths, domain, _values(file, domain, lengths))
+        rollouts = FieldTrajectories(params, lengths, domain, _values(file, domain, lengths, horizon))
     else:
         raise Fault("/arrival", "these systems do not only grow; give /values")
     _check_start_and_end(rollouts, test, case, "values" if dense else "arrival")
@@ -146,10 +146,11 @@ def _arrival(file: h5py.File, domain: Domain, lengths: NDArray[np.int32]) -> NDA
     return arrival
 
 
-def _values(file: h5py.File, domain: Domain, lengths: NDArray[np.int32]) -> NDArray[Any]:
+def _values(file: h5py.File, domain: Domain, lengths: NDArray[np.int32], horizon: int) -> NDArray[Any]:
     """The states [r, T, C, H, W]; after the end of a rollout its last state is repeated."""
     dtypes = (np.float32, np.uint8) if domain.irreversible else (np.float32,)
-    values = array(file, "values", dtypes, (len(lengths), "T", len(domain.channels), *domain.shape))
+    shape = (len(lengths), "T", len(domain.channels), *domain.shape)
+    values = array(file, "values", dtypes, shape, most=horizon + 1)
     for (k,) in first(lengths > values.shape[1]):
         raise Fault("/lengths", f"rollout {k} has {lengths[k]} frames, /values holds {values.shape[1]}")
     frame = np.minimum(np.arange(int(lengths.max())), lengths[:, None] - 1)  # [r, T]

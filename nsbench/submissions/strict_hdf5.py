@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.dataset import UnreadableData
+from nsbench.components.format import unreadable
 from nsbench.names import did_you_mean
+from nsbench.trajectories.foreign_hdf5 import foreign_hdf5, read_all
 
 Shape = tuple[int | str, ...]
 """Sizes of the axes; a letter stands for any size."""
@@ -29,25 +30,30 @@ class Fault(Exception):
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
     """The file, open within the block. A Fault or an error of HDF5 there becomes an UnreadableData that names it."""
-    if not path.is_file():
-        raise UnreadableData(f"{path}: no such file")
+    if not path.exists():
+        raise unreadable(path, "no such file")
     try:
-        with h5py.File(path, "r") as file:
+        with foreign_hdf5(path) as file:
             yield file
-    except Fault as fault:
-        raise UnreadableData(f"{path}: {fault}") from fault
+    except (Fault, ValueError) as fault:
+        raise unreadable(path, fault) from fault
+    except MemoryError as error:
+        raise unreadable(path, "asks for more memory than there is") from error
     except (OSError, RuntimeError) as error:  # what HDF5 itself says
-        raise UnreadableData(f"{path}: is not HDF5, or damaged ({error})") from error
+        raise unreadable(path, f"is not HDF5, or damaged ({error})") from error
 
 
-def array(file: h5py.File, name: str, dtypes: tuple[type[np.generic], ...], shape: Shape) -> NDArray[Any]:
-    """A dataset in this machine's byte order, its type and shape checked before it is read."""
+def array(
+    file: h5py.File, name: str, dtypes: tuple[type[np.generic], ...], shape: Shape, most: int | None = None
+) -> NDArray[Any]:
+    """A dataset in this machine's byte order, its type and shape checked before it is read.
+
+    most: of an axis that may have any size; without it none has.
+    """
     where = f"/{name}"
     dataset = file.get(name)
     if not isinstance(dataset, h5py.Dataset):
         raise Fault(where, "is missing" if dataset is None else "must be a dataset")
-    if dataset.is_virtual or dataset.external:
-        raise Fault(where, "keeps its data in other files; rollouts are one file that holds everything itself")
     wanted = " or ".join(np.dtype(d).name for d in dtypes)
     if not any(dataset.dtype.newbyteorder("=") == np.dtype(d) for d in dtypes):
         raise Fault(where, f"must be {wanted}, is {dataset.dtype}")
@@ -55,8 +61,11 @@ def array(file: h5py.File, name: str, dtypes: tuple[type[np.generic], ...], shap
         reverse = tuple(reversed(dataset.shape))
         hint = "; its axes are reversed, see the notes on column-major languages" if _fits(reverse, shape) else ""
         raise Fault(where, f"must be {wanted}{_written(shape)}, is {_written(dataset.shape)}{hint}")
+    for size, axis in zip(dataset.shape, shape, strict=True):
+        if isinstance(axis, str) and (most is None or size > most):
+            raise Fault(where, f"must be {wanted}{_written(shape)} with {axis} at most {most:,}, is {size:,}")
     try:
-        return np.ascontiguousarray(dataset[()], dtype=dataset.dtype.newbyteorder("="))
+        return np.ascontiguousarray(read_all(dataset), dtype=dataset.dtype.newbyteorder("="))
     except OSError as error:
         raise Fault(where, f"cannot be read ({error})") from error
 
@@ -78,7 +87,7 @@ def group(file: h5py.File, name: str, datasets: tuple[str, ...], attributes: tup
     for attribute in entry.attrs:
         if attribute not in attributes:
             guess = did_you_mean(attribute, attributes)
-            raise Fault(f"/{name}", f"attribute {attribute!r} is not part of the layout{guess}")
+            raise Fault(f"/{name}", f"attribute {attribute!r:.80} is not part of the layout{guess}")
     return entry
 
 
@@ -87,7 +96,7 @@ def require_known(parent: h5py.Group, names: tuple[str, ...]) -> None:
     at = parent.name.rstrip("/")
     for entry in parent:
         if entry not in names:
-            raise Fault(f"{at}/{entry}", f"is not part of the layout{did_you_mean(entry, names)}")
+            raise Fault(f"{at}/{entry:.80}", f"is not part of the layout{did_you_mean(entry, names)}")
         if not isinstance(parent.get(entry, getlink=True), h5py.HardLink):
             raise Fault(f"{at}/{entry}", "is a link; rollouts are one file that holds everything itself")
 

@@ -1,7 +1,9 @@
 """Suites and their plans: a file becomes a suite, a suite becomes trials with keys and seeds.
 
 suite     a suite as data
+places    the places in files of a document's parts
 yaml      YAML, with the place in the file of each value
+grids     entries that stand for many simulators
 reading   from a file to a suite
 faults    the faults of a file, in plain words
 schema    the JSON schema of a suite

@@ -9,12 +9,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from nsbench.names import did_you_mean
-from nsbench.suite.yaml import At, Document, Fault
+from nsbench.suite.places import At
+from nsbench.suite.yaml import MAX_FAULTS, Document, Fault
 
 
 def explained(error: ValidationError, model: type[BaseModel], document: Document, at: At) -> list[Fault]:
-    """The faults of the part of the document at `at`. error: pydantic's. model: what this part should be."""
-    return [document.fault((*at, *_written(e["loc"])), _message(e, model)) for e in error.errors(include_url=False)]
+    """The faults of the part of the document at `at`, of very many the first.
+
+    error: pydantic's. model: what this part should be.
+    """
+    errors = error.errors(include_url=False)[: MAX_FAULTS + 1]
+    return [document.fault((*at, *_written(e["loc"])), _message(e, model)) for e in errors]
 
 
 def _written(loc: tuple[int | str, ...]) -> At:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,20 @@ from nsbench.names import NAME, bad_name, did_you_mean
 from nsbench.registry.loading import full_params, params_model
 from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
 from nsbench.suite.faults import by_place, explained
+from nsbench.suite.grids import MAX_TRIALS, expand_grids
+from nsbench.suite.places import At, Places
 from nsbench.suite.suite import SECTIONS, Suite, Use
-from nsbench.suite.yaml import At, Document, Fault, SuiteError, parse_value, read_document
+from nsbench.suite.yaml import (
+    MAX_DEPTH,
+    MAX_FAULTS,
+    Allowance,
+    Document,
+    Fault,
+    SuiteError,
+    parse_value,
+    read_document,
+)
 
-MAX_TRIALS = 10_000
 MAX_SCORES = 100_000
 MAX_EXTENDS = 16
 
@@ -29,7 +38,7 @@ def read_suite(path: Path, registry: Registry, overrides: Sequence[str] = ()) ->
     overrides: "protocol.horizon=32", typed as in the file. In the returned suite grids are multiplied out,
     every use has its name and every component its full parameters. Raises SuiteError with all faults.
     """
-    document = _with_extends(path, ())
+    document = _with_extends(path, (), Allowance())
     for text in overrides:
         document = override(text, document)
     return resolve(document, registry)
@@ -42,7 +51,7 @@ def resolve(document: Document, registry: Registry) -> Suite:
     unread_count, unread = len(faults), {fault.path for fault in faults}
     if not isinstance(document.data, dict):
         raise SuiteError([*faults, document.fault((), "a suite is a mapping with datasets, simulators, metrics")])
-    document = _expand_grids(document, faults)
+    document = expand_grids(document, faults)
     suite: Suite | None = None
     try:
         suite = Suite.model_validate(document.data)
@@ -50,18 +59,18 @@ def resolve(document: Document, registry: Registry) -> Suite:
         faults += explained(error, Suite, document, ())
     full = _check_components(document, registry, faults)
     if suite is not None:
-        faults += _check_names(suite, document)
+        faults += islice(_faults_of_names(suite, document), MAX_FAULTS + 1)
     if faults or suite is None:
         reported = [f for k, f in enumerate(faults) if k < unread_count or f.path not in unread]
         raise SuiteError(sorted(set(reported), key=by_place))
     return suite.model_copy(update={section: _filled(section, getattr(suite, section), full) for section in SECTIONS})
 
 
-def _with_extends(path: Path, seen: tuple[Path, ...]) -> Document:
-    """The document of a file, laid over those that it extends. seen: the files that led here."""
+def _with_extends(path: Path, seen: tuple[Path, ...], left: Allowance) -> Document:
+    """The document of a file, laid over those that it extends. seen: the files that led here; left: for the others."""
     if path.resolve() in seen:
         raise SuiteError([Fault(str(path), "extends", "a suite may not extend itself")])
-    document = read_document(path)
+    document = read_document(path, left)
     if not isinstance(document.data, dict) or "extends" not in document.data:
         return document
     base = document.data.pop("extends")
@@ -72,7 +81,7 @@ def _with_extends(path: Path, seen: tuple[Path, ...]) -> Document:
         raise SuiteError([document.fault(("extends",), f"a chain of more than {MAX_EXTENDS} suites")])
     if not _is_file(target):
         raise SuiteError([document.fault(("extends",), f"no such file: {target}")])
-    return _with_extends(target, (*seen, path.resolve())).overlay(document)
+    return _with_extends(target, (*seen, path.resolve()), left).overlay(document)
 
 
 def _is_file(path: Path) -> bool:
@@ -87,7 +96,7 @@ def override(text: str, document: Document) -> Document:
     where, equals, value = text.partition("=")
     origin = f"--set {text}"
     at: At = tuple(int(part) if _is_index(part) else part for part in re.findall(r"[^.\[\]]+", where))
-    if not equals or not at:
+    if not equals or not at or len(at) > MAX_DEPTH:
         raise SuiteError([Fault(origin, "", "must be path=value, e.g. protocol.horizon=32")])
     try:
         data = _set(document.data, at, parse_value(value))
@@ -95,9 +104,7 @@ def override(text: str, document: Document) -> Document:
         raise SuiteError([Fault(origin, "", str(error.args[0]))]) from None
     except SuiteError as error:
         raise SuiteError([Fault(origin, "", error.faults[0].message)]) from None
-    places = {k: v for k, v in document.places.items() if k[: len(at)] != at}
-    added = {at[:k]: origin for k in range(1, len(at)) if at[:k] not in places} | {at: origin}
-    return Document(data, places | added, document.faults)
+    return Document(data, document.places.with_branch(at, Places(origin)), document.faults)
 
 
 def _is_index(part: str) -> bool:
@@ -117,58 +124,19 @@ def _set(data: Any, at: At, value: Any) -> Any:
     return {**(data or {}), part: _set((data or {}).get(part), rest, value)}
 
 
-def _expand_grids(document: Document, faults: list[Fault]) -> Document:
-    """The document with one simulator for each combination of a grid, named after the values."""
-    entries = document.data.get("simulators")
-    if not isinstance(entries, list):
-        return document
-    expanded: list[Any] = []
-    places = {at: place for at, place in document.places.items() if at[:1] != ("simulators",)}
-    places |= {at: place for at, place in document.places.items() if at == ("simulators",)}
-    for i, entry in enumerate(entries):
-        entry_places = {at[2:]: place for at, place in document.places.items() if at[:2] == ("simulators", i)}
-        for combination in _combinations(entry, document, i, faults):
-            places |= {("simulators", len(expanded), *rest): place for rest, place in entry_places.items()}
-            expanded.append(combination)
-    return Document({**document.data, "simulators": expanded}, places)
-
-
-def _combinations(entry: Any, document: Document, i: int, faults: list[Fault]) -> list[Any]:
-    """The simulators that an entry stands for: itself, or one for each combination of its grid."""
-    grid = entry.get("grid") if isinstance(entry, dict) else None
-    if not grid:
-        return [entry]
-    if not isinstance(grid, dict) or not all(isinstance(v, list) and v for v in grid.values()):
-        faults.append(document.fault(("simulators", i, "grid"), "must be parameter: [values]"))
-        return []
-    if math.prod(map(len, grid.values())) > MAX_TRIALS:
-        faults.append(document.fault(("simulators", i, "grid"), f"more than {MAX_TRIALS:,} combinations"))
-        return []
-    rest = {k: v for k, v in entry.items() if k != "grid"}
-    params = rest.get("params") or {}
-    if not isinstance(params, dict):
-        return [rest]  # the suite's own schema says what is wrong with it
-    name = rest.get("as") or rest.get("use")
-    return [
-        rest
-        | {
-            "params": params | dict(zip(grid, values, strict=True)),
-            "as": re.sub(
-                r"[^A-Za-z0-9._-]", "_", f"{name}-" + "-".join(f"{k}_{v}" for k, v in zip(grid, values, strict=True))
-            ),
-        }
-        for values in itertools.product(*grid.values())
-    ]
-
-
 def _check_components(
     document: Document, registry: Registry, faults: list[Fault]
 ) -> dict[tuple[str, int], dict[str, Any]]:
-    """Check each component's name and parameters; returns the parameters in full, by list and index."""
+    """Check each component's name and parameters; returns the parameters in full, by list and index.
+
+    Where faults are many, the check ends early.
+    """
     full: dict[tuple[str, int], dict[str, Any]] = {}
     for section, (kind, _) in SECTIONS.items():
         entries = document.data.get(section)
         for i, entry in enumerate(entries if isinstance(entries, list) else []):
+            if len(faults) > MAX_FAULTS:
+                return full
             entry = {"use": entry} if isinstance(entry, str) and kind == "metric" else entry
             if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
                 continue  # reported by the suite's own schema
@@ -191,46 +159,39 @@ def _check_components(
     return full
 
 
-def _check_names(suite: Suite, document: Document) -> list[Fault]:
+def _faults_of_names(suite: Suite, document: Document) -> Iterator[Fault]:
     """The faults of names: each must be unique and safe as a folder name, and those referred to must exist."""
-    faults = []
     if not NAME.fullmatch(suite.name):
-        faults.append(document.fault(("name",), bad_name(suite.name)))
+        yield document.fault(("name",), bad_name(suite.name))
     trials = len(suite.datasets) * len(suite.simulators) * suite.replicates
     if trials > MAX_TRIALS:
-        faults.append(document.fault(("replicates",), f"{trials:,} trials; a suite has at most {MAX_TRIALS:,}"))
+        yield document.fault(("replicates",), f"{trials:,} trials; a suite has at most {MAX_TRIALS:,}")
     scores = trials * len(suite.metrics)
     if trials <= MAX_TRIALS and scores > MAX_SCORES:
         text = f"{trials:,} trials by {len(suite.metrics):,} metrics; a suite has at most {MAX_SCORES:,} scores"
-        faults.append(document.fault(("metrics",), text))
-    datasets = [use.name for use in suite.datasets]
+        yield document.fault(("metrics",), text)
+    datasets = {use.name for use in suite.datasets}
     for section in SECTIONS:
         names: dict[str, int] = {}
         for i, use in enumerate(getattr(suite, section)):
             if not NAME.fullmatch(use.name):
-                faults.append(document.fault((section, i, "as"), bad_name(use.name)))
+                yield document.fault((section, i, "as"), bad_name(use.name))
             if use.name in names:
-                first = document.place((section, names[use.name])).rpartition(":")[2]
-                faults.append(
-                    document.fault(
-                        (section, i), f"the name {use.name!r} is taken (line {first}); tell them apart with `as:`"
-                    )
-                )
+                first = document.places.nearest((section, names[use.name])).rpartition(":")[2]
+                text = f"the name {use.name!r:.80} is taken (line {first}); tell them apart with `as:`"
+                yield document.fault((section, i), text)
             names.setdefault(use.name, i)
     for i, data in enumerate(suite.datasets):
         if data.fit_on is not None and data.fit_on not in datasets:
-            faults.append(
-                document.fault(
-                    ("datasets", i, "fit_on"), f"no dataset {data.fit_on!r}{did_you_mean(data.fit_on, datasets)}"
-                )
-            )
+            yield document.fault(("datasets", i, "fit_on"), _no_dataset(data.fit_on, datasets))
     for i, simulator in enumerate(suite.simulators):
         for k, name in enumerate(simulator.on or []):
             if name not in datasets:
-                faults.append(
-                    document.fault(("simulators", i, "on", k), f"no dataset {name!r}{did_you_mean(name, datasets)}")
-                )
-    return faults
+                yield document.fault(("simulators", i, "on", k), _no_dataset(name, datasets))
+
+
+def _no_dataset(name: str, datasets: set[str]) -> str:
+    return f"no dataset {name!r:.80}{did_you_mean(name, datasets)}"
 
 
 def _filled(section: str, uses: list[Use], full: dict[tuple[str, int], dict[str, Any]]) -> list[Use]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,19 @@ from typing import Any
 import yaml
 
 from nsbench.errors import Refusal
+from nsbench.foreign_files import open_regular
 from nsbench.names import hidden_character, printable
-
-At = tuple[str | int, ...]
-"""The path of a value in the data, e.g. ("simulators", 1, "params", "width")."""
+from nsbench.suite.places import At, Places, path_text
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 50_000
 MAX_DEPTH = 32
 MAX_INTEGER = 2**63 - 1
+MAX_FAULTS = 50
+"""The most faults of a suite that are looked into, and told."""
 
 _TOO_DEEP = f"nested too deeply: {MAX_DEPTH} levels are enough"
-_TOO_MANY = f"more than {MAX_VALUES:,} values, what anchors repeat included"
+_TOO_MANY = f"more than {MAX_VALUES:,} values, with what anchors repeat and what is extended"
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "map", "seq")}
 
@@ -44,70 +46,65 @@ class Fault:
 
 
 class SuiteError(Refusal):
-    """A suite that cannot be used, with all of its faults."""
+    """A suite that cannot be used, with its faults; the message tells the first MAX_FAULTS of them."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(map(str, faults)))
+        more = f"{faults[0].origin}: there are more faults; mend these first"
+        super().__init__("\n".join([*map(str, faults[:MAX_FAULTS]), *([more] if len(faults) > MAX_FAULTS else [])]))
         self.faults = faults
 
 
 @dataclass
-class Document:
-    """A YAML document. data: mappings, lists, strings, numbers. places: path -> its place in a file, "file:line".
+class Allowance:
+    """What may still be read of a suite and of those that it extends, all together: bytes, and values."""
 
-    faults: found while reading it. values: how many it holds, repeats by anchors included.
-    """
+    bytes: int = field(default_factory=lambda: MAX_BYTES)
+    values: int = field(default_factory=lambda: MAX_VALUES)
+
+
+@dataclass
+class Document:
+    """A YAML document. data: mappings, lists, strings, numbers. places: of its parts. faults: of reading it."""
 
     data: Any
-    places: dict[At, str] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
     faults: list[Fault] = field(default_factory=list)
-    values: int = 0
-
-    def place(self, at: At) -> str:
-        """The place of `at`, or of the nearest path around it that has one."""
-        while at and at not in self.places:
-            at = at[:-1]
-        return self.places.get(at, "")
 
     def fault(self, at: At, message: str) -> Fault:
         """A fault of the value at `at`, with its place."""
-        return Fault(self.place(at), path_text(at), message)
+        return Fault(self.places.nearest(at), path_text(at), message)
 
     def overlay(self, other: Document) -> Document:
         """This document with another laid over it: mappings merge, everything else is replaced."""
-        merged = Document(self.data, dict(self.places), self.faults + other.faults)
-        merged.data = _merge(self.data, other.data, (), merged.places, other.places)
-        return merged
+        data, places = _merge(self.data, other.data, self.places, other.places)
+        return Document(data, places, self.faults + other.faults)
 
 
-def path_text(at: At) -> str:
-    """A path as text: ("simulators", 1, "params") -> "simulators[1].params"."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at)
-    return text.removeprefix(".")
-
-
-def read_document(path: Path) -> Document:
-    """Parse a YAML file. Raises SuiteError for a file that is missing, empty or not YAML."""
-    name = str(path)
+def read_document(path: Path, left: Allowance | None = None) -> Document:
+    """Parse a YAML file. left: what may be read, less afterwards. Raises SuiteError where it is missing or not YAML."""
+    name, left = str(path), left or Allowance()
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read(left.bytes + 1)
     except FileNotFoundError:
         raise SuiteError([Fault(name, "", "no such file")]) from None
     except (OSError, ValueError) as error:
         raise SuiteError([Fault(name, "", f"cannot be read: {error}")]) from error
-    if len(content) > MAX_BYTES:
-        raise SuiteError([Fault(name, "", f"a suite has at most {MAX_BYTES:,} bytes, this has {len(content):,}")])
+    left.bytes -= len(content)
+    if left.bytes < 0:
+        raise SuiteError([Fault(name, "", f"a suite has at most {MAX_BYTES:,} bytes, with those that it extends")])
     try:
-        return parse(content.decode(), name)
+        return parse(content.decode(), name, left)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SuiteError([Fault(f"{name}:{line}", "", f"cannot be read: it must be UTF-8 ({error.reason})")]) from None
 
 
-def parse(text: str, name: str) -> Document:
-    """Parse YAML text; `name` stands for the file in messages. Raises SuiteError."""
+def parse(text: str, name: str, left: Allowance | None = None) -> Document:
+    """Parse YAML text; `name` stands for the file in messages. left: what may be read. Raises SuiteError."""
+    left = left or Allowance()
     try:
-        node = yaml.compose(text, Loader=SuiteLoader)
+        node = _Loader(text, left.values).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -119,9 +116,9 @@ def parse(text: str, name: str) -> Document:
         raise SuiteError([Fault(name, "", f"not YAML: {error}")]) from None
     if node is None:
         raise SuiteError([Fault(name, "", "the file is empty; a suite needs datasets, simulators and metrics")])
-    document = Document(None)
-    document.data = _data(node, (), document, name, ())
-    return document
+    reader = _Reader(name, left)
+    data, places = reader.read(node, (), _line(name, node), ())
+    return Document(data, places, reader.faults)
 
 
 def parse_value(text: str) -> Any:
@@ -149,42 +146,44 @@ _AMBIGUOUS = {
 """What YAML 1.1 and 1.2 read differently -> the message that refuses it."""
 
 
-class SuiteLoader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):
     """A loader of YAML's safe types that reads 1e-3 as a number and dates as text. Depth and nodes are limited.
 
     What the versions of YAML read differently (1:30, 010, yes) is text to it, which ``parse`` refuses.
     """
 
-    depth = nodes = 0
+    def __init__(self, text: str, values: int = MAX_VALUES) -> None:
+        super().__init__(text)
+        self._depth, self._left = 0, 2 * values  # a value of a mapping has a key
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        self.depth += 1
-        self.nodes += 1
-        for wrong, fault in ((self.depth > MAX_DEPTH, _TOO_DEEP), (self.nodes > 2 * MAX_VALUES, _TOO_MANY)):
+        self._depth += 1
+        self._left -= 1
+        for wrong, fault in ((self._depth > MAX_DEPTH, _TOO_DEEP), (self._left < 0, _TOO_MANY)):
             if wrong:
                 raise yaml.composer.ComposerError(None, None, fault, self.get_mark())
         node = super().compose_node(parent, index)
-        self.depth -= 1
+        self._depth -= 1
         return node
 
 
 _OTHERWISE = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp")}
 """The tags of values that this loader tells apart by rules of its own."""
 
-SuiteLoader.yaml_implicit_resolvers = {
+_Loader.yaml_implicit_resolvers = {
     key: [(tag, rule) for tag, rule in rules if tag not in _OTHERWISE]
     for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
-SuiteLoader.add_implicit_resolver(
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
 
-SuiteLoader.add_implicit_resolver(
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9_]*|0b[01_]+|0x[0-9a-fA-F_]+)$"), list("-+0123456789")
 )
 
-SuiteLoader.add_implicit_resolver(
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
         r"^[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\.\d[\d_]*([eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
@@ -211,62 +210,71 @@ def dump(data: Any) -> str:
     return text
 
 
-def _data(node: yaml.Node, at: At, document: Document, name: str, around: tuple[int, ...]) -> Any:
-    """The plain data of a node; places and faults go into the document. around: ids of the nodes that contain it."""
-    place = f"{name}:{node.start_mark.line + 1}"
-    document.places.setdefault(at, place)
-    document.values += 1
-    if document.values > MAX_VALUES:
-        raise SuiteError([Fault(place, path_text(at), _TOO_MANY)])
-    if len(around) >= MAX_DEPTH:
-        raise SuiteError([Fault(place, path_text(at), _TOO_DEEP)])
-    if id(node) in around:
-        document.faults.append(Fault(place, path_text(at), "an anchor may not contain itself"))
-        return None
-    if node.tag not in _PLAIN_TAGS:
-        document.faults.append(
-            Fault(place, path_text(at), f"plain data only, no {node.tag.replace('tag:yaml.org,2002:', '!!')}")
-        )
-        return None
-    around = (*around, id(node))
-    if isinstance(node, yaml.SequenceNode):
-        return [_data(child, (*at, i), document, name, around) for i, child in enumerate(node.value)]
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, at, document, name, around)
-    assert isinstance(node, yaml.ScalarNode)
-    return _scalar(node, at, document, place)
+def _line(name: str, node: yaml.Node) -> str:
+    return f"{name}:{node.start_mark.line + 1}"
 
 
-def _mapping(node: yaml.MappingNode, at: At, document: Document, name: str, around: tuple[int, ...]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        place = f"{name}:{key_node.start_mark.line + 1}"
-        if not isinstance(key_node, yaml.ScalarNode):
-            document.faults.append(Fault(place, path_text(at), "keys must be plain words"))
-            continue
-        key = str(key_node.value)
-        if hidden := hidden_character(key):
-            document.faults.append(Fault(place, path_text((*at, key)), f"a key may not hold {hidden}"))
-            continue
-        if key in data:
-            first = document.places[(*at, key)].rpartition(":")[2]
-            document.faults.append(Fault(place, path_text((*at, key)), f"duplicate key, first given in line {first}"))
-            continue
-        document.places[(*at, key)] = place
-        data[key] = _data(value_node, (*at, key), document, name, around)
-    return data
+class _Reader:
+    """The reader of a file's nodes as plain data, with their places. faults: what it found wrong."""
 
+    def __init__(self, name: str, left: Allowance) -> None:
+        self.faults: list[Fault] = []
+        self._name, self._left, self._scalars = name, left, _Loader("")
 
-def _scalar(node: yaml.ScalarNode, at: At, document: Document, place: str) -> Any:
-    try:
-        value = SuiteLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        document.faults.append(Fault(place, path_text(at), f"cannot be read: {error}"))
-        return None
-    wrong = _unfit(value) or (_ambiguous(value) if isinstance(value, str) and node.style is None else "")
-    if wrong:
-        document.faults.append(Fault(place, path_text(at), wrong))
-    return None if wrong else value
+    def read(self, node: yaml.Node, at: At, place: str, around: tuple[int, ...]) -> tuple[Any, Places]:
+        """(data, places) of a node. place: its own, or its key's; around: ids of the nodes that contain it."""
+        self._left.values -= 1
+        for wrong, fault in ((self._left.values < 0, _TOO_MANY), (len(around) >= MAX_DEPTH, _TOO_DEEP)):
+            if wrong:
+                raise SuiteError([Fault(_line(self._name, node), path_text(at), fault)])
+        if id(node) in around:
+            self._add(node, at, "an anchor may not contain itself")
+        elif node.tag not in _PLAIN_TAGS:
+            self._add(node, at, f"plain data only, no {node.tag.replace('tag:yaml.org,2002:', '!!')}")
+        elif isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, at), Places(place)
+        else:
+            return self._collection(node, at, place, (*around, id(node)))
+        return None, Places(place)
+
+    def _add(self, node: yaml.Node, at: At, message: str) -> None:
+        self.faults.append(Fault(_line(self._name, node), path_text(at), message))
+
+    def _collection(self, node: yaml.Node, at: At, place: str, around: tuple[int, ...]) -> tuple[Any, Places]:
+        data, within = {}, {}
+        for key, child, line in self._items(node, at, within):
+            within[key] = Places(line)  # so that a second one is told where the first is, whatever this one holds
+            data[key], within[key] = self.read(child, (*at, key), line, around)
+        return (data if isinstance(node, yaml.MappingNode) else list(data.values())), Places(place, within)
+
+    def _items(self, node: yaml.Node, at: At, earlier: Mapping[Any, Places]) -> Iterator[tuple[Any, yaml.Node, str]]:
+        """(key or number, node, place) of the entries of a mapping or a list. earlier: those that it had so far."""
+        if isinstance(node, yaml.SequenceNode):
+            yield from ((i, child, _line(self._name, child)) for i, child in enumerate(node.value))
+            return
+        for key_node, child in node.value:
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None:
+                self._add(key_node, at, "keys must be plain words")
+            elif hidden := hidden_character(key):
+                self._add(key_node, (*at, key), f"a key may not hold {hidden}")
+            elif key in earlier:
+                first = earlier[key].place.rpartition(":")[2]
+                self._add(key_node, (*at, key), f"duplicate key, first given in line {first}")
+            else:
+                yield key, child, _line(self._name, key_node)
+
+    def _scalar(self, node: yaml.ScalarNode, at: At) -> Any:
+        try:
+            value = self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            self._scalars.recursive_objects.clear()  # else an alias of it would be taken for one that holds itself
+            self._add(node, at, f"cannot be read: {error}")
+            return None
+        wrong = _unfit(value) or (_ambiguous(value) if isinstance(value, str) and node.style is None else "")
+        if wrong:
+            self._add(node, at, wrong)
+        return None if wrong else value
 
 
 def _unfit(value: object) -> str:
@@ -284,17 +292,13 @@ def _ambiguous(text: str) -> str:
     return next((f"{text:.40} {fault}" for rule, fault in _AMBIGUOUS.items() if rule.fullmatch(text)), "")
 
 
-def _merge(base: Any, over: Any, at: At, places: dict[At, str], new: dict[At, str]) -> Any:
-    """The data `over` laid over `base`. places: those of `base`, brought up to date with `new`, those of `over`."""
-    if isinstance(base, dict) and isinstance(over, dict):
-        merged = dict(base)
-        for key, value in over.items():
-            inner = (*at, key)
-            merged[key] = _merge(base[key], value, inner, places, new) if key in base else value
-            if key not in base:
-                places.update({k: v for k, v in new.items() if k[: len(inner)] == inner})
-        return merged
-    for key in [k for k in places if k[: len(at)] == at]:
-        del places[key]
-    places.update({k: v for k, v in new.items() if k[: len(at)] == at})
-    return over
+def _merge(base: Any, over: Any, places: Places, new: Places) -> tuple[Any, Places]:
+    """(data, places) of `over` laid over `base`. places: those of `base`; new: those of `over`."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over, new
+    merged, within = dict(base), dict(places.within)
+    for key, value in over.items():
+        merged[key], within[key] = value, new.branch(key)
+        if key in base:
+            merged[key], within[key] = _merge(base[key], value, places.branch(key), new.branch(key))
+    return merged, Places(places.place, within)

@@ -11,4 +11,5 @@ bins         equal bins over the range of a number
 plane        sites of a lattice as pixels of a plane
 ensembles    groups of trajectories that are draws of one distribution
 hdf5         trajectories as HDF5 files
+foreign_hdf5 HDF5 files of others, opened with care
 """

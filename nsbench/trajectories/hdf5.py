@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.foreign_hdf5 import require_self_contained
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.stored import LARGE_BYTES, Place, StoredFields, in_files, in_pieces
 
@@ -90,7 +91,7 @@ def read_trajectories(
             require_self_contained(file)
             described = json.loads(file.attrs["domain"])
             arrays = {name: _array(path, file, name, files or {}, stays) for name in file}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not trajectories ({error})") from error
     if described != json.loads(json.dumps(domain.describe())):
         differing = [k for k, v in domain.describe().items() if json.loads(json.dumps(v)) != described.get(k)]
@@ -116,22 +117,3 @@ def _array(path: Path, file: h5py.File, name: str, files: Mapping[str, Path], st
         return np.asarray(item)
     count, frames, channels, height, width = item.shape
     return StoredFields.of(Place(path, (name,)), np.arange(count), frames, (channels, height, width))
-
-
-def require_self_contained(file: h5py.File) -> None:
-    """Raise ValueError for an HDF5 file with links to other files, or with data that is stored in them.
-
-    The content of such a file changes with the others, and it could show anything that its reader may read.
-    """
-
-    def fault_of_link(name: str, link: Any) -> str | None:
-        foreign = isinstance(link, h5py.ExternalLink)
-        return f"{name} is a link to another file, {link.filename}" if foreign else None
-
-    def fault_of(name: str, item: Any) -> str | None:
-        foreign = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-        return f"the data of {name} lie in another file" if foreign else None
-
-    fault = file.visititems_links(fault_of_link) or file.visititems(fault_of)  # the first that is not None
-    if fault:
-        raise ValueError(fault)

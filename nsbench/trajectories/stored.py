@@ -187,6 +187,8 @@ def _open(path: Path) -> h5py.File:
     """
     import h5py
 
+    from nsbench.trajectories.foreign_hdf5 import load_no_filters
+
     try:
         status = path.stat()
     except OSError as error:
@@ -199,6 +201,7 @@ def _open(path: Path) -> h5py.File:
         (process, *_), oldest = _opened.popitem(last=False)
         if process == os.getpid():
             oldest.close()
+    load_no_filters()
     try:
         _opened[name] = h5py.File(path, "r", locking=False, rdcc_nbytes=_CHUNK_CACHE_BYTES)
     except OSError as error:

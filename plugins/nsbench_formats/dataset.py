@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import nsbench
 from nsbench.components.dataset import Dataset, Split, UnreadableData
-from nsbench.components.format import Format, Header
+from nsbench.components.format import Format, Header, unreadable
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench_formats.domains import common_dt, merged
@@ -62,7 +62,7 @@ class TrajectoriesDataset(Dataset):
             common_dt(self._headers)
             return merged([header.domain for header in self._headers.values()])
         except ValueError as error:
-            raise UnreadableData(f"{self.params.path}: {error}") from error
+            raise unreadable(self.params.path, error) from error
 
     def _where(self, split: Split) -> tuple[Path, NDArray[np.int64]]:
         """The path of a split, and the index of its trajectories in the header's order."""
@@ -73,4 +73,4 @@ class TrajectoriesDataset(Dataset):
         try:
             return path, cut(params, split, self.params.split)
         except ValueError as error:
-            raise UnreadableData(f"{path}: {error}") from error
+            raise unreadable(path, error) from error

@@ -16,6 +16,7 @@ from nsbench_formats.observables import observables
 
 SAME_DT = 1e-3
 """Time steps that differ by less, relative to them, are the same."""
+_MOST_CHARACTERS = 1_000_000
 
 
 class _Parameter(Params):
@@ -49,6 +50,8 @@ def domain_from(text: str) -> Domain:
     Observables are functions, which files do not hold: growth gets its area and boundary, fields their
     moments, whatever the text calls them. Raises ValueError for text that is no such description.
     """
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"its domain is not one: {len(text):,} characters, {_MOST_CHARACTERS:,} are enough")
     try:
         d = _Domain.model_validate_json(text)
     except ValidationError as error:

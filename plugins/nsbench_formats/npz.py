@@ -10,18 +10,22 @@ values   float32[n, T, C, H, W]    dense fields
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.dataset import Split, UnreadableData
-from nsbench.components.format import Format, Header, Origin, naming, require_range
+from nsbench.components.dataset import Split
+from nsbench.components.format import Format, Header, Origin, naming, require_range, unreadable
+from nsbench.foreign_files import open_regular
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench_formats.archives import arrays_in, names_in
 from nsbench_formats.domains import domain_from, domain_text
 
 
@@ -36,32 +40,35 @@ class Npz(Format):
     """The reader of one such file."""
 
     def header(self, path: Path) -> Header:
-        with naming(path), _archive(path) as arrays:
+        with naming(path), _archive(path) as archive:
+            arrays = arrays_in(archive, ("domain", "params"))
             domain = domain_from(str(arrays["domain"]))
-            params = arrays["params"]
-            _require_params(params, domain)
-            return Header(domain, params)
+            _require_params(arrays["params"], domain)
+            return Header(domain, arrays["params"])
 
     def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
-        with naming(path), _archive(path) as arrays:
-            domain = domain_from(str(arrays["domain"]))
-            kind, name = (GrowthTrajectories, "arrival") if domain.irreversible else (FieldTrajectories, "values")
-            expected = {"domain", "params", "lengths", name}
-            if set(arrays.files) != expected:
-                raise ValueError(f"must hold {', '.join(sorted(expected))}, holds {', '.join(sorted(arrays.files))}")
-            _require_params(arrays["params"], domain)
-            whole = kind(domain=domain, **{key: arrays[key] for key in ("params", "lengths", name)})
+        header = self.header(path)
+        domain = header.domain
+        kind, name = (GrowthTrajectories, "arrival") if domain.irreversible else (FieldTrajectories, "values")
+        with naming(path), _archive(path) as archive:
+            expected, names = {"domain", "params", "lengths", name}, names_in(archive)
+            if set(names) != expected:
+                raise ValueError(f"must hold {', '.join(sorted(expected))}, holds {', '.join(names[:8])}")
+            whole = kind(domain=domain, params=header.params, **arrays_in(archive, ("lengths", name)))
             if isinstance(whole, FieldTrajectories) and not np.isfinite(whole.values).all():
                 raise ValueError("the values are not all finite")
             return whole.select(index)
 
 
-def _archive(path: Path) -> Any:
-    if not path.is_file():
-        raise UnreadableData(f"{path}: must be an .npz file")
-    if not zipfile.is_zipfile(path):
-        raise ValueError("is not an .npz file, or was cut short")
-    return np.load(path, allow_pickle=False)
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    if not path.exists() or path.is_dir():
+        raise unreadable(path, "must be an .npz file")
+    with open_regular(path) as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("is not an .npz file, or was cut short")
+        with zipfile.ZipFile(file) as archive:
+            yield archive
 
 
 def _require_params(params: NDArray[np.float64], domain: Domain) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.dataset import Split, UnreadableData
+from nsbench.components.dataset import Split
+from nsbench.components.format import unreadable
 from nsbench_formats.params import Fractions
 
 NAMES: dict[Split, tuple[str, ...]] = {
@@ -33,10 +34,10 @@ def find_splits(root: Path) -> dict[Split, Path]:
         return {}
     for split, paths in candidates.items():
         if len(paths) > 1:
-            raise UnreadableData(f"{root}: {split} is there more than once: {', '.join(p.name for p in paths)}")
+            raise unreadable(root, f"{split} is there more than once: {', '.join(p.name for p in paths[:4])}")
         if not paths:
             names = ", ".join(p.name for paths in candidates.values() for p in paths)
-            raise UnreadableData(f"{root}: holds {names}, but no {' or '.join(NAMES[split])}")
+            raise unreadable(root, f"holds {names}, but no {' or '.join(NAMES[split])}")
     return {split: paths[0] for split, paths in candidates.items()}
 
 

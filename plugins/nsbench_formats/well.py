@@ -7,6 +7,7 @@ the clock is a frame; several files of a folder are one after the other, in the 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +19,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.dataset import UnreadableData
-from nsbench.components.format import Format, Header, naming, require_range
+from nsbench.components.format import Format, Header, naming, require_range, unreadable
+from nsbench.foreign_files import require_memory
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.foreign_hdf5 import foreign_hdf5, read_all
 from nsbench.trajectories.growth import GrowthTrajectories
-from nsbench.trajectories.hdf5 import require_self_contained
 from nsbench.trajectories.stored import Place, StoredFields
 from nsbench_formats.domains import SAME_DT, common_dt, domain_from, merged
 from nsbench_formats.observables import observables
@@ -60,7 +61,7 @@ class Well(Format):
                 parts.append(self._read_file(file, local))
             first += count
         if not parts:
-            raise UnreadableData(f"{path}: no trajectories are asked for")
+            raise unreadable(path, "no trajectories are asked for")
         with naming(path):  # small fields are read here
             return replace(type(parts[0]).joined(parts), domain=header.domain)
 
@@ -71,29 +72,27 @@ class Well(Format):
     def _header_of(self, path: Path) -> Header:
         with naming(path), _opened(path) as file:
             if OURS in file:
-                domain, params = domain_from(_text(file[OURS].attrs["domain"])), file[OURS]["params"][()]
-                if params.dtype != np.float64 or params.shape != (_count(file), len(domain.parameters)):
-                    raise ValueError(f"{OURS}/params must be float64[n, P], got {params.dtype.name}{params.shape}")
+                domain, held = domain_from(_text(file[OURS].attrs["domain"])), file[OURS]["params"]
+                if held.dtype != np.float64 or held.shape != (_count(file), len(domain.parameters)):
+                    raise ValueError(f"{OURS}/params must be float64[n, P], got {held.dtype.name}{held.shape}")
+                params = read_all(held)
                 require_range(params, domain)
                 return Header(domain, params)
             return self._foreign_header(file)
 
     def _foreign_header(self, file: h5py.File) -> Header:
         """The header of a file that nsbench did not write."""
-        channels, (parameters, params) = self._channels(file), _scalars(file, self.params.parameters)
+        channels, shape = self._channels(file), _grid(file)
+        for channel in channels:  # so that a size that no field has is believed nowhere
+            _require_field(file["t0_fields"][channel], channel, _dense_shape(file, shape))
+        parameters, params = _scalars(file, self.params.parameters)
         condition = self.params.condition or next((p.name for p in parameters if p.varies), parameters[0].name)
         if condition not in [p.name for p in parameters]:
             raise ValueError(f"has no scalar {condition!r}, only {', '.join(p.name for p in parameters)}")
-        axes = [_text(name) for name in file["dimensions"].attrs["spatial_dims"]]
-        shape = tuple(int(file["dimensions"][axis].shape[-1]) for axis in axes)
-        if len(shape) != 2:
-            raise ValueError(f"holds fields on {len(shape)}-D grids; nsbench reads 2-D ones")
         lattice = self.params.lattice
         domain = Domain(
             lattice, shape, channels, False, parameters, condition, observables(lattice, channels, irreversible=False)
         )
-        for channel in channels:
-            _require_field(file["t0_fields"][channel], channel, _dense_shape(file, shape))
         return Header(domain, params, _dt(file))
 
     def _channels(self, file: h5py.File) -> tuple[str, ...]:
@@ -115,6 +114,8 @@ class Well(Format):
                 raise ValueError(
                     f"has no scalar field {name!r} that varies in time, only {', '.join(scalar) or 'none'}"
                 )
+        if len(set(scalar)) < len(scalar):
+            raise ValueError(f"names a field twice: {', '.join(scalar[:8])}")
         if not scalar:
             raise ValueError("has no scalar fields that vary in time")
         return chosen or tuple(scalar)
@@ -134,14 +135,13 @@ def _files(path: Path) -> list[Path]:
     found = (p for end in ("h5", "hdf5") for p in path.glob(f"*.{end}") if not p.name.startswith("."))
     files = [path] if path.is_file() else sorted(found)
     if not files:
-        raise UnreadableData(f"{path}: there are no .h5 or .hdf5 files in this folder")
+        raise unreadable(path, "there are no .h5 or .hdf5 files in this folder")
     return files
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    with h5py.File(path, "r", locking=False) as file:
-        require_self_contained(file)
+    with foreign_hdf5(path) as file:
         if "t0_fields" not in file or "dimensions" not in file:
             raise ValueError("is HDF5, but not in The Well's layout: t0_fields or dimensions are missing")
         yield file
@@ -153,7 +153,7 @@ def _read_ours(path: Path, file: h5py.File, header: Header, index: NDArray[np.in
     frames = _int32(group, "frames", (n,))[index]
     steps = _int32(group, "steps", (n, file["dimensions"]["time"].shape[-1]))[index]
     for name, column in zip([p.name for p in domain.parameters], header.params.T, strict=True):
-        if not np.array_equal(np.broadcast_to(file["scalars"][name][()], n), column.astype(np.float32)):
+        if not np.array_equal(np.broadcast_to(_scalar(file, name, n), n), column.astype(np.float32)):
             raise ValueError(f"scalar {name} contradicts {OURS}/params")
     if len(frames) and not 1 <= frames.min() <= frames.max() <= steps.shape[1]:
         raise ValueError(f"{OURS}/frames must be in [1, {steps.shape[1]}]")
@@ -196,6 +196,16 @@ def _require_field(field: h5py.Dataset, name: str, shape: tuple[int, ...]) -> No
         raise ValueError(f"field {name} must vary between trajectories, in time and along both axes")
     if field.dtype != np.float32 or field.shape != shape:
         raise ValueError(f"field {name} must be float32{list(shape)}, got {field.dtype.name}{list(field.shape)}")
+    require_memory(4 * math.prod(shape[1:]), f"a trajectory of {name}")
+
+
+def _grid(file: h5py.File) -> tuple[int, int]:
+    """The sites along each axis. Raises ValueError for other than two axes."""
+    axes = [_text(name) for name in file["dimensions"].attrs["spatial_dims"]]
+    if len(axes) != 2:
+        raise ValueError(f"holds fields on {len(axes)}-D grids; nsbench reads 2-D ones")
+    height, width = (int(file["dimensions"][axis].shape[-1]) for axis in axes)
+    return height, width
 
 
 def _dense_shape(file: h5py.File, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -215,7 +225,7 @@ def _scalars(file: h5py.File, chosen: tuple[str, ...] | None) -> tuple[tuple[Par
         scalar = file["scalars"][name]
         if scalar.attrs["time_varying"]:
             raise ValueError(f"scalar {name} varies in time; parameters of nsbench do not")
-        values = np.asarray(scalar[()], np.float64).reshape(-1)
+        values = _scalar(file, name, n)
         if len(values) != (n if scalar.attrs["sample_varying"] else 1) or not np.isfinite(values).all():
             raise ValueError(f"scalar {name} must be finite, one number or one a trajectory")
         columns[name] = np.broadcast_to(values, n)
@@ -245,7 +255,7 @@ def _require_no_label(domain: Domain, params: NDArray[np.float64]) -> None:
 
 def _dt(file: h5py.File) -> float | None:
     """The time from frame to frame; None for a single frame. Raises ValueError where it is not the same throughout."""
-    times = np.asarray(file["dimensions"]["time"][()], np.float64)
+    times = read_all(file["dimensions"]["time"]).astype(np.float64)
     steps = np.diff(times, axis=-1)
     if not steps.size:
         return None
@@ -256,6 +266,14 @@ def _dt(file: h5py.File) -> float | None:
             "time, and later ones come later"
         )
     return dt
+
+
+def _scalar(file: h5py.File, name: str, n: int) -> NDArray[np.float64]:
+    """The values of a scalar, float64[1] or float64[n]. Raises ValueError for any other size."""
+    scalar = file["scalars"][name]
+    if math.prod(scalar.shape) not in (1, n):
+        raise ValueError(f"scalar {name} must be one number or one a trajectory, has {list(scalar.shape)}")
+    return np.asarray(scalar[()], np.float64).reshape(-1)
 
 
 def _count(file: h5py.File) -> int:
@@ -269,7 +287,7 @@ def _int32(group: h5py.Group, name: str, shape: tuple[int, ...]) -> NDArray[np.i
     array = group[name]
     if array.dtype != np.int32 or array.shape != shape:
         raise ValueError(f"{OURS}/{name} must be int32{list(shape)}, got {array.dtype.name}{list(array.shape)}")
-    return np.asarray(array)
+    return read_all(array)
 
 
 def _text(value: Any) -> str:

@@ -25,11 +25,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.dataset import UnreadableData
-from nsbench.components.format import Format, Header, naming
+from nsbench.components.format import Format, Header, naming, unreadable
+from nsbench.foreign_files import require_memory
 from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.foreign_hdf5 import foreign_hdf5, read_all
 from nsbench.trajectories.growth import GrowthTrajectories
-from nsbench.trajectories.hdf5 import require_self_contained
 from nsbench_lca.format_params import CGNEFormatParams
 from nsbench_lca.morphology import OBSERVABLES
 
@@ -114,8 +114,7 @@ class CGNE(Format):
         sets = {folder: self._parameters_of(files[0]) for folder, files in _folders(path).items()}
         params = np.array([sets[file.parent] for file in _in_order(_folders(path))])
         first = _in_order(_folders(path))[0]
-        with naming(first), h5py.File(first, "r") as file:
-            require_self_contained(file)
+        with naming(first), foreign_hdf5(first) as file:
             size = _size(file)
             if self.params.stop_margin >= size - 1:
                 raise ValueError(f"{size} × {size} sites leave no room for stop_margin = {self.params.stop_margin}")
@@ -125,22 +124,21 @@ class CGNE(Format):
         header = self.header(path)
         files = [_in_order(_folders(path))[i] for i in index]
         params = header.params[index]
+        with naming(path):
+            require_memory(4 * len(files) * header.domain.sites, f"{len(files):,} crystals")
         arrival = np.empty((len(files), *header.domain.shape), np.int32)
         for k, file in enumerate(files):
             arrival[k] = self._read_flake(file, dict(zip(ATTRIBUTES, params[k], strict=False)), header.domain)
         lengths = arrival.max(axis=(1, 2), initial=0).astype(np.int32) + np.int32(1)
         if not (arrival[:, header.domain.stop_sites()] >= 0).any():
             margin = self.params.stop_margin
-            raise UnreadableData(
-                f"{path}: no crystal reaches row or column {header.domain.shape[0] - margin}; "
-                f"is stop_margin = {margin} right?"
-            )
+            row = header.domain.shape[0] - margin
+            raise unreadable(path, f"no crystal reaches row or column {row}; is stop_margin = {margin} right?")
         return GrowthTrajectories(params, lengths, header.domain, arrival).stopped()
 
     def _parameters_of(self, file: Path) -> list[float]:
         """The parameters of the set that a file belongs to, the noise last."""
-        with naming(file), h5py.File(file, "r") as opened:
-            require_self_contained(opened)
+        with naming(file), foreign_hdf5(file) as opened:
             return [*_attributes(opened).values(), self.params.sigma]
 
     def _domain(self, size: int, params: NDArray[np.float64]) -> Domain:
@@ -159,8 +157,7 @@ class CGNE(Format):
 
     def _read_flake(self, path: Path, expected: Mapping[str, float], domain: Domain) -> NDArray[np.int32]:
         """The growth map, int32[N, N], of a file, which is checked in all that it holds."""
-        with naming(path), h5py.File(path, "r") as file:
-            require_self_contained(file)
+        with naming(path), foreign_hdf5(path) as file:
             for name, value in _attributes(file).items():
                 if value != expected[name]:
                     raise ValueError(
@@ -175,15 +172,15 @@ class CGNE(Format):
 def _folders(path: Path) -> dict[Path, list[Path]]:
     """The files of each parameter set, in the order of their numbers. Raises UnreadableData."""
     if not path.is_dir():
-        raise UnreadableData(f"{path}: must be a folder of folders flake_<10 hexadecimal digits>")
+        raise unreadable(path, "must be a folder of folders flake_<10 hexadecimal digits>")
     folders = {p: _files(p) for p in sorted(path.iterdir()) if p.is_dir() and _FOLDER.match(p.name)}
     for stray in sorted({*path.glob("*.h5"), *path.glob("*/*.h5")} - {f for files in folders.values() for f in files}):
-        raise UnreadableData(f"{stray}: is not where the layout has files, flake_<10 digits>/flake_<number>.h5")
+        raise unreadable(stray, "is not where the layout has files, flake_<10 digits>/flake_<number>.h5")
     if not folders:
-        raise UnreadableData(f"{path}: there are no folders flake_<10 hexadecimal digits> in it")
+        raise unreadable(path, "there are no folders flake_<10 hexadecimal digits> in it")
     for folder, files in folders.items():
         if not files:
-            raise UnreadableData(f"{folder}: there are no files flake_<number>.h5 in it")
+            raise unreadable(folder, "there are no files flake_<number>.h5 in it")
     return folders
 
 
@@ -254,7 +251,7 @@ def _steps(file: h5py.File) -> list[int]:
     matches = {name: _STEP.match(name) for name in file if name != _FINAL}
     foreign = [name for name, match in matches.items() if match is None]
     if foreign:
-        raise ValueError(f"holds {', '.join(foreign)}, which the layout has no place for")
+        raise ValueError(f"holds {', '.join(name[:80] for name in foreign[:4])}, which the layout has no place for")
     return sorted(int(match[1]) for match in matches.values() if match)
 
 
@@ -270,7 +267,7 @@ def _attachment(dataset: h5py.Dataset, s: int, size: int) -> NDArray[np.bool_]:
     number = np.asarray(dataset.attrs["step"]).tolist()
     if number != s:
         raise ValueError(f"{name}: its attribute step is {number!r:.40}")
-    state = dataset[()]
+    state = read_all(dataset)
     if not np.isfinite(state["ice"]).all():
         raise ValueError(f"{name}: ice is not finite everywhere")
     attached: NDArray[np.bool_] = state["attachment"]
@@ -289,7 +286,7 @@ def _require_growth(before: NDArray[np.bool_], attached: NDArray[np.bool_], name
 
 def _final(file: h5py.File) -> NDArray[np.bool_]:
     """The sites that are attached in ``flake_final``, bool[N, N]. Raises ValueError for damaged numbers."""
-    final = file[_FINAL][()]
+    final = read_all(file[_FINAL])
     if not np.isfinite(final).all():
         raise ValueError(f"{_FINAL} is not finite everywhere")
     if not np.isin(final[..., 0], (0, 1)).all():
