@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from nsbench.errors import Refusal
-from nsbench.names import hidden_character, printable
+from nsbench.names import hidden_character, printable, without_credentials
 
 At = tuple[str | int, ...]
 """The path of a value in the data, e.g. ("simulators", 1, "params", "width")."""
@@ -39,8 +39,8 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        """The fault in one line, without characters that could control a terminal."""
-        return printable(": ".join(part for part in (self.origin, self.path, self.message) if part))
+        """The fault in one line, without passwords in addresses, or characters that could control a terminal."""
+        return printable(without_credentials(": ".join(filter(None, (self.origin, self.path, self.message)))))
 
 
 class SuiteError(Refusal):
