@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import uuid
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -49,7 +50,7 @@ class Choosy(ThreadingHTTPServer):
     """As much of MLflow's REST interface as the mirror needs, and a list of what was asked.
 
     refuse: (trial, request) -> a status, None to accept. location: run -> the address that its files should go to.
-    elsewhere: the server that requests are sent on to. asked: (method, path, headers and certificate, body) of each.
+    elsewhere: the server that requests are sent on to. answer: what is said to all of them instead. asked: (method, path, headers and certificate, body) of each.
     """
 
     daemon_threads = True
@@ -59,7 +60,7 @@ class Choosy(ThreadingHTTPServer):
         self.files, self.refuse = files, refuse
         self.trials, self.ended = {}, {}  # by run: the trial, the status
         self.location = lambda run: (files / run).as_uri()
-        self.elsewhere, self.asked, self.scheme = None, [], "http"
+        self.elsewhere, self.answer, self.asked, self.scheme = None, None, [], "http"
 
     @property
     def uri(self):
@@ -102,7 +103,7 @@ class Answer(BaseHTTPRequestHandler):
             experiment = {"experiment_id": "1", "name": "line", "lifecycle_stage": "active"}
             answer = {"experiment": experiment | {"artifact_location": server.location("")}}
         elif path.endswith("runs/create"):
-            run = f"run{len(server.trials)}"
+            run = uuid.uuid4().hex  # MLflow's client remembers runs by their ids alone
             server.trials[run] = next(tag["value"] for tag in body["tags"] if tag["key"] == "nsbench.trial")
             answer = {"run": self.run_of(run)}
         elif path.endswith("runs/get"):
@@ -111,7 +112,7 @@ class Answer(BaseHTTPRequestHandler):
             status, answer = refused, {"error_code": "INVALID_PARAMETER_VALUE", "message": "not this one"}
         elif path.endswith("runs/update"):
             server.ended[body["run_id"]] = body["status"]
-        content = json.dumps(answer).encode()
+        content = json.dumps(answer).encode() if server.answer is None else server.answer
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

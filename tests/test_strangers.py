@@ -11,6 +11,7 @@ import pty
 import shutil
 import ssl
 import stat
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,6 @@ from nsbench.suite.yaml import SuiteError
 from nsbench.tracking.address import label, origin, without_secrets
 from nsbench.tracking.consent import agreed_destination
 from nsbench.tracking.destination import destination
-from nsbench.tracking.server import _server, _wait_until_up
 from nsbench.tracking.tracker import Tracker
 from test_tracking import RECORD, RESULT, TRIAL, free_port, play
 
@@ -153,7 +153,7 @@ def name_of_workspace(monkeypatch, home):
 
 
 def number_of_traffic(monkeypatch, home):
-    monkeypatch.setenv("_MLFLOW_DATABRICKS_TRAFFIC_ID", SECRET)
+    monkeypatch.setenv("MLFLOW_DATABRICKS_TRAFFIC_ID", SECRET)
 
 
 CREDENTIALS = [
@@ -173,7 +173,8 @@ def given_away(server):
 def test_credentials_go_to_the_server_that_the_user_names_alone(server, tmp_path, user, monkeypatch, give):
     give(monkeypatch, user)
     said = mirror_as_suite(tmp_path / "a", server.uri)
-    assert (said, server.complete(), given_away(server)) == ([], {TRIAL}, False)
+    assert not given_away(server)
+    assert (said, server.complete()) == ([], {TRIAL})
     assert {path.rpartition("/")[2] for method, path, _, _ in server.asked if method == "PUT"} >= {"rollouts.gif"}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{server.uri}/")
     mirror_as_suite(tmp_path / "b", server.uri)
@@ -310,55 +311,74 @@ def test_files_reach_the_server_itself_and_no_third_that_it_names(
 @pytest.mark.parametrize(
     "answer", ["[]", "{", "[" * 100_000, '{"experiment": 1}', " " * (1 << 21)], ids=lambda a: a[:20]
 )
-def test_an_answer_that_is_none_of_mlflows_is_told_as_such(tmp_path, monkeypatch, answer):
-    monkeypatch.setattr("mlflow_servers.json.dumps", lambda value: answer)
-    with choosy(tmp_path) as server:
-        (message,) = mirror_as_suite(tmp_path / "a", server.uri)
+def test_an_answer_that_is_none_of_mlflows_is_told_as_such(server, tmp_path, answer):
+    server.answer = answer.encode()
+    (message,) = mirror_as_suite(tmp_path / "a", server.uri)
     assert "is none of MLflow's" in message or "more than 1,048,576 bytes" in message
 
 
 def test_a_server_that_wants_a_password_is_told_with_the_option_that_sends_one(tmp_path):
     with choosy(tmp_path, lambda trial, body: 401) as server:
-        (message,) = mirror_as_suite(tmp_path / "a", server.uri)
+        message, *_ = mirror_as_suite(tmp_path / "a", server.uri)
     assert f"it asks who you are; `--tracking-uri {server.uri}` sends it MLflow's credentials too" in message
 
 
-def test_mlflows_own_server_holds_the_same_whichever_client_sent_it(tmp_path, monkeypatch):
+SERVER = """
+from werkzeug.serving import make_server
+from mlflow.server import app
+server = make_server("127.0.0.1", 0, app, threaded=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def mlflows_own(tmp_path, empty_database):
+    """The address of MLflow's own server."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    shutil.copy(empty_database, folder)
+    settings = {
+        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder}/mlflow.db",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "files"),
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+    }
+    with (folder / "log").open("wb") as log:
+        command = [sys.executable, "-P", "-c", SERVER]
+        process = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=log, text=True)
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
+        process.communicate()
+
+
+def test_mlflows_own_server_holds_the_same_whichever_client_sent_it(mlflows_own, tmp_path):
     """The whole conversation: an experiment made, found again, a run logged, found again, superseded."""
     from mlflow import MlflowClient
 
     curves = (("train/loss", float("nan"), 1), ("train/loss", float("-inf"), 2), ("train/loss", 1e-300, 3))
-    record = replace(RECORD, curves=curves, artifacts=RECORD.artifacts | {"images/a~b+step+0 ü%2F.png": b"PNG"})
-    monkeypatch.chdir(tmp_path)
-    port = free_port()
-    uri = f"http://127.0.0.1:{port}"
-    (tmp_path / "served").mkdir()
-    log = tmp_path / "served" / "log"
-    with _server(tmp_path / "served", "127.0.0.1", port, log) as process:
-        _wait_until_up(process, uri, 60.0, log)
-        own, strange = destination(tmp_path / "a", uri), destination(tmp_path / "b", suite_uri=uri)
-        assert (own.stranger, strange.stranger) == (False, True)
-        client, runs = MlflowClient(uri), {}
-        for suite, target in (("snow", own), ("rain", strange)):
-            for workspace in ("one", "two"):  # the second has no ledger, so the server is asked
-                assert mirror(tmp_path / f"{suite} {workspace}", target, suite=suite, record=record) == []
-            experiment = client.get_experiment_by_name(suite)
-            (run,) = client.search_runs([experiment.experiment_id])
-            files = Path(client.download_artifacts(run.info.run_id, ""))
-            runs[suite] = (
-                (run.data.params, run.data.tags, repr(sorted(run.data.metrics.items()))),
-                repr([(m.value, m.step) for m in client.get_metric_history(run.info.run_id, "train/loss")]),
-                repr([each.to_dictionary() for each in run.inputs.dataset_inputs]),
-                {str(p.relative_to(files)): p.read_bytes() for p in files.rglob("*") if p.is_file()},
-                (run.info.status, run.info.start_time, run.info.end_time, run.info.run_name),
-                {k: v for k, v in experiment.tags.items() if not k.startswith("mlflow.experiment.")},
-            )
-        again = mirror(
-            tmp_path / "rain one", strange, suite="rain", record=record, result=replace(RESULT, status="oom")
+    record = replace(RECORD, curves=curves, artifacts=RECORD.artifacts | {"images/rollouts~frames+step+0+timestamp+0+1.png": b"PNG"})
+    own, strange = destination(tmp_path, mlflows_own), destination(tmp_path, suite_uri=mlflows_own)
+    client, runs = MlflowClient(mlflows_own), {}
+    for suite, target in (("snow", own), ("rain", strange)):
+        for workspace in ("one", "two"):  # the second has no ledger, so the server is asked
+            assert mirror(tmp_path / f"{suite} {workspace}", target, suite=suite, record=record) == []
+        experiment = client.get_experiment_by_name(suite)
+        (run,) = client.search_runs([experiment.experiment_id])
+        files = Path(client.download_artifacts(run.info.run_id, "", tmp_path / f"{suite} one"))
+        runs[suite] = (
+            (run.data.params, run.data.tags, repr(sorted(run.data.metrics.items()))),
+            repr([(m.value, m.step) for m in client.get_metric_history(run.info.run_id, "train/loss")]),
+            repr([each.to_dictionary() for each in run.inputs.dataset_inputs]),
+            {name: (files / name).read_bytes() for name in record.artifacts},
+            (run.info.status, run.info.start_time, run.info.end_time, run.info.run_name),
+            experiment.tags,
         )
-        (old,) = client.search_runs([experiment.experiment_id], "tags.`nsbench.superseded` = 'true'")
+    again = mirror(tmp_path / "rain one", strange, suite="rain", record=record, result=replace(RESULT, status="oom"))
+    (old,) = client.search_runs([experiment.experiment_id], "tags.`nsbench.superseded` = 'true'")
     assert (again, old.info.run_id) == ([], run.info.run_id)
     assert runs["snow"] == runs["rain"]
+    assert runs["rain"][3] == record.artifacts
 
 
 # What the user is asked.
@@ -402,7 +422,8 @@ def track(nsbench, write_suite, server, finished, tmp_path):
     return command
 
 
-def test_the_question_is_asked_once_and_its_answer_remembered(track, server, user):
+def test_a_yes_is_remembered_and_lets_no_credentials_go(track, server, user, monkeypatch):
+    password(monkeypatch, user)
     done = track(terminal=True, answer="y\n")
     assert f"suite.yaml wants its results sent to {server.uri}. Send? [y/N]: y" in done.output
     assert (done.exit_code, len(server.complete())) == (0, 2)
@@ -413,15 +434,7 @@ def test_the_question_is_asked_once_and_its_answer_remembered(track, server, use
     done = track()
     assert (done.exit_code, len(server.complete())) == (0, 2)
     assert "Send?" not in done.output
-
-
-def test_a_yes_is_for_one_server_and_no_other(track, nsbench, server, other, write_suite, tmp_path):
-    track(terminal=True, answer="y\n")
-    suite = write_suite(SUITE + f"tracking: {{uri: {other.uri}}}\n", name="other.yaml")
-    done = nsbench("track", suite, "--workspace", tmp_path / "w")
-    assert done.exit_code == 2
-    assert f"other.yaml wants its results sent to {other.uri}, and nobody is there to be asked" in done.stderr
-    assert other.asked == []
+    assert not given_away(server)
 
 
 def test_no_is_the_answer_if_none_is_given_and_nothing_is_sent_or_remembered(track, server, user):
@@ -441,52 +454,14 @@ def test_without_a_terminal_the_flags_are_named_and_nothing_is_done(nsbench, ser
     assert (done.exit_code, server.asked) == (2, [])
     for flag in ("--yes", "--tracking-uri", "--no-tracking"):
         assert flag in done.stderr
-    assert not (tmp_path / "w").exists()
+    assert not (tmp_path / "w" / "store").exists()
 
 
-def test_yes_on_the_command_line_answers_for_this_call(track, server, user):
-    assert track("--yes").exit_code == 0
-    assert len(server.complete()) == 2
-    assert list(user.iterdir()) == []
-
-
-def test_a_yes_lets_no_credentials_go(track, server, user, monkeypatch):
+def test_yes_on_the_command_line_answers_for_this_call(track, server, user, monkeypatch):
     password(monkeypatch, user)
-    track(terminal=True, answer="y\n")
-    track()
-    track("--yes")
-    assert len(server.complete()) == 2
-    assert not given_away(server)
-
-
-@pytest.mark.parametrize("place", ["/proc/nowhere", "relative"])
-def test_where_nothing_can_be_remembered_the_question_comes_again(track, server, user, monkeypatch, place):
-    monkeypatch.setenv("XDG_CONFIG_HOME", place)
-    monkeypatch.setenv("HOME", "/proc/nobody")
-    for _ in range(2):
-        done = track(terminal=True, answer="y\n")
-        assert (done.exit_code, "Send?" in done.output) == (0, True)
-
-
-@pytest.mark.parametrize("content", ["{", '{"a": 1}', "[1, null]", "\0"])
-def test_a_list_of_answers_that_cannot_be_read_is_no_answer(track, user, content):
-    file = user / ".config" / "nsbench" / "servers.json"
-    file.parent.mkdir(parents=True)
-    file.write_text(content)
-    assert track().exit_code == 2
-    assert track(terminal=True, answer="y\n").exit_code == 0
-    assert track().exit_code == 0
-
-
-def test_the_question_is_put_to_a_terminal(session_of, monkeypatch, capsys):
-    ours, theirs = pty.openpty()
-    with open(theirs, closefd=True) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        os.write(ours, b"y\n")
-        target = agreed_destination(session_of("tracking: {uri: 'https://host/mlflow'}\n"), None, yes=False)
-    os.close(ours)
-    assert target.stranger
-    assert "line wants its results sent to https://host/mlflow. Send? [y/N]:" in capsys.readouterr().err
+    assert track("--yes").exit_code == 0
+    assert (len(server.complete()), given_away(server)) == (2, False)
+    assert list(user.iterdir()) == []
 
 
 @pytest.fixture
@@ -498,6 +473,59 @@ def session_of(write_suite, registry, tmp_path):
         return Session(plan, registry, Workspace(tmp_path / "w"))
 
     return make
+
+
+@pytest.fixture
+def agree(session_of, monkeypatch):
+    """Asks for consent; returns the questions that were put to the user, who says yes. alone: without a terminal."""
+
+    def ask(uri, *, alone=False):
+        asked = []
+        stdin = SimpleNamespace(isatty=lambda: not alone)
+        monkeypatch.setattr("nsbench.tracking.consent.sys", SimpleNamespace(stdin=stdin))
+        monkeypatch.setattr("click.confirm", lambda question, err: asked.append(question) or True)
+        assert agreed_destination(session_of(f"tracking: {{uri: '{uri}'}}\n"), None, yes=False).stranger
+        return asked
+
+    return ask
+
+
+def test_a_yes_is_for_one_scheme_host_and_port(agree):
+    assert len(agree("https://host/one")) == 1
+    for uri in ("https://host:443/two", "https://HOST"):
+        assert agree(uri, alone=True) == []
+    for uri in ("http://host/one", "https://host:444/one", "https://host.org/one", "https://[::1]/one"):
+        with pytest.raises(Refusal, match="nobody is there to be asked"):
+            agree(uri, alone=True)
+        assert (len(agree(uri)), agree(uri, alone=True)) == (1, [])
+    assert agree("https://host", alone=True) == []
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "relative"])
+def test_where_nothing_can_be_remembered_the_question_comes_again(agree, monkeypatch, place):
+    monkeypatch.setenv("XDG_CONFIG_HOME", place)
+    monkeypatch.setenv("HOME", "/proc/nobody")
+    assert [len(agree("https://host")) for _ in range(2)] == [1, 1]
+    assert not Path(place).exists()
+
+
+@pytest.mark.parametrize("content", ["{", '{"a": 1}', "[1, null]", "\0", "[" * 100_000], ids=lambda text: text[:10])
+def test_a_list_of_answers_that_cannot_be_read_is_no_answer(agree, tmp_path, monkeypatch, content):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "nsbench").mkdir()
+    (tmp_path / "nsbench" / "servers.json").write_text(content)
+    assert [len(agree("https://host")) for _ in range(2)] == [1, 0]
+
+
+def test_the_question_is_put_to_a_terminal(session_of, monkeypatch, capsys):
+    ours, theirs = pty.openpty()
+    with open(theirs, closefd=True) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        os.write(ours, b"y\n")
+        target = agreed_destination(session_of("tracking: {uri: 'https://host/mlflow'}\n"), None, yes=False)
+    os.close(ours)
+    assert target.stranger
+    assert "line wants its results sent to https://host/mlflow. Send? [y/N]:" in capsys.readouterr().err
 
 
 def test_the_users_own_servers_need_no_question(session_of, monkeypatch):
@@ -593,9 +621,8 @@ def test_no_fault_repeats_a_password_wherever_it_was_written(write_suite, regist
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("way", ["variable", "option"])
 def test_a_password_that_the_user_names_is_nowhere_below_the_workspace_and_in_no_output(
-    nsbench, server, write_suite, tmp_path, monkeypatch, way
+    nsbench, server, write_suite, tmp_path, monkeypatch
 ):
     """Processes' titles included: everybody on a machine can read them."""
     workspace, titles = tmp_path / "w", []
@@ -606,12 +633,10 @@ def test_a_password_that_the_user_names_is_nowhere_below_the_workspace_and_in_no
 
     server.refuse = look
     monkeypatch.setenv("NSBENCH_PLUGINS", str(Path(__file__).with_name("toy.py")))
-    words = ["--tracking-uri", uri] if way == "option" else []
-    if way == "variable":
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     suite = write_suite()
     output = ""
-    for command in (["run", suite, *words], ["track", suite, *words], ["report", suite]):
+    for command in (["run", suite], ["track", suite, "--tracking-uri", uri], ["report", suite]):
         done = nsbench(*command, "--workspace", workspace)
         assert done.exit_code == 0, done.output
         output += done.output
@@ -643,14 +668,14 @@ def test_an_error_is_cut_after_its_password_is_out(tmp_path, monkeypatch):
         (f"postgresql://me:#/?@{SECRET}@host/db", "postgresql://host/db"),
         (f"postgresql:///db?host=a&user=me&password={SECRET}@", "postgresql:///db?host=a"),
         (f"sqlite+pysqlcipher://:{SECRET}@/x.db", "sqlite+pysqlcipher:///x.db"),
-        ("sqlite:////home/me@work/x.db", "sqlite:////home/me@work/x.db"),
+        ("sqlite:////home/me@work/x.db?mode=ro", "sqlite:////home/me@work/x.db?mode=ro"),
         ("databricks://profile", "databricks://profile"),
         ("databricks", "databricks"),
     ],
 )
 def test_what_is_shown_of_an_address_says_where_and_not_who(uri, shown):
     assert label(uri) == shown
-    assert SECRET not in without_secrets(f"it fails: {uri}: {SECRET}", uri)
+    assert SECRET not in without_secrets(f"it fails: {uri}", uri)
 
 
 def test_the_same_server_is_known_by_scheme_host_and_port():
@@ -691,7 +716,7 @@ def test_a_folder_named_for_mlflow_is_refused_before_anything_is_computed(
     done = nsbench(command, write_suite(), "--workspace", tmp_path / "w")
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
     assert "sqlite:////path/to/mlflow.db" in done.stderr
-    assert not (tmp_path / "w").exists()
+    assert not (tmp_path / "w" / "store").exists()
 
 
 def test_without_tracking_no_address_is_looked_at(nsbench, write_suite, tmp_path, monkeypatch):

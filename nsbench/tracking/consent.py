@@ -60,7 +60,7 @@ def _agreed(path: Path | None) -> set[str]:
     """The servers in the file; none if it is not there or cannot be read: then the question comes again."""
     try:
         listed = json.loads(path.read_text(encoding="utf-8")) if path is not None else []
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return set()
     return {server for server in listed if isinstance(server, str)} if isinstance(listed, list) else set()
 

@@ -173,7 +173,7 @@ class Stranger:
     def _send(self, method: str, url: str, **content: Any) -> bytes:
         from mlflow.exceptions import MlflowException
 
-        options = {"timeout": _TIMEOUT, "allow_redirects": False, "stream": True}
+        options: dict[str, Any] = {"timeout": _TIMEOUT, "allow_redirects": False, "stream": True}
         with self._session.request(method, url, **options, **content) as answer:
             text = b""
             for part in answer.iter_content(1 << 16):
