@@ -30,6 +30,12 @@ def visible(text: str) -> str:
     return "".join(c if c in "\n\t" else printable(c) for c in text) if not text.isprintable() else text
 
 
+def without_credentials(text: str) -> str:
+    """The text without what stands before an "@" in its addresses, and behind a "?" or "#" in those of servers."""
+    text = re.sub(r"(?<=://)\S*@", "", text)
+    return re.sub(r"(https?://[^\s?#]*)[?#][^\s'\"]*", r"\1", text)
+
+
 def hidden_character(text: str) -> str:
     """The code of the first control character or lone surrogate in a text, as words; "" if there is none."""
     character = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"), None)

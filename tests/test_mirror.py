@@ -64,7 +64,10 @@ def tracked(session, uri, **options):
     options = {"patience": PATIENCE} | options
     ledger = session.workspace.run("line") / "tracked.json"
     record = recorder(session, "i1")
-    tracker = Tracker(session.workspace.root, "line", record, ledger=ledger, uri=uri, notify=said.append, **options)
+    target = destination(session.workspace.root, uri)
+    tracker = Tracker(
+        session.workspace.root, "line", record, ledger=ledger, target=target, notify=said.append, **options
+    )
     before = time.monotonic()
     outcome = run(session, [tracker])
     return outcome, said, time.monotonic() - before
@@ -123,9 +126,8 @@ def test_track_gives_a_dripping_server_up_too(session):
     with raw_server(drip) as uri:
         ledger = session.workspace.run("line") / "tracked.json"
         record = recorder(session, "i1")
-        tracker = Tracker(
-            session.workspace.root, "line", record, ledger=ledger, uri=uri, notify=said.append, deadline=1.0
-        )
+        root, target = session.workspace.root, destination(session.workspace.root, uri)
+        tracker = Tracker(root, "line", record, ledger=ledger, target=target, notify=said.append, deadline=1.0)
         before = time.monotonic()
         tracker.log(load(session.results))
     assert time.monotonic() - before < 1.0 + ROOM

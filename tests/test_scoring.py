@@ -62,7 +62,7 @@ class Desk:
 
     def score(self, path, name, *overrides, dataset=None, replicate=0, **text):
         session = self.session(*overrides, **text)
-        return self._do(score_file, session, path, Entry(name, dataset, replicate), tracked=False)
+        return self._do(score_file, session, path, Entry(name, dataset, replicate), target=None)
 
     def rows(self, name="line"):
         return {row.trial: row for row in results.load(self.workspace.results(name))}

@@ -310,7 +310,7 @@ def test_unreachable_server_is_named_once_and_nothing_stops(tmp_path, monkeypatc
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     said = []
     uri = f"http://me:secret@127.0.0.1:{free_port()}"
-    listener = tracker(tmp_path, uri=uri, notify=said.append)
+    listener = tracker(tmp_path, target=destination(tmp_path, uri), notify=said.append)
     curve = [CurvePoint(TRIAL, *point) for point in CURVE]
     before = time.monotonic()
     play(listener, StageStarted(TRIAL, "model", "k", "fit"), *curve, TrialFinished(RESULT))

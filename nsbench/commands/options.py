@@ -34,6 +34,12 @@ def _workspace(ctx: click.Context, option: click.Parameter, path: Path) -> Works
     return workspace_at(path)
 
 
+def _tracking_uri(ctx: click.Context, option: click.Parameter, uri: str | None) -> str | None:
+    if uri is not None and ctx.params.get("no_tracking"):
+        raise click.UsageError("--tracking-uri and --no-tracking exclude each other")
+    return uri
+
+
 suite = click.argument("suite", type=click.Path(path_type=Path))
 
 overrides = click.option(
@@ -68,7 +74,16 @@ rehash = click.option(
     help="Read all data files again, also those whose size, times and inode are what they were.",
 )
 
-no_tracking = click.option("--no-tracking", is_flag=True, help="Do not log to MLflow.")
+no_tracking = click.option("--no-tracking", is_flag=True, is_eager=True, help="Do not log to MLflow.")
+
+tracking_uri = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    callback=_tracking_uri,
+    help="MLflow server or database; the suite's, MLFLOW_TRACKING_URI or the workspace's own if not given.",
+)
+
+yes = click.option("--yes", is_flag=True, help="Send results to the server that the suite names, without a question.")
 
 dataset = click.option("--dataset", metavar="NAME", help="Which of the suite's datasets, where there are several.")
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
 from nsbench.commands.fresh import make_again
-from nsbench.commands.options import no_tracking, takes_session
+from nsbench.commands.options import no_tracking, takes_session, tracking_uri, yes
 from nsbench.commands.progress import progress_display
 from nsbench.commands.screen import say, show_rows
 from nsbench.errors import Refusal
@@ -25,12 +26,15 @@ from nsbench.running.run import Listener, new_invocation, run
 from nsbench.store.files import write_whole
 from nsbench.store.workspace import borrowed, refusal
 from nsbench.suite.session import Session
+from nsbench.tracking.consent import agreed_destination
 from nsbench.tracking.record import make_tracker
 
 
 @click.command()
 @takes_session
 @no_tracking
+@tracking_uri
+@yes
 @click.option(
     "--jobs",
     "parallel",
@@ -57,6 +61,8 @@ from nsbench.tracking.record import make_tracker
 def command(
     session: Session,
     no_tracking: bool,
+    tracking_uri: str | None,
+    yes: bool,
     parallel: int,
     executor: str,
     address: str | None,
@@ -76,7 +82,8 @@ def command(
     if fresh:
         sys.exit(max(make_again(session, trial, Console()) for trial in session.plan.trials))
     make_executor = choose_executor(executor, parallel, address, node_folder)
-    sys.exit(run_suite(session, Console(), tracked=not no_tracking, executor=make_executor, only_part=bool(only)))
+    tracking: dict[str, Any] = {"tracked": not no_tracking, "uri": tracking_uri, "yes": yes}
+    sys.exit(run_suite(session, Console(), **tracking, executor=make_executor, only_part=bool(only)))
 
 
 def run_suite(
@@ -84,22 +91,27 @@ def run_suite(
     console: Console,
     *,
     tracked: bool,
+    uri: str | None = None,
+    yes: bool = False,
     executor: Callable[[RunContext], Executor] = Inline,
     only_part: bool = False,
 ) -> int:
     """Run a session's plan, print its table, and return the exit code.
 
+    tracked: whether MLflow gets the results. uri, yes: where, as `agreed_destination` takes them.
     only_part: the plan is a part of the suite; the report of the whole suite stays as it is.
     """
     workspace, suite = session.workspace, session.suite
     if reason := refusal(workspace, suite.name):
         return _show_stored(session, reason, console)
+    wanted = tracked and (suite.tracking.enabled or uri is not None)
+    target = agreed_destination(session, uri, yes=yes) if wanted else None
     submissions, misplaced = ([], []) if only_part else submissions_of(session)
     tracker, invocation = None, new_invocation()
     with progress_display(console) as display:
         listeners: list[Listener] = [display]
-        if tracked and suite.tracking.enabled:
-            tracker = make_tracker(session, invocation, display)
+        if target is not None:
+            tracker = make_tracker(session, invocation, display, target)
             listeners.append(tracker)
         outcome = run(session, listeners, invocation, executor, submissions)
     show_rows(console, outcome.rows)

@@ -16,6 +16,8 @@ from nsbench.running.run import new_invocation
 from nsbench.store.workspace import Workspace
 from nsbench.submissions.scoring import Entry, submit
 from nsbench.suite.session import Session
+from nsbench.tracking.consent import agreed_destination
+from nsbench.tracking.destination import Destination
 from nsbench.tracking.record import make_tracker
 
 
@@ -31,6 +33,8 @@ from nsbench.tracking.record import make_tracker
 @options.plugins
 @options.workspace
 @options.no_tracking
+@options.tracking_uri
+@options.yes
 def command(
     rollouts: Path,
     suite: Path,
@@ -40,25 +44,30 @@ def command(
     overrides: tuple[str, ...],
     workspace: Workspace,
     no_tracking: bool,
+    tracking_uri: str | None,
+    yes: bool,
 ) -> None:
     """Score ROLLOUTS that were made elsewhere, beside a suite's simulators."""
     session = options.session(suite, overrides, workspace)
     entry = Entry(name, dataset, replicate)
-    sys.exit(score_file(session, rollouts, entry, Console(), tracked=not no_tracking))
+    wanted = not no_tracking and (session.suite.tracking.enabled or tracking_uri is not None)
+    target = agreed_destination(session, tracking_uri, yes=yes) if wanted else None
+    sys.exit(score_file(session, rollouts, entry, Console(), target))
 
 
-def score_file(session: Session, path: Path, entry: Entry, console: Console, *, tracked: bool) -> int:
+def score_file(session: Session, path: Path, entry: Entry, console: Console, target: Destination | None) -> int:
     """Score a file of rollouts, print the suite's table, and return the exit code.
 
-    Raises CannotScore, or UnreadableData for a file without valid rollouts; nothing is kept then.
+    target: where the results are logged; nowhere if None. Raises CannotScore, or UnreadableData for a file without
+    valid rollouts; nothing is kept then.
     """
     tracker = None
     with progress_display(console) as display:
         submission, outcome = submit(session, path, entry, [display])
         _, misplaced = submissions_of(session)
         rows = [*StoredResults(session).rows.values(), *outcome.rows]
-        if tracked and session.suite.tracking.enabled:
-            tracker = make_tracker(session, new_invocation(), display)
+        if target is not None:
+            tracker = make_tracker(session, new_invocation(), display, target)
             tracker.log(rows)
     show_rows(console, rows)
     say(console, *misplaced, f"results: {session.results}")

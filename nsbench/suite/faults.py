@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from nsbench.names import did_you_mean
+from nsbench.names import did_you_mean, without_credentials
 from nsbench.suite.places import At
 from nsbench.suite.yaml import MAX_FAULTS, Document, Fault
 
@@ -30,7 +30,7 @@ def _written(loc: tuple[int | str, ...]) -> At:
 def _message(error: Mapping[str, Any], model: type[BaseModel]) -> str:
     """One of pydantic's errors in plain words."""
     kind, loc, given = error["type"], error["loc"], error.get("input")
-    context = error.get("ctx", {})
+    context, shown = error.get("ctx", {}), without_credentials(repr(given))[:80]
     if kind == "extra_forbidden":
         return f"unknown key{did_you_mean(str(loc[-1]), _fields(model, loc[:-1]))}"
     if kind == "missing":
@@ -45,11 +45,11 @@ def _message(error: Mapping[str, Any], model: type[BaseModel]) -> str:
         name, sign = limits[kind]
         return f"must be {sign} {context[name]:g}, got {given}"
     if kind == "literal_error":
-        return f"must be {context['expected']}, got {given!r:.80}"
+        return f"must be {context['expected']}, got {shown}"
     if kind == "value_error":
         return str(context["error"])
     message = error["msg"][:1].lower() + error["msg"][1:]
-    return message if isinstance(given, dict | list) else f"{message}, got {given!r:.80}"
+    return message if isinstance(given, dict | list) else f"{message}, got {shown}"
 
 
 def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

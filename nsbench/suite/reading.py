@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nsbench.names import NAME, bad_name, did_you_mean
+from nsbench.names import NAME, bad_name, did_you_mean, without_credentials
 from nsbench.registry.loading import full_params, params_model
 from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
 from nsbench.suite.faults import by_place, explained
@@ -120,7 +120,8 @@ def _set(data: Any, at: At, value: Any) -> Any:
             raise LookupError(f"there is no entry [{part}]")
         return [_set(entry, rest, value) if i == part else entry for i, entry in enumerate(data)]
     if data is not None and not isinstance(data, dict):
-        raise LookupError(f"{part!r} cannot be set in {data!r:.40}, which is not a mapping")
+        shown = without_credentials(repr(data))[:40]
+        raise LookupError(f"{part!r} cannot be set in {shown}, which is not a mapping")
     return {**(data or {}), part: _set((data or {}).get(part), rest, value)}
 
 

@@ -108,10 +108,14 @@ class Limits(Section):
     retries: int = Field(0, ge=0, description="how often a trial that failed, died or ran out of memory is begun again")
 
 
+_SERVER = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
+
+
 class Tracking(Section):
     """Tracking with MLflow. uri: a server; the SQLite store in the workspace if not given. enabled: false for none.
 
-    A suite can name a server only: other places are named with MLFLOW_TRACKING_URI by the person who runs it.
+    A suite can name a server only, and nothing that opens one: other places, and credentials, are named by the person
+    who runs it, with --tracking-uri or MLflow's own variables.
     """
 
     uri: str | None = None
@@ -120,9 +124,19 @@ class Tracking(Section):
     @field_validator("uri")
     @classmethod
     def _names_a_server(cls, uri: str | None) -> str | None:
-        if uri is not None and not re.fullmatch(r"https?://[^\s/]\S*|databricks(://\S*)?", uri):
-            raise ValueError("must be the http or https address of an MLflow server; MLFLOW_TRACKING_URI takes others")
-        return uri
+        if uri is None or _SERVER.fullmatch(uri):
+            return uri
+        if uri.startswith("databricks"):
+            raise ValueError("Databricks asks for your credentials, so only you can name it: --tracking-uri databricks")
+        if re.match(r"https?://[^\s/]\S*[@?#;=%]", uri):
+            raise ValueError(
+                "a suite's server is named by host, port and path alone: passwords and tokens belong into MLflow's "
+                "variables (MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN), which reach a "
+                "server that --tracking-uri or MLFLOW_TRACKING_URI names"
+            )
+        raise ValueError(
+            "must be the http or https address of an MLflow server; --tracking-uri and MLFLOW_TRACKING_URI take others"
+        )
 
 
 class Suite(Section):

@@ -16,7 +16,7 @@ import yaml
 
 from nsbench.errors import Refusal
 from nsbench.foreign_files import open_regular
-from nsbench.names import hidden_character, printable
+from nsbench.names import hidden_character, printable, without_credentials
 from nsbench.suite.places import At, Places, path_text
 
 MAX_BYTES = 1 << 20
@@ -41,8 +41,8 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        """The fault in one line, without characters that could control a terminal."""
-        return printable(": ".join(part for part in (self.origin, self.path, self.message) if part))
+        """The fault in one line, without passwords in addresses, or characters that could control a terminal."""
+        return printable(without_credentials(": ".join(filter(None, (self.origin, self.path, self.message)))))
 
 
 class SuiteError(Refusal):

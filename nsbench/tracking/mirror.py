@@ -24,6 +24,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 _NAMED = 5
 """The number of refused trials that are named one by one."""
 
+_LONGEST_REASON = 300
+"""Characters of an error that are told. It is cut after its secrets are out: half a password is not recognised."""
+
 
 class Unreachable(Exception):
     """MLflow cannot be reached: no trial is at fault."""
@@ -158,12 +161,12 @@ class Mirror:
         self._notify(f"MLflow at {self._target.label} does not take the table's view: {self._reason(error)}")
 
     def _reason(self, error: Exception) -> str:
-        return self._target.without_password(_first_line(error))
+        return self._target.without_password(_first_line(error))[:_LONGEST_REASON]
 
     def _client(self) -> tuple[Any, str]:
         if self._connection is None:
             try:
-                self._connection = connect(self._target, self._suite, self._lock)
+                self._connection = connect(self._target, self._suite, self._lock, self._notify)
             except Exception as error:
                 raise Unreachable(_first_line(error)) from error
         return self._connection
@@ -263,4 +266,4 @@ def is_away(error: BaseException | None) -> bool:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

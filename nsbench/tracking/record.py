@@ -17,19 +17,20 @@ from nsbench.running.run import Listener
 from nsbench.suite.session import Session
 from nsbench.suite.trials import Candidate, DataPlan, ScorePlan, Submission, Trial
 from nsbench.tracking.content import IMAGES, DataSplit, TrialRecord, flatten, image_artifacts
+from nsbench.tracking.destination import Destination
 from nsbench.tracking.tracker import Tracker
 from nsbench.trajectories.base import Trajectories
 
 
-def make_tracker(session: Session, invocation: str, display: Listener, uri: str | None = None) -> Tracker:
-    """The tracker that mirrors a session in MLflow. display: shows its notices."""
+def make_tracker(session: Session, invocation: str, display: Listener, target: Destination) -> Tracker:
+    """The tracker that mirrors a session at a destination. display: shows its notices."""
     suite, workspace = session.suite, session.workspace
     return Tracker(
         workspace.root,
         suite.name,
         recorder(session, invocation),
         ledger=workspace.run(suite.name) / "tracked.json",
-        uri=uri or suite.tracking.uri,
+        target=target,
         notify=lambda message: display(Notice(message)),
     )
 

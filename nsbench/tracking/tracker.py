@@ -24,7 +24,7 @@ from nsbench.components.events import (
 )
 from nsbench.components.rows import TrialResult
 from nsbench.tracking.content import TrialRecord
-from nsbench.tracking.destination import destination, quiet
+from nsbench.tracking.destination import Destination, destination, quiet
 from nsbench.tracking.ledger import Ledger
 from nsbench.tracking.mirror import Mirror
 
@@ -55,15 +55,18 @@ class Tracker:
         record: Callable[[TrialResult], TrialRecord],
         *,
         ledger: Path,
-        uri: str | None = None,
+        target: Destination | None = None,
         notify: Callable[[str], None] = lambda message: None,
         flush_seconds: float = 5.0,
         patience: float = PATIENCE,
         deadline: float = DEADLINE,
     ) -> None:
-        """record: makes a row's record from the store. ledger: the file that lists the tracked trials."""
+        """record: makes a row's record from the store. ledger: the file that lists the tracked trials.
+
+        target: where runs are logged; at MLFLOW_TRACKING_URI, or in the workspace's own database, if not given.
+        """
         quiet()
-        self.destination = destination(workspace, uri)
+        self.destination = destination(workspace) if target is None else target
         self._workspace, self._notify = workspace, notify
         self._patience, self._deadline = patience, deadline
         self._messages: SimpleQueue[str] = SimpleQueue()
