@@ -332,7 +332,7 @@ def test_without_our_group_an_exported_file_is_dense_fields(written, tmp_path):
 
 def test_of_a_foreign_well_file_only_what_is_named_need_be_understood(tmp_path):
     values = np.ones((3, 2, 3, 5), np.float32)
-    foreign(tmp_path / "a.h5", values, np.arange(3.0), orders=["velocity"])
+    foreign(tmp_path / "a.h5", values, np.array([0.1, 0.2, 0.4]), orders=["velocity"])
     with pytest.raises(UnreadableData, match=r"a\.h5: besides scalar fields .* holds velocity.*fields: \[a, b\]"):
         read(tmp_path / "a.h5", "well", split={})
     taken = read(tmp_path / "a.h5", "well", split={}, options={"fields": ["b"], "condition": "nu"})
@@ -358,7 +358,7 @@ def test_of_a_foreign_well_file_only_what_is_named_need_be_understood(tmp_path):
     ],
 )
 def test_a_foreign_well_file_that_is_wrong_is_refused_by_name(tmp_path, values, scalars, fault):
-    foreign(tmp_path / "a.h5", values, np.arange(3.0), **scalars)
+    foreign(tmp_path / "a.h5", values, np.array([0.1, 0.2, 0.4]), **scalars)
     with pytest.raises(UnreadableData, match=rf"a\.h5: .*{fault}"):
         read(tmp_path / "a.h5", "well", split={})
 

@@ -27,15 +27,15 @@ class SSIMParams(Params):
     resamples: int = fields.resamples()
 
 
-def ssim(x: Array, y: Array, value_range: Array, window: int = 7) -> float:
+def ssim(x: Array, y: Array, value_range: Array | float, window: int = 7) -> float:
     """Structural similarity of two states float64[C, H, W], the mean over channels; 1: equal.
 
-    value_range: float64[C], largest minus smallest value that a channel takes. Wang et al. 2004,
+    value_range: float64[C], or one number, largest minus smallest value that a channel takes. Wang et al. 2004,
     doi 10.1109/TIP.2003.819861; computed by scikit-image, with a square window of so many sites.
     """
     from skimage.metrics import structural_similarity
 
-    channels = zip(x, y, value_range, strict=True)
+    channels = zip(x, y, np.broadcast_to(value_range, len(x)), strict=True)
     return float(np.mean([structural_similarity(a, b, win_size=window, data_range=span) for a, b, span in channels]))
 
 
