@@ -176,10 +176,10 @@ class RayError(Exception):
 
 
 class RayTaskError(RayError):
-    traceback_str = "Traceback"
+    """As Ray has it: its text is the traceback on the node, with the cause at its end."""
 
     def __init__(self, cause):
-        super().__init__("ray::work() (pid=1, ip=10.0.0.1)")
+        super().__init__(f"Traceback of work(): {cause}")
         self.cause = cause
 
 
@@ -215,7 +215,7 @@ ERRORS = SimpleNamespace(**{kind.__name__: kind for kind in RayError.__subclasse
 def test_only_a_node_or_a_process_is_lost(error, status, said):
     end = lost("job", error, ERRORS)
     assert (end.status, end.error) == (status, said)
-    assert end.fault == ("Traceback" if isinstance(error, RayTaskError) else "")
+    assert end.fault == (f"{error}\n" if isinstance(error, RayTaskError) else "")
 
 
 @pytest.mark.parametrize("length", [4, 90])
@@ -241,7 +241,7 @@ def test_cache_nodes_lists_what_is_there_and_removes_it(tmp_path):
         write_whole(workspace.store / "data" / "large", b"x" * 5000)
         shown = invoke("cache", "nodes", "--node-folder", str(tmp_path))
         assert shown.exit_code == 0
-        assert "5 kB" in shown.output
+        assert "5.03 kB" in shown.output
         assert "nsbench-out" in shown.output
         assert "Nothing was removed" in shown.output
         assert workspace.root.is_dir()

@@ -51,7 +51,7 @@ def run(tmp_path):
             "SLURM_NNODES": "3",
             "SLURM_CPUS_PER_TASK": "4",
         }
-        command = ["bash", "-euo", "pipefail", "-c", f"umask 022\n{text}"]
+        command = ["bash", "-u", "-c", f"umask 022\n{text}"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         notes = tmp_path / "notes"
         return done, notes.read_text().splitlines() if notes.exists() else []
@@ -61,7 +61,7 @@ def run(tmp_path):
 
 def test_every_process_of_a_slurm_cluster_has_the_token_and_nobody_else_can_read_it(run, scripts, tmp_path):
     done, notes = run(scripts["ray"])
-    assert "rror" not in done.stderr, done.stderr
+    assert done.stderr == ""
     assert sorted(note.split(" mode=")[0] for note in notes) == ["nsbench run", "ray start", "ray start"]
     tokens = {re.search(r"mode=token token=([0-9a-f]{64}) stat=600$", note) for note in notes}
     assert None not in tokens, notes
@@ -72,5 +72,5 @@ def test_every_process_of_a_slurm_cluster_has_the_token_and_nobody_else_can_read
 
 def test_the_script_without_ray_runs_too(run, scripts):
     done, notes = run(scripts["array"].replace("export OMP", "export RAY_AUTH_MODE= RAY_AUTH_TOKEN_PATH=/dev/null OMP"))
-    assert "rror" not in done.stderr, done.stderr
+    assert done.stderr == ""
     assert [note.split(" mode=")[0] for note in notes] == ["nsbench run"]

@@ -123,7 +123,7 @@ class RayCluster:
 def lost(job: str, error: Exception, errors: Any) -> JobEnd:
     """The end of a job whose task returned none. errors: Ray's exceptions."""
     if isinstance(error, errors.RayTaskError):  # the task's own exception: Ray does not begin it again
-        return JobEnd(job, "failed", f"{type(error.cause).__name__}: {error.cause}", error.traceback_str)
+        return JobEnd(job, "failed", f"{type(error.cause).__name__}: {error.cause}", f"{error}\n")
     text = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
     if isinstance(error, errors.OutOfMemoryError):
         return JobEnd(job, "oom", text)

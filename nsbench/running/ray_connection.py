@@ -34,8 +34,6 @@ _LEADS_ELSEWHERE = ("RAY_ADDRESS", "RAY_REDIS_ADDRESS", "RAY_AUTH_TOKEN")
 
 _REMOVING_SECONDS = 5.0
 
-_JOINED_ALREADY = "this process is connected to a Ray cluster: end that with ray.shutdown() before a run with Ray"
-
 
 @contextmanager
 def own_cluster() -> Iterator[Any]:
@@ -57,7 +55,8 @@ def own_cluster() -> Iterator[Any]:
         with _environment(settings, without=_LEADS_ELSEWHERE):
             ray = _ray_for_own_cluster()
             # Ray opens the folder that it is given to everybody, so that it is given one below the private folder.
-            with _connected(ray, address="local", num_cpus=cores(), _temp_dir=str(folder / "s")):
+            options = {"address": "local", "num_cpus": cores(), "_temp_dir": str(folder / "s")}
+            with _connected(ray, "Ray could not start a cluster on this machine", **options):
                 yield ray
     finally:
         _remove(folder)
@@ -65,30 +64,32 @@ def own_cluster() -> Iterator[Any]:
 
 @contextmanager
 def joined_cluster(address: str) -> Iterator[Any]:
-    """The cluster at an address, left when the block ends; yields Ray's module. Raises Refusal if it takes no part."""
-    with _environment({"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0")}):
+    """The cluster at an address, left when the block ends; yields Ray's module. Raises Refusal if it lets nobody in."""
+    with _environment({"RAY_USAGE_STATS_ENABLED": "0"}):
         ray = _ray()
-        try:
-            connection = _connected(ray, address=address)
-            connection.__enter__()
-        except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            help_text = "if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH as on its nodes"
-            raise Refusal(f"no Ray cluster could be joined at {address}: {first}; {help_text}") from error
-        try:
+        failure = (
+            f"no Ray cluster could be joined at {address} (if it asks for a token, RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN_PATH must be set here as on its nodes)"
+        )
+        with _connected(ray, failure, address=address):
             yield ray
-        finally:
-            connection.__exit__(None, None, None)
 
 
 @contextmanager
-def _connected(ray: Any, **options: Any) -> Iterator[None]:
-    """A connection of this process to a cluster; a cluster that it has started ends with it."""
+def _connected(ray: Any, failure: str, **options: Any) -> Iterator[None]:
+    """A connection of this process to a cluster; a cluster that it has started ends with it.
+
+    failure: said, with Ray's own words, when there is none. Raises Refusal.
+    """
     if ray.is_initialized():
-        raise Refusal(_JOINED_ALREADY)
+        raise Refusal("this process is connected to a Ray cluster: end that with ray.shutdown() before a run with Ray")
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", **options)
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", **options)
+        except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
+            first = (str(error).strip().splitlines() or [""])[0]
+            raise Refusal(f"{failure}: {type(error).__name__}: {first}") from error
         signal.signal(signal.SIGTERM, handler)  # Ray has taken it over
         yield
     finally:

@@ -58,7 +58,7 @@ class Errand:
 
 
 class Mailbox:
-    """An actor on the run's node: it collects what tasks tell, and fetches and stores their artifacts and logs."""
+    """An actor on the run's node: it collects messages, sends artifacts, and stores those that come, and logs."""
 
     def __init__(self, workspace: str, suite: str) -> None:
         self._workspace, self._suite = Workspace(Path(workspace)), suite
