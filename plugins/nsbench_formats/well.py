@@ -120,7 +120,7 @@ class Well(Format):
 def _files(path: Path) -> list[Path]:
     """The HDF5 files of a folder, hidden ones left out as the content's digest leaves them out; or the file itself."""
     found = (p for end in ("h5", "hdf5") for p in path.glob(f"*.{end}") if not p.name.startswith("."))
-    files = [path] if path.is_file() else sorted(found)
+    files = sorted(found) if path.is_dir() else [path]
     if not files:
         raise unreadable(path, "there are no .h5 or .hdf5 files in this folder")
     return files
