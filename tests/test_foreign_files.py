@@ -286,7 +286,7 @@ def test_many_names_of_one_object_cost_no_more_than_the_names(tmp_path):
         (lambda file: file.attrs.__setitem__("n_trajectories", 10**15), "field u must be float32"),
         (hostile.replace("dimensions/time", (FRAMES,), "i1"), "time says 1 GB and holds 0 B"),
         (hostile.replace("dimensions/x", (FRAMES,), "i1"), "x says 1 GB and holds 0 B"),
-        (hostile.filled("scalars/a", (1 << 16,)), "scalar a must be one number or one a trajectory"),
+        (hostile.filled("scalars/a", (1 << 16,)), "scalar a must be finite, one number or one a trajectory"),
         (lambda file: file.__delitem__("dimensions/x") or file.create_group("dimensions/x"), "is not in the layout"),
         (lambda file: file.__delitem__("dimensions/x") or file.__setitem__("dimensions/x", 3), "lacks what the format needs"),
     ],
@@ -370,7 +370,7 @@ NPZ = {
         "values says it is float64.1000000000000., its entry has",
     ),
     "a header of version 2": ({"values": hostile.header_bytes((10**12,), version=(2, 0))}, "values says it is float64"),
-    "objects": ({"values": hostile.header_bytes((3,), "|O")}, "values says it is object"),
+    "objects": ({"values": hostile.header_bytes((3,), "|O")}, "values holds Python objects, must hold numbers"),
     "a header that nests": ({"values": b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535}, ""),
     "a domain of 10 MB": ({"domain": np.array("x" * 2_500_000)}, "its domain is not one: 2,500,000 characters"),
     "a domain of digits": (

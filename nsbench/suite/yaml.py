@@ -241,7 +241,8 @@ class _Reader:
         self.faults.append(Fault(_line(self._name, node), path_text(at), message))
 
     def _collection(self, node: yaml.Node, at: At, place: str, around: tuple[int, ...]) -> tuple[Any, Places]:
-        data, within = {}, {}
+        data: dict[Any, Any] = {}
+        within: dict[str | int, Places] = {}
         for key, child, line in self._items(node, at, within):
             within[key] = Places(line)  # so that a second one is told where the first is, whatever this one holds
             data[key], within[key] = self.read(child, (*at, key), line, around)

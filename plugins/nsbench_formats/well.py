@@ -225,7 +225,7 @@ def _scalar(file: h5py.File, name: str, n: int) -> NDArray[np.float64]:
     """The values of a scalar, float64[1] or float64[n]. Raises ValueError for any other size."""
     scalar = file["scalars"][name]
     if math.prod(scalar.shape) not in (1, n):
-        raise ValueError(f"scalar {name} must be one number or one a trajectory, has {list(scalar.shape)}")
+        raise ValueError(f"scalar {name} must be finite, one number or one a trajectory")
     return np.asarray(scalar[()], np.float64).reshape(-1)
 
 
