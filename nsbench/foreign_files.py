@@ -10,8 +10,8 @@ import os
 import stat
 from collections.abc import Iterable
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from nsbench.quantities import size_text
 
@@ -56,7 +56,7 @@ def _has_a_hole(path: Path, size: int) -> bool:
         return os.lseek(file.fileno(), 0, os.SEEK_HOLE) < size
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, open to be read. Raises ValueError for anything else, and OSError. It waits for no writer."""
     require_regular(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -64,7 +64,7 @@ def open_regular(path: Path) -> BinaryIO:
     if not stat.S_ISREG(mode):  # it was exchanged in between
         os.close(descriptor)
         raise ValueError(f"must be a file, is {kind_of(mode)}")
-    return cast(BinaryIO, os.fdopen(descriptor, "rb"))
+    return os.fdopen(descriptor, "rb")
 
 
 def require_memory(need: int, what: str) -> None:

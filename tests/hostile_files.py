@@ -111,6 +111,6 @@ def filled(name: str, shape: tuple[int, ...], value: float = 0, **how: Any) -> C
 
     def change(file: h5py.File) -> None:
         replace(name, shape, **how)(file)
-        file[name][...] = value
+        file[name][...] = np.full(shape, value, file[name].dtype)  # one value for all would be written bit by bit
 
     return change

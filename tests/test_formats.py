@@ -190,7 +190,7 @@ def described(**changes):
         ("arrival", lambda a: a[:, :-1], "arrival must be int32"),
         ("arrival", lambda a: None, "must hold arrival, domain, lengths, params, holds domain, lengths, params"),
         ("lengths", lambda a: a - 5, "beyond the trajectory's length"),
-        ("lengths", lambda a: np.array([{}] * 6), "Object arrays cannot be loaded"),
+        ("lengths", lambda a: np.array([{}] * 6), "lengths holds Python objects, must hold numbers"),
         ("params", lambda a: a.astype(np.float32), r"params must be float64\[n, 8\], got float32"),
         ("params", lambda a: a * np.nan, "not all finite"),
         ("params", lambda a: a + 1, "alpha is in .*, beyond the domain's"),

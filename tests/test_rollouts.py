@@ -114,7 +114,7 @@ GROWTH = {
     "too few lengths": (lambda t: {"lengths": t.lengths[:5]}, r"/lengths: must be int32\[6\], is \[5\]"),
     "column-major": (lambda t: {"arrival": t.arrival.T.copy()}, r"its axes are reversed"),
     "floats": (lambda t: {"arrival": t.arrival.astype(float)}, "/arrival: must be int32, is float64"),
-    "text": (lambda t: {"arrival": "none"}, "/arrival: must be int32, is object"),
+    "text": (lambda t: {"arrival": "none"}, "/arrival holds texts, lists or references, must hold numbers"),
     "no lengths": (lambda t: {"lengths": None}, "/lengths: is missing"),
     "both": (lambda t: {"values": dense(t)}, "must hold either /arrival or /values"),
     "neither": (lambda t: {"arrival": None}, "must hold either /arrival or /values"),
@@ -188,6 +188,11 @@ def test_a_file_that_is_none_or_cut_short_or_points_elsewhere_is_refused(write, 
     path = write(name="other.h5", arrival=None, attrs={})
     with h5py.File(path, "a") as file:
         file["arrival"] = h5py.ExternalLink("rollouts.h5", "/arrival")
+    with pytest.raises(UnreadableData, match=r"/arrival is a link to another file"):
+        read_rollouts(path, test_cases, PROTOCOL)
+    path = write(name="soft.h5", arrival=None, attrs={})
+    with h5py.File(path, "a") as file:
+        file["arrival"] = h5py.SoftLink("/lengths")
     with pytest.raises(UnreadableData, match=r"/arrival: is a link"):
         read_rollouts(path, test_cases, PROTOCOL)
 

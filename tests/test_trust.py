@@ -248,7 +248,7 @@ def test_what_no_suite_can_mean_is_said_once(write_suite, registry, line, messag
 def test_a_grid_has_a_size(write_suite, registry):
     values = ", ".join(["0.1"] * 200)
     text = SUITE.replace("{use: learner}", f"{{use: learner, grid: {{rho: [{values}], a: [{values}]}}}}")
-    with pytest.raises(SuiteError, match="more than 10,000 combinations"):
+    with pytest.raises(SuiteError, match="too many combinations: a suite has at most 10,000 trials"):
         read_suite(write_suite(text), registry)
 
 

@@ -169,6 +169,8 @@ def _cut_short(line: bytes) -> bool:
         json.loads(line)
     except ValueError:
         return True
+    except RecursionError:  # no row nests so deeply
+        pass
     return False
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from nsbench.errors import Refusal
 from nsbench.foreign_files import open_regular
-from nsbench.names import hidden_character, printable, without_credentials
+from nsbench.names import hidden_character, printable
 from nsbench.suite.places import At, Places, path_text
 
 MAX_BYTES = 1 << 20
@@ -41,8 +41,8 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        """The fault in one line, without passwords in addresses, or characters that could control a terminal."""
-        return printable(without_credentials(": ".join(filter(None, (self.origin, self.path, self.message)))))
+        """The fault in one line, without characters that could control a terminal."""
+        return printable(": ".join(part for part in (self.origin, self.path, self.message) if part))
 
 
 class SuiteError(Refusal):
@@ -242,7 +242,7 @@ class _Reader:
 
     def _collection(self, node: yaml.Node, at: At, place: str, around: tuple[int, ...]) -> tuple[Any, Places]:
         data: dict[Any, Any] = {}
-        within: dict[Any, Places] = {}
+        within: dict[str | int, Places] = {}
         for key, child, line in self._items(node, at, within):
             within[key] = Places(line)  # so that a second one is told where the first is, whatever this one holds
             data[key], within[key] = self.read(child, (*at, key), line, around)

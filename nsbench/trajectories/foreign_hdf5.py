@@ -91,7 +91,7 @@ def _objects(file: h5py.File) -> tuple[list[bytes], str | None]:
 
 
 def _shown(name: bytes) -> str:
-    return printable(name.decode("utf-8", "replace")[:80])
+    return "/" + printable(name.decode("utf-8", "replace")[:80])
 
 
 def _fault_of_object(item: Any, name: str) -> str | None:

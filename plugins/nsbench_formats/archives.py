@@ -47,7 +47,9 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> NDArr
         raise ValueError(f"{name} must be stored as it is or deflated, as NumPy does")
     with archive.open(entry) as file:
         shape, dtype = _header(file)
-        if dtype.hasobject or file.tell() + dtype.itemsize * math.prod(shape) != entry.file_size:
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects, must hold numbers")
+        if file.tell() + dtype.itemsize * math.prod(shape) != entry.file_size:
             raise ValueError(f"{name} says it is {dtype}{list(shape)}, its entry has {entry.file_size:,} bytes")
     with archive.open(entry) as file:
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))

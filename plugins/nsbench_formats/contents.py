@@ -52,8 +52,8 @@ def files_below(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     root, folders, files = os.path.realpath(path), [path], []
-    while folders:
-        with os.scandir(folders.pop()) as entries:
+    for folder in folders:  # which grows as it is walked through
+        with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
@@ -62,7 +62,7 @@ def files_below(path: Path) -> list[Path]:
                 else:
                     _require_file(entry, root)
                     files.append(Path(entry.path))
-                if len(files) + len(folders) > MOST_FILES:
+                if len(files) + len(folders) - 1 > MOST_FILES:
                     raise unreadable(path, f"holds more than {MOST_FILES:,} files and folders")
     return sorted(files, key=lambda p: p.relative_to(path).as_posix())
 

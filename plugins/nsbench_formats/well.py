@@ -133,7 +133,7 @@ class Well(Format):
 def _files(path: Path) -> list[Path]:
     """The HDF5 files of a folder, hidden ones left out as the content's digest leaves them out; or the file itself."""
     found = (p for end in ("h5", "hdf5") for p in path.glob(f"*.{end}") if not p.name.startswith("."))
-    files = [path] if path.is_file() else sorted(found)
+    files = sorted(found) if path.is_dir() else [path]
     if not files:
         raise unreadable(path, "there are no .h5 or .hdf5 files in this folder")
     return files
@@ -272,7 +272,7 @@ def _scalar(file: h5py.File, name: str, n: int) -> NDArray[np.float64]:
     """The values of a scalar, float64[1] or float64[n]. Raises ValueError for any other size."""
     scalar = file["scalars"][name]
     if math.prod(scalar.shape) not in (1, n):
-        raise ValueError(f"scalar {name} must be one number or one a trajectory, has {list(scalar.shape)}")
+        raise ValueError(f"scalar {name} must be finite, one number or one a trajectory")
     return np.asarray(scalar[()], np.float64).reshape(-1)
 
 
