@@ -357,7 +357,9 @@ def test_mlflows_own_server_holds_the_same_whichever_client_sent_it(mlflows_own,
     from mlflow import MlflowClient
 
     curves = (("train/loss", float("nan"), 1), ("train/loss", float("-inf"), 2), ("train/loss", 1e-300, 3))
-    record = replace(RECORD, curves=curves, artifacts=RECORD.artifacts | {"images/rollouts~frames+step+0+timestamp+0+1.png": b"PNG"})
+    record = replace(
+        RECORD, curves=curves, artifacts=RECORD.artifacts | {"images/rollouts~frames+step+0+timestamp+0+1.png": b"PNG"}
+    )
     own, strange = destination(tmp_path, mlflows_own), destination(tmp_path, suite_uri=mlflows_own)
     client, runs = MlflowClient(mlflows_own), {}
     for suite, target in (("snow", own), ("rain", strange)):
@@ -585,6 +587,19 @@ def test_a_suite_holds_no_password(write_suite, registry, uri):
     assert "suite.yaml:10: tracking.uri: a suite's server is named by host, port and path alone" in str(caught.value)
     assert "MLFLOW_TRACKING_PASSWORD" in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://host:99999", "https://host:0", "https://[::x]", "https://höst", "https://host:٣"]
+)
+def test_what_leads_to_no_server_is_no_suites_server(write_suite, registry, uri):
+    with pytest.raises(SuiteError, match=r"suite.yaml:10: tracking.uri: must be the http or https address"):
+        read_suite(write_suite(SUITE + f"tracking: {{uri: '{uri}'}}\n"), registry)
+
+
+def test_two_addresses_that_lead_nowhere_are_not_the_same_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    assert destination(tmp_path, suite_uri="https://host:99999").stranger
 
 
 @pytest.mark.parametrize("uri", ["databricks", "databricks://profile"])
