@@ -589,6 +589,19 @@ def test_a_suite_holds_no_password(write_suite, registry, uri):
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "uri", ["https://host:99999", "https://host:0", "https://[::x]", "https://höst", "https://host:٣"]
+)
+def test_what_leads_to_no_server_is_no_suites_server(write_suite, registry, uri):
+    with pytest.raises(SuiteError, match=r"suite.yaml:10: tracking.uri: must be the http or https address"):
+        read_suite(write_suite(SUITE + f"tracking: {{uri: '{uri}'}}\n"), registry)
+
+
+def test_two_addresses_that_lead_nowhere_are_not_the_same_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    assert destination(tmp_path, suite_uri="https://host:99999").stranger
+
+
 @pytest.mark.parametrize("uri", ["databricks", "databricks://profile"])
 def test_a_suite_does_not_name_databricks(write_suite, registry, uri):
     with pytest.raises(

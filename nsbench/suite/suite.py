@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -108,7 +109,15 @@ class Limits(Section):
     retries: int = Field(0, ge=0, description="how often a trial that failed, died or ran out of memory is begun again")
 
 
-_SERVER = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
+_SERVER = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+
+
+def _is_server(uri: str) -> bool:
+    """Whether an address names a server by host, port and path alone."""
+    try:
+        return _SERVER.fullmatch(uri) is not None and urlsplit(uri).port != 0
+    except ValueError:  # a port above 65535, an IPv6 address that is none
+        return False
 
 
 class Tracking(Section):
@@ -124,7 +133,7 @@ class Tracking(Section):
     @field_validator("uri")
     @classmethod
     def _names_a_server(cls, uri: str | None) -> str | None:
-        if uri is None or _SERVER.fullmatch(uri):
+        if uri is None or _is_server(uri):
             return uri
         if uri.startswith("databricks"):
             raise ValueError("Databricks asks for your credentials, so only you can name it: --tracking-uri databricks")

@@ -65,7 +65,7 @@ def destination(workspace: Path, uri: str | None = None, suite_uri: str | None =
     if uri is None:
         uri, source = os.environ.get(_VARIABLE), _VARIABLE
         if suite_uri is not None:
-            if uri is None or origin(uri) != origin(suite_uri):
+            if uri is None or origin(suite_uri) not in {origin(uri)} - {None}:
                 return Destination(suite_uri, suite_uri, stranger=True)
             uri = _with_user_of(uri, suite_uri)
     if not uri:
