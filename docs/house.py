@@ -92,7 +92,7 @@ def upward() -> list[tuple[str, str]]:
 
 def tree() -> str:
     """The packages with a line each, as the page shows them."""
-    width = max(map(len, ORDER)) + 2
+    width = max(map(len, ORDER)) + 3
     lines = ["nsbench/"]
     for name, text in ORDER.items():
         label = f"{name}/" if (ROOT / "nsbench" / name).is_dir() else f"{name}.py"

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nsbench.foreign_files import open_regular
 from nsbench.store.files import patiently, write_whole
 
 _SETTLED_NS = 2_000_000_000
@@ -54,7 +55,10 @@ def read_again() -> None:
 
 
 def digests(files: Sequence[Path]) -> list[str]:
-    """The SHA-256 of each file's content, in hexadecimal. Raises OSError for one that cannot be read."""
+    """The SHA-256 of each file's content, in hexadecimal.
+
+    Raises OSError for one that cannot be read, and ValueError for one that is no regular file.
+    """
     paths = [Path(os.path.abspath(file)) for file in files]
     changed: set[Path] = set()
     saved, found = time.monotonic(), []
@@ -79,7 +83,7 @@ def digests(files: Sequence[Path]) -> list[str]:
 def _read(path: Path) -> tuple[tuple[_Mark, str], bool]:
     """The mark and digest of a file, and whether they may be remembered: it was still, and had been for a while."""
     began = time.time_ns()
-    with path.open("rb") as content:
+    with open_regular(path) as content:
         before = _mark(os.fstat(content.fileno()))
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         after = _mark(os.fstat(content.fileno()))
