@@ -340,6 +340,7 @@ def test_a_workspace_whose_byte_code_cannot_be_kept_runs_all_the_same(plugin):
     assert plugin.run(EXECUTORS["a worker"]).error == ""
 
 
+@pytest.mark.slow
 def test_every_metric_and_the_ground_truth_open_only_what_their_digests_cover(tmp_path, write_suite, registry):
     """A suite of all metrics on small crystals, with the hook on; the simulators that learn have a test of their own."""
     metrics = ", ".join(name for name in registry.names("metric") if name not in ("length", "fid"))

@@ -226,6 +226,7 @@ def test_plan_says_hit_and_why_not(smoke):
     assert text.count("miss ") == 6  # the model, its evidence, four scores
 
 
+@pytest.mark.slow
 def test_another_workspace_gives_the_same_scores_to_the_last_bit(smoke, tmp_path):
     done = nsbench("run", "suites/smoke.yaml", *SMALL, "--no-tracking", workspace=tmp_path)
     assert done.returncode == 0
@@ -250,6 +251,7 @@ def test_what_plugins_say_of_themselves_is_printed_as_it_is(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_fit_and_says_how_to_go_on(tmp_path):
     long = [*SMALL, "--set", "budget.transitions=500000", "--only", "snow16/cgne/r0", "--no-tracking"]
     command = [*COMMAND, "run", "suites/smoke.yaml", *long]

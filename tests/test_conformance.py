@@ -163,8 +163,13 @@ SMALL = {name: {"width": 4, "latent_channels": 4} for name in VARIANTS} | {
 }
 
 
+NETWORKS = ["pns", "bernoulli-unet", "stochastic-nca", *VARIANTS]
+"""Simulators that are checked like cgne, at length."""
+
+
 @pytest.mark.parametrize(
-    "name", [*COMPARED, *NULL_MODELS, *(pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS)]
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n in NETWORKS else ()) for n in [*COMPARED, *NULL_MODELS, *VARIANTS]],
 )
 def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_thread):
     report = check("simulator", name, params=SMALL.get(name), registry=registry, transitions=256)

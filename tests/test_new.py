@@ -44,7 +44,7 @@ def packages(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow if k != KINDS[0] else ()) for k in KINDS])
 def test_a_new_package_conforms_and_its_suite_runs(packages, kind, tmp_path, one_thread):
     folder, registry = packages(kind)
     name = folder.name

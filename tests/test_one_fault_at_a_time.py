@@ -44,7 +44,7 @@ protocol: {stride: 1, horizon: 3, bounds: null, members: 2}
 budget: {transitions: 10}
 """
 
-SAMPLE = 24
+SAMPLE = 12
 """Faults in the default sample."""
 
 

@@ -215,6 +215,7 @@ def evidence_in(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in files if p.name not in ("manifest.json", "cost.json")}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_twice_makes_only_the_rest_and_the_same_evidence(tmp_path):
     calls = {}
     for name, blows in (("killed", (15, 37)), ("left alone", ())):

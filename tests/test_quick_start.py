@@ -83,6 +83,7 @@ def test_a_quick_start_is_at_most_ten_lines_of_commands(person):
     assert all(re.match(r"(nsbench|pip) ", line) for line in lines)
 
 
+@pytest.mark.slow
 def test_the_readers_quick_start(desk):
     listed, described, ran, planned, compared = run(block("reader"), desk)
     assert "cgne" in listed
@@ -113,6 +114,7 @@ def test_the_authors_quick_start(desk):
         assert f"| {simulator} |" in ran
 
 
+@pytest.mark.slow
 def test_the_reviewers_quick_start(desk):
     first, compared, _, told, again, other_seed = run(block("reviewer"), desk)
     assert "ewd" in compared
