@@ -89,7 +89,7 @@ def test_a_quota_of_any_group_around_this_process_counts(tmp_path, group, mounts
     ],
 )
 def test_a_quota_that_is_none_or_makes_no_sense_limits_nothing(tmp_path, files):
-    assert usable_cores(tree(tmp_path, "0::/\n", V2, files), {}, 8, 8) == Cores(8, "all of this machine's")
+    assert usable_cores(tree(tmp_path, "0::/\n", V2, files), {}, 8, 8) == Cores(8, "all that this machine has")
 
 
 @pytest.mark.parametrize("group", ["", "\n", "0", "0::", "nonsense", "0:::::/\n", "0::relative\n", b"\xff\xfe::/\n"])
@@ -109,8 +109,8 @@ def test_without_the_kernels_files_there_is_what_the_affinity_says(tmp_path):
     [
         ({"SLURM_CPUS_PER_TASK": "4", "SLURM_CPUS_ON_NODE": "16"}, Cores(4, "SLURM_CPUS_PER_TASK")),
         ({"SLURM_CPUS_ON_NODE": "16"}, Cores(16, "SLURM_CPUS_ON_NODE")),
-        ({"SLURM_CPUS_PER_TASK": "64"}, Cores(32, "all of this machine's")),
-        ({"SLURM_CPUS_PER_TASK": "0", "SLURM_CPUS_ON_NODE": "x"}, Cores(32, "all of this machine's")),
+        ({"SLURM_CPUS_PER_TASK": "64"}, Cores(32, "all that this machine has")),
+        ({"SLURM_CPUS_PER_TASK": "0", "SLURM_CPUS_ON_NODE": "x"}, Cores(32, "all that this machine has")),
     ],
 )
 def test_slurms_share_counts_where_it_binds_nobody_to_it(tmp_path, variables, expected):
@@ -134,12 +134,22 @@ def test_this_process_has_no_more_cores_than_its_affinity():
     assert done.stdout.split() == ["1", "1"]
 
 
-def test_the_kernels_kills_are_counted_in_the_group_of_this_process(tmp_path):
-    names = [
-        str(f.relative_to(tmp_path)) for f in folders("memory", tree(tmp_path, "3:memory:/a\n", V1.format(top="/"), {}))
-    ]
-    assert names == ["sys/fs/cgroup/memory/a", "sys/fs/cgroup/memory"]
-    assert memory.kernel_kills() >= 0
+@pytest.mark.parametrize(
+    ("group", "mounts", "file"),
+    [
+        ("3:memory:/docker/1f\n", "33 31 0:30 /docker/1f /sys/fs/cgroup/memory rw - cgroup none rw,memory\n", "memory/memory.oom_control"),
+        ("3:memory:/a/b\n", V1.format(top="/"), "memory/a/memory.oom_control"),
+        ("0::/docker/1f\n", "9 1 0:26 /docker/1f /sys/fs/cgroup rw - cgroup2 none rw\n", "memory.events"),
+    ],
+)  # fmt: skip
+def test_the_kernels_kills_are_counted_in_the_container_whatever_it_sees_of_the_host(
+    tmp_path, monkeypatch, group, mounts, file
+):
+    root = tree(tmp_path, group, mounts, {file: "oom 9\noom_kill 7\n"})
+    monkeypatch.setattr(memory, "folders", lambda controller: folders(controller, root))
+    memory._files_with_kills.cache_clear()
+    assert memory.kernel_kills() == 7
+    memory._files_with_kills.cache_clear()
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class Slot:
 
 
 class Local:
-    """An executor of up to `parallel` jobs at once, which share the cores and get its GPUs in turn."""
+    """An executor of up to `parallel` jobs at once, which share the machine's cores and get its GPUs in turn."""
 
     def __init__(self, context: RunContext, parallel: int = 1, company: int = 0) -> None:
         """company: how many jobs may run on this machine at once, where other executors start some; else `parallel`."""
@@ -219,18 +219,13 @@ def surroundings(index: int, parallel: int) -> Mapping[str, str]:
     index: of the worker's slot. parallel: how many jobs run at once.
     """
     environment = dict(os.environ)
-    share = share_of_cores(parallel)
+    share = max(1, cores() // parallel)
     if share < cores_seen():  # libraries would start more threads than that
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment.setdefault(name, str(share))
     if parallel > 1 and (gpus := visible_gpus()):
         environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
     return environment
-
-
-def share_of_cores(parallel: int) -> int:
-    """The cores that each of so many jobs at once gets."""
-    return max(1, cores() // parallel)
 
 
 def visible_gpus() -> list[str]:

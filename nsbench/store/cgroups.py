@@ -57,6 +57,6 @@ def _plain(text: str) -> str:
 def _lines(path: Path) -> list[str]:
     """The lines of one of the kernel's files; none where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        return path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError:
         return []

@@ -32,7 +32,7 @@ def usable_cores(
     this process's affinity. machine: those of the machine.
     """
     seen, machine = seen or cores_seen(), machine or os.cpu_count() or 1
-    limits = [Cores(seen, "all of this machine's" if seen >= machine else "affinity")]
+    limits = [Cores(seen, "all that this machine has" if seen >= machine else "affinity")]
     limits += [Cores(quota, "cgroup quota") for quota in _quotas(root)]
     limits += _slurms(variables)
     return min(limits, key=lambda limit: limit.number)
