@@ -21,11 +21,10 @@ def is_at_hand() -> bool:
 
 @contextmanager
 def shown(address: str, folder: Path) -> Iterator[None]:
-    """Open the browser at an address until the end of the block, as far as nsbench is concerned.
+    """Open the browser at an address, by way of a page that leads there and is gone at the end of the block.
 
-    All accounts of a machine can read what programs are started with, so the browser is given a page that leads to the
-    address. folder: where the page lies, in a folder of mode 0700: browsers that come as snaps cannot read temporary
-    files.
+    All accounts of a machine can read what programs are started with, but not this page. folder: where it lies, in a
+    folder of mode 0700; not among temporary files, which browsers that come as snaps cannot read.
     """
     with TemporaryDirectory(prefix="mlflow-", dir=folder, ignore_cleanup_errors=True) as private:
         page = Path(private).absolute() / "open.html"
