@@ -110,7 +110,7 @@ class TestFields:
             file["values"] = np.array([0, np.nan, 0], np.float32).reshape(3, 1, 1, 1, 1)
         fields = StoredFields.of(Place(tmp_path / "f.h5", ("values",)), np.arange(3), 1, (1, 1, 1))
         assert fields[0].sum() == fields[2].sum() == 0
-        with pytest.raises(stored.UnreadableFields, match=r"f\.h5: trajectory 1 is not finite"):
+        with pytest.raises(stored.UnreadableFields, match=r"f\.h5: trajectory 1: channel 0 is not finite"):
             fields[:]
 
     def test_a_file_that_is_gone_is_named(self, tmp_path):

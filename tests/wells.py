@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 
-def write_well(path: Path, count: int, frames: int, size: int, seed: int, dt=1.0, **scalars) -> None:
+def write_well(path: Path, count: int, frames: int, size: int, seed: int, /, times=None, **scalars) -> None:
     """Write a file of so many trajectories. scalars: name -> values; a random rate if none are given."""
     rng, names = np.random.default_rng(seed), ["u", "v"]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def write_well(path: Path, count: int, frames: int, size: int, seed: int, dt=1.0
             scalar.attrs["time_varying"], scalar.attrs["sample_varying"] = False, np.ndim(values) > 0
         dimensions = file.create_group("dimensions")
         dimensions.attrs["spatial_dims"] = ["x", "y"]
-        dimensions["time"] = (np.arange(frames) * dt).astype(np.float32)
+        dimensions["time"] = np.asarray(np.arange(frames) if times is None else times, np.float32)
         dimensions["x"] = dimensions["y"] = np.arange(size, dtype=np.float32)
         for channel, name in enumerate(names):
             field = file["t0_fields"].create_dataset(name, (count, frames, size, size), np.float32)

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.foreign_files import require_memory
+from nsbench.names import printable
+
 if TYPE_CHECKING:
     import h5py
 
@@ -85,6 +88,7 @@ class StoredFields:
         """All of it in memory."""
         if copy is False:
             raise ValueError("fields in files are no array: they can only be copied into one")
+        require_memory(self.nbytes, f"reading {len(self):,} trajectories")
         return self._read(range(len(self))).astype(dtype or np.float32, copy=False)
 
     def __getitem__(self, index: Any) -> Values:
@@ -118,7 +122,7 @@ class StoredFields:
 
     def at_hand(self) -> Values:
         """These fields as an array if they are small; else themselves, which stand in for one."""
-        return self[:] if self.nbytes <= LARGE_BYTES else cast(Values, self)
+        return np.asarray(self) if self.nbytes <= LARGE_BYTES else cast(Values, self)
 
     @classmethod
     def joined(cls, parts: Sequence[StoredFields]) -> StoredFields:
@@ -173,7 +177,10 @@ class StoredFields:
         except (KeyError, RuntimeError, ValueError) as error:
             raise UnreadableFields(f"{place.path}: cannot be read ({error})") from error
         if not np.isfinite(out).all():
-            raise UnreadableFields(f"{place.path}: trajectory {int(self.row[row])} is not finite everywhere")
+            channel = int(np.argmin(np.isfinite(out).all(axis=(0, 2, 3))))
+            name = Path(place.datasets[channel]).name if len(place.datasets) > 1 else f"channel {channel}"
+            fault = f"trajectory {int(self.row[row])}: {name} is not finite everywhere"
+            raise UnreadableFields(f"{place.path}: {printable(fault)}")
 
 
 _opened: OrderedDict[tuple[int, str, int, int], h5py.File] = OrderedDict()

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.components.dataset import UnreadableData
 from nsbench.components.format import Format, Header, naming, require_range, unreadable
 from nsbench.foreign_files import require_memory
 from nsbench.trajectories.base import Trajectories
@@ -26,7 +27,7 @@ from nsbench.trajectories.domain import Domain, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.foreign_hdf5 import foreign_hdf5, read_all
 from nsbench.trajectories.growth import GrowthTrajectories
-from nsbench.trajectories.stored import Place, StoredFields
+from nsbench.trajectories.stored import Place, StoredFields, UnreadableFields
 from nsbench_formats.domains import SAME_DT, common_dt, domain_from, merged
 from nsbench_formats.observables import observables
 from nsbench_formats.params import WellParams
@@ -62,8 +63,12 @@ class Well(Format):
             first += count
         if not parts:
             raise unreadable(path, "no trajectories are asked for")
-        with naming(path):  # small fields are read here
+        try:  # small fields are read here
             return replace(type(parts[0]).joined(parts), domain=header.domain)
+        except UnreadableFields as error:
+            raise UnreadableData(str(error)) from error
+        except ValueError as error:
+            raise unreadable(path, str(error)) from error
 
     def _is_ours(self, path: Path) -> bool:
         with _opened(path) as file:
