@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -30,6 +31,7 @@ def spent(action: Callable[..., object], *arguments: Any, seconds: float = 20, m
     """What an action takes. One that goes on for longer, or wants more memory, says "hangs" or its MemoryError."""
     reader, writer = os.pipe()
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # free memory of this process would be used by the child, and not be seen
     pid = os.fork()
     if pid == 0:
         try:
