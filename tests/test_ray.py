@@ -269,9 +269,12 @@ else:
 def in_a_network(program, *arguments, **variables):
     """The lines that a program prints in a network of its own, each read as JSON."""
     path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"} | variables
     command = [*NETWORK, "sh", "-c", WITH_ADDRESS, "sh", sys.executable, "-c", program, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as short:  # the paths of sockets have 107 bytes
+        settings = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": short} | variables
+        done = subprocess.run(
+            command, env=os.environ | settings, capture_output=True, text=True, timeout=400, check=False
+        )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line[:1] in ("{", '"')]
 
@@ -305,9 +308,7 @@ def test_two_nodes_make_the_table_of_one_machine(tmp_path, undisturbed, workspac
 def test_the_next_run_finds_on_a_node_what_the_last_one_left_there(tmp_path, undisturbed):  # noqa: F811
     place, kept = one_fit_in(tmp_path), tmp_path / "kept"
     kept.mkdir()
-    (said,) = in_a_network(
-        AGAIN, place.suite, place.root, TMPDIR=str(kept), RAY_TMPDIR="/tmp", FETCHED=str(tmp_path / "f")
-    )
+    (said,) = in_a_network(AGAIN, place.suite, place.root, TMPDIR=str(kept), FETCHED=str(tmp_path / "f"))
     assert said["code"] == 0, said
     assert place.table() == without_two_and_three(undisturbed.table())
     asked, asked_again = said["counts"]
@@ -344,8 +345,7 @@ def test_nobody_joins_the_cluster_of_a_run(tmp_path, length):
 @pytest.mark.parametrize("found_by", ["variable", "file"])
 def test_a_cluster_that_is_there_already_is_left_alone(tmp_path, undisturbed, found_by):  # noqa: F811
     place = one_fit_in(tmp_path)
-    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as ray_folder:  # a short path, as theirs has to be
-        (said,) = in_a_network(BESIDE, place.suite, place.root, found_by, RAY_TMPDIR=ray_folder)
+    (said,) = in_a_network(BESIDE, place.suite, place.root, found_by)
     assert said["code"] == 0, said
     assert place.table() == without_two_and_three(undisturbed.table())
     assert said["before"] == ["1", "0"]
