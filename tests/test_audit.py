@@ -137,6 +137,7 @@ class Plugin:
     def forget(self) -> None:
         for name in [name for name in sys.modules if name.partition(".")[0] == self.name]:
             del sys.modules[name]
+        importlib.invalidate_caches()  # files are replaced within the grain of a folder's time
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def test_one_byte_of_any_file_that_a_run_has_opened_gives_another_key(plugin, mo
     sys.addaudithook(hook)
     assert plugin.run(Inline).error == ""
     listening = False
-    counted = {p for p in opened if p.name != "kept.py"}
+    counted = {p for p in opened if p.name != "kept.py" and p.suffix != ".pyc"}
     names = {"__init__.py", "params.py", "model.py", "late.py", "named.py", "table.json", "inner.py", extension().name}
     assert {p.name for p in counted} == names
     before = plugin.plan()[0].trials[0].model.digest

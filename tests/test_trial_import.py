@@ -128,6 +128,7 @@ def test_every_command_works_beside_plugins_that_misbehave(tmp_path):
 def test_ctrl_c_during_a_trial_ends_the_command(tmp_path):
     (tmp_path / "sleeps.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(600)\n")
     code = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         "from importlib.metadata import EntryPoint\nfrom nsbench.registry.registry import Registry\n"
         "Registry([EntryPoint('sleeps', 'sleeps', 'nsbench')])"
     )
