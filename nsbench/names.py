@@ -18,6 +18,8 @@ def bad_name(name: str) -> str:
 
 def printable(text: str) -> str:
     """The text with every character that is neither visible nor a space written as \\n, \\x1b, …"""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -232,11 +232,11 @@ HDF5 = {
     ),
     "an attribute": (
         lambda file: file.attrs.__setitem__("a", np.zeros(1 << 18)),
-        r"an attribute of the file is larger than 1\.05 MB or 1,024 texts",
+        r"an attribute of / is larger than 1\.05 MB or 1,024 texts",
     ),
     "texts": (
         lambda file: file.attrs.create("a", ["x"] * 2000, None, h5py.string_dtype()),
-        r"an attribute of the file is larger than 1\.05 MB or 1,024 texts",
+        r"an attribute of / is larger than 1\.05 MB or 1,024 texts",
     ),
     "lists of any length": (
         without_values(lambda file: file.create_dataset("values", (2,), h5py.vlen_dtype(np.float32))),

@@ -73,6 +73,10 @@ def numbers(size, word="x"):
     return ", ".join(f"{word}{k}" for k in range(size))
 
 
+def fractions(size):
+    return ", ".join(str((k + 1) / 10_000) for k in range(size))
+
+
 def learner(text):
     return SUITE.replace("{use: learner}", text)
 
@@ -94,7 +98,7 @@ SUITES = {
     "keys that are extended": Input(extended, 2_000, 16_000),
     "keys of sixteen suites": Input(chain, 2_000, 16_000),
     "unknown keys": Input(suite_of(lambda n: SUITE + "".join(f"key{k}: 1\n" for k in range(n))), 2_000, 32_000),
-    "values of a grid": Input(suite_of(lambda n: learner(f"{{use: learner, grid: {{order: [{numbers(n, '')}]}}}}")), 500, 4_000),
+    "values of a grid": Input(suite_of(lambda n: learner(f"{{use: learner, grid: {{rho: [{fractions(n)}]}}}}")), 500, 8_000),
     "keys under a grid": Input(
         suite_of(lambda n: learner(f"{{use: learner, params: {{{numbers(n, 'p')}}}, grid: {{a: [{numbers(20, '')}]}}}}")), 500, 16_000
     ),

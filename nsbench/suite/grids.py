@@ -35,7 +35,7 @@ def expand_grids(document: Document, faults: list[Fault]) -> Document:
         grid = entry.get("grid") if isinstance(entry, dict) else None
         if grid:
             count = _count(grid)
-            values -= count * _size(entry)
+            values -= count * _size_of_one(entry) if count else 0
             if fault := _fault(count, allowed - len(expanded), values):
                 faults.append(document.fault(("simulators", i, "grid"), fault))
                 continue
@@ -65,6 +65,12 @@ def _fault(count: int, allowed: int, values_left: int) -> str:
     if count > allowed:
         return f"too many combinations: a suite has at most {MAX_TRIALS:,} trials"
     return f"more than {MAX_MULTIPLIED:,} values, multiplied out" if values_left < 0 else ""
+
+
+def _size_of_one(entry: dict[str, Any]) -> int:
+    """The most values that a combination of an entry's grid has."""
+    rest = {key: value for key, value in entry.items() if key != "grid"}
+    return _size(rest) + sum(max(map(_size, values)) for values in entry["grid"].values())
 
 
 def _size(value: Any) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def foreign_hdf5(path: Path) -> Iterator[h5py.File]:
     require_regular(path)
     load_no_filters()
     with h5py.File(path, "r", locking=False) as file:
-        require_self_contained(file)
+        _require(file, _fault_of_place, _fault_of_attributes, _fault_of_packing)
         yield file
 
 
@@ -60,19 +60,25 @@ def read_all(dataset: h5py.Dataset) -> NDArray[Any]:
 
 
 def require_self_contained(file: h5py.File) -> None:
-    """Raise ValueError for an HDF5 file that shows other files, needs other filters, or holds less than it claims.
+    """Raise ValueError for an HDF5 file with links to other files, or with data that is stored in them.
 
-    The content of a file that shows others changes with them, and it could show anything that its reader may read.
+    The content of such a file changes with the others, and it could show anything that its reader may read.
     """
-    objects, fault = _objects(file)
-    faults = (_fault_of_object(h5o.open(file.id, name), _shown(name)) for name in objects)
-    if fault := fault or _fault_of_attributes(file.id, "the file") or next(filter(None, faults), None):
+    _require(file, _fault_of_place)
+
+
+def _require(file: h5py.File, *checks: Callable[[Any, str], str | None]) -> None:
+    """Raise ValueError with the first fault that a check finds. check: (object, its name) -> a fault, or None."""
+    names, fault = _objects(file)
+    objects = ((h5o.open(file.id, name), _shown(name)) for name in names)
+    faults = (check(item, name) for item, name in objects for check in checks)
+    if fault := fault or next(filter(None, faults), None):
         raise ValueError(fault)
 
 
 def _objects(file: h5py.File) -> tuple[list[bytes], str | None]:
     """(a name of each object in a file, the fault of a link that leads out of it, or is one too many)."""
-    names: dict[int, bytes] = {}
+    names: dict[int, bytes] = {-1: b"."}  # the file's own group, which no link leads to
     links = itertools.count(1)
 
     def add(name: bytes, info: Any) -> str | None:
@@ -91,12 +97,15 @@ def _objects(file: h5py.File) -> tuple[list[bytes], str | None]:
 
 
 def _shown(name: bytes) -> str:
-    return "/" + printable(name.decode("utf-8", "replace")[:80])
+    return "/" + printable(name.decode("utf-8", "replace")[:80]).removeprefix(".")
 
 
-def _fault_of_object(item: Any, name: str) -> str | None:
-    fault = _fault_of_attributes(item, name)
-    return fault or (_fault_of_dataset(item, name) if isinstance(item, h5d.DatasetID) else None)
+def _fault_of_place(item: Any, name: str) -> str | None:
+    if not isinstance(item, h5d.DatasetID):
+        return None
+    plan = item.get_create_plist()
+    elsewhere = plan.get_external_count() or plan.get_layout() == h5d.VIRTUAL
+    return f"the data of {name} lie in another file" if elsewhere else None
 
 
 def _fault_of_attributes(item: Any, name: str) -> str | None:
@@ -112,18 +121,19 @@ def _fault_of_attributes(item: Any, name: str) -> str | None:
     return None
 
 
-def _fault_of_dataset(dataset: h5d.DatasetID, name: str) -> str | None:
-    """The fault of a dataset, found without reading it: what would be read, by what code, from where."""
+def _fault_of_packing(dataset: Any, name: str) -> str | None:
+    """The fault of a dataset, found without reading it: what would be unpacked, by what code, to what size."""
+    if not isinstance(dataset, h5d.DatasetID):
+        return None
     plan, kind = dataset.get_create_plist(), dataset.get_type()
-    layout = plan.get_layout()
-    if plan.get_external_count() or layout == h5d.VIRTUAL:
-        return f"the data of {name} lie in another file"
     if kind.detect_class(h5t.VLEN) or kind.detect_class(h5t.STRING) or kind.detect_class(h5t.REFERENCE):
         return f"{name} holds texts, lists or references, must hold numbers"
     for number in (plan.get_filter(k)[0] for k in range(plan.get_nfilters())):
         if number not in FILTERS:
             return f"{name} is packed by filter {number}; nsbench reads {', '.join(FILTERS.values())}, or no packing"
-    return _fault_of_size(dataset, name, plan.get_chunk() if layout == h5d.CHUNKED else None, kind.get_size())
+    return _fault_of_size(
+        dataset, name, plan.get_chunk() if plan.get_layout() == h5d.CHUNKED else None, kind.get_size()
+    )
 
 
 def _fault_of_size(dataset: h5d.DatasetID, name: str, chunk: tuple[int, ...] | None, itemsize: int) -> str | None:
