@@ -60,4 +60,5 @@ def kernel_kills() -> int:
 def _files_with_kills() -> list[Path]:
     """The files in which the kernel counts its kills, by version 2 or 1 of cgroups, and for the whole machine."""
     names = ("memory.events", "memory.oom_control")
-    return [*(folder / name for folder in folders("memory") for name in names), Path("/proc/vmstat")]
+    files = [folder / name for folder in folders("memory") for name in names]
+    return [file for file in (*files, Path("/proc/vmstat")) if file.exists()]
