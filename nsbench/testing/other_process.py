@@ -45,7 +45,7 @@ class Elsewhere:
 def elsewhere(job: dict[str, Any]) -> Elsewhere:
     """Do a job (see `_do`) in a new process with this one's module search path; returns its answer."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONHASHSEED": "1"}
-    command = [sys.executable, "-m", "nsbench.testing.other_process"]
+    command = [sys.executable, "-P", "-m", "nsbench.testing.other_process"]
     try:
         process = subprocess.run(
             command,

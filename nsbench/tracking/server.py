@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 
 from nsbench.errors import Refusal
 from nsbench.tracking.content import CURRENT_RUNS
-from nsbench.tracking.destination import sqlite_uri
+from nsbench.tracking.destination import quiet, sqlite_uri
 from nsbench.tracking.door import open_door
 from nsbench.tracking.relay import UnixConnection
 from nsbench.tracking.view import VIEW, VIEW_TAG
@@ -143,6 +143,7 @@ def _server(workspace: Path, path: Path, log: Path) -> Iterator[subprocess.Popen
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # for LLM judges; it would start processes of its own
         "MLFLOW_LOGGING_LEVEL": "WARNING",
     }
+    quiet()
     with log.open("wb") as output:
         server = subprocess.Popen(
             command,
