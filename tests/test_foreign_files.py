@@ -305,7 +305,6 @@ def test_more_frames_than_the_horizon_has_are_refused_before_they_are_read(tmp_p
 def test_data_beyond_this_machines_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(foreign_files, "memory", lambda: 100, raising=False)
     refuses(read_as_rollouts, hostile.rollouts(tmp_path / "r.h5"), "/values asks for 128 B of memory, there are 100 B")
-    refuses(read_as_well, hostile.well(tmp_path / "w.h5"), "2 trajectories asks for 128 B of memory, there are 100 B")
     refuses(read_as_npz, hostile.npz(tmp_path / "n.npz"), "asks for .* of memory, there are 100 B")
 
 

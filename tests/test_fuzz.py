@@ -58,7 +58,7 @@ LINES = [
     *("replicates: 1000000000", "schema: 2", "tracking: {uri: 'file:///etc'}", "tracking: {enabled: 0}", "compute: {threads: 0}"),
     *("simulators: [{use: lca, grid: {sigma: [0, 0.1]}}]", "simulators: [{use: pns, params: 3, grid: {width: [8]}}]"),
     *("simulators: [{use: lca, grid: {sigma: 3}}]", "simulators: [{use: pns, grid: {width: [8, x], levels: [1, 2, 3]}}]"),
-    *("simulators: [{use: lca, on: [snow16, none]}]", "datasets: [{use: trajectories, params: {path: /nowhere, format: npz}}]"),
+    *("simulators: [{use: lca, on: [snow16, none]}]", "datasets: [{use: trajectories, params: {path: /dev/null/nowhere, format: npz}}]"),
     *("datasets: [{use: lca, fit_on: lca}]", "<<: {seed: 3}", "\tname: tab", "  - {use: lca}", "# a comment", "...", "---"),
     BOMB,
 ]  # fmt: skip

@@ -123,7 +123,7 @@ def test_a_damaged_kernel_is_deleted_and_compiled_again(kernels):
 
 def test_neither_a_home_nor_a_place_for_kernels_is_needed(kernels, monkeypatch):
     for name in ("HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, "/nowhere")
+        monkeypatch.setenv(name, "/dev/null/nowhere")
     kernels.workspace.kernels.parent.mkdir(parents=True)
     kernels.workspace.kernels.write_text("not a folder")
     (kernels.folder / "__pycache__").write_text("not a folder")

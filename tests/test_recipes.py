@@ -20,7 +20,7 @@ STAND_INS = {
     "hostname": "echo 10.0.0.1\n",
     "sleep": ":\n",
     "ray": NOTES,
-    "nsbench": NOTES,
+    "nsbench": "for _ in {1..200}; do [ $(grep -c '^ray' \"$NOTES\") = 2 ] && break; /bin/sleep 0.05; done\n" + NOTES,
 }
 
 

@@ -49,8 +49,8 @@ def explain(session: Session) -> Iterator[str | Text]:
             reason = "" if hit else _miss_reason(artifact.key, current[artifact.key.kind], outdated)
             line = f" {_in_words(artifact.name):<18} {artifact.key.digest[:12]}  {reason}"
             yield Text.assemble("  ", (word, colour), shown(line.rstrip()))
-    yield f"{len(session.plan.trials)} trials, {missing} misses"
     yield _cores_in_words(session.suite)
+    yield f"{len(session.plan.trials)} trials, {missing} misses"
     if missing and outdated:
         yield (
             f"{outdated:,} artifacts here have keys of an earlier nsbench, which held the names of modules: they are "

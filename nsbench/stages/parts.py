@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,16 +122,24 @@ class Parts(Keeper):
 
         self._hold()
         before = time.monotonic()
-        make_folder(self._folder)
         for name, series in unwritten.items():
             path, last = self._path(name, series.first), series.first + len(series.batches)
-            self._write(path, series)
+            self._write_in_spite_of_others(path, series)
             self._series[name] = _Series(last)
             if any(_is_dense(value) for batch, _ in series.batches for value in batch.values()):
                 with h5py.File(path, "r", locking=False) as file:
                     self._batches[name][series.first : last] = self._stored(path, file)
         now = time.monotonic()
         self._due = now + max(SECONDS, (now - before) / WRITING_SHARE)
+
+    def _write_in_spite_of_others(self, path: Path, series: _Series) -> None:
+        """Write a part; again, if another process, which no lock holds back, has just removed the folder."""
+        for _ in range(2):
+            with suppress(FileNotFoundError):
+                make_folder(self._folder)
+                self._write(path, series)
+                return
+        self._write(path, series)
 
     def _path(self, series: str, first: int) -> Path:
         return self._folder / f"{series}-{first:06d}.h5"

@@ -29,6 +29,7 @@ from nsbench.suite.suite import Suite
 from nsbench.suite.trials import DataPlan, Part
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.stored import close_below
 
 _FILE = "trajectories.h5"
@@ -140,5 +141,6 @@ def _part(
         workshop.agreement.hold_data(data)
         with whole_checked(path) as draft:
             write_trajectories(draft, trajectories)
-        return read_trajectories(path, dataset.domain, stays=0)
+        if isinstance(trajectories, FieldTrajectories):  # memory holds one part, not all
+            return read_trajectories(path, dataset.domain, stays=0)
     return trajectories

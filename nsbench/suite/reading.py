@@ -94,7 +94,7 @@ def _is_file(path: Path) -> bool:
 def override(text: str, document: Document) -> Document:
     """The document with a value set in it. text: "a.b[0].c=value". Raises SuiteError."""
     where, equals, value = text.partition("=")
-    origin = f"--set {text}"
+    origin = f"--set {without_credentials(text)}"
     at: At = tuple(int(part) if _is_index(part) else part for part in re.findall(r"[^.\[\]]+", where))
     if not equals or not at or len(at) > MAX_DEPTH:
         raise SuiteError([Fault(origin, "", "must be path=value, e.g. protocol.horizon=32")])

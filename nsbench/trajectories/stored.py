@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.foreign_files import require_memory
-from nsbench.names import printable
-
 if TYPE_CHECKING:
     import h5py
 
@@ -88,7 +85,6 @@ class StoredFields:
         """All of it in memory."""
         if copy is False:
             raise ValueError("fields in files are no array: they can only be copied into one")
-        require_memory(self.nbytes, f"reading {len(self):,} trajectories")
         return self._read(range(len(self))).astype(dtype or np.float32, copy=False)
 
     def __getitem__(self, index: Any) -> Values:
@@ -178,9 +174,8 @@ class StoredFields:
             raise UnreadableFields(f"{place.path}: cannot be read ({error})") from error
         if not np.isfinite(out).all():
             channel = int(np.argmin(np.isfinite(out).all(axis=(0, 2, 3))))
-            name = Path(place.datasets[channel]).name if len(place.datasets) > 1 else f"channel {channel}"
-            fault = f"trajectory {int(self.row[row])}: {name} is not finite everywhere"
-            raise UnreadableFields(f"{place.path}: {printable(fault)}")
+            name = ascii(Path(place.datasets[channel]).name) if len(place.datasets) > 1 else f"channel {channel}"
+            raise UnreadableFields(f"{place.path}: trajectory {int(self.row[row])}: {name} is not finite everywhere")
 
 
 _opened: OrderedDict[tuple[int, str, int, int], h5py.File] = OrderedDict()
@@ -190,11 +185,10 @@ _opened: OrderedDict[tuple[int, str, int, int], h5py.File] = OrderedDict()
 def _open(path: Path) -> h5py.File:
     """An open file. One that was replaced since is opened again.
 
-    Without a lock, like everywhere else: HDF5 wants all openings of a file to agree on that.
+    Without a lock, like everywhere else: HDF5 wants all openings of a file to agree on that. Of a file of others the
+    header was read in this process, by foreign_hdf5, which has looked it over and keeps HDF5 from loading filters.
     """
     import h5py
-
-    from nsbench.trajectories.foreign_hdf5 import load_no_filters
 
     try:
         status = path.stat()
@@ -208,7 +202,6 @@ def _open(path: Path) -> h5py.File:
         (process, *_), oldest = _opened.popitem(last=False)
         if process == os.getpid():
             oldest.close()
-    load_no_filters()
     try:
         _opened[name] = h5py.File(path, "r", locking=False, rdcc_nbytes=_CHUNK_CACHE_BYTES)
     except OSError as error:
