@@ -14,13 +14,20 @@ PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
 
 NOTES = 'echo "$(basename "$0") $1 mode=$RAY_AUTH_MODE token=$(cat "$RAY_AUTH_TOKEN_PATH" 2>&1) stat=$(stat -c %a "$RAY_AUTH_TOKEN_PATH" 2>&1)" >> "$NOTES"\n'
 
+AFTER_RAY = """\
+[ -z "$RAY_AUTH_MODE" ] || for _ in {1..200}; do
+  [ "$(cat "$NOTES" 2>&1 | grep -c '^ray')" = 2 ] && break
+  /bin/sleep 0.05
+done
+"""
+
 STAND_INS = {
     "srun": 'while [ "${1#-}" != "$1" ]; do if [ "$1" = -w ]; then shift; fi; shift; done; exec "$@"\n',
     "scontrol": "printf 'node1\\nnode2\\nnode3\\n'\n",
     "hostname": "echo 10.0.0.1\n",
     "sleep": ":\n",
     "ray": NOTES,
-    "nsbench": "for _ in {1..200}; do [ $(grep -c '^ray' \"$NOTES\") = 2 ] && break; /bin/sleep 0.05; done\n" + NOTES,
+    "nsbench": AFTER_RAY + NOTES,
 }
 
 
