@@ -174,7 +174,7 @@ class StoredFields:
             raise UnreadableFields(f"{place.path}: cannot be read ({error})") from error
         if not np.isfinite(out).all():
             channel = int(np.argmin(np.isfinite(out).all(axis=(0, 2, 3))))
-            name = ascii(Path(place.datasets[channel]).name) if len(place.datasets) > 1 else f"channel {channel}"
+            name = ascii(Path(place.datasets[channel]).name)[1:-1] if len(place.datasets) > 1 else f"channel {channel}"
             raise UnreadableFields(f"{place.path}: trajectory {int(self.row[row])}: {name} is not finite everywhere")
 
 
