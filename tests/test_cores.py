@@ -178,7 +178,7 @@ def test_what_the_user_has_set_is_left(two_of_eight, monkeypatch):
 def test_the_plan_says_how_many_cores_there_are_and_why(two_of_eight, bench, write_suite, registry, monkeypatch):
     def line(*overrides):
         plan = make_plan(read_suite(write_suite(), registry, overrides), registry)
-        return str(list(command_plan.explain(Session(plan, registry, bench.workspace)))[-1])
+        return str(list(command_plan.explain(Session(plan, registry, bench.workspace)))[-2])
 
     there = "2 cores (cgroup quota); a run has one trial at a time, on "
     assert line() == f"{there}2 threads; with --jobs 2, 2 on one thread each"
