@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from nsbench.components.component import Component, ComponentSpec, Params
 from nsbench.components.contracts.numbers import plain
-from nsbench.components.dataset import UnreadableData
+from nsbench.components.dataset import DatasetSpec, Reading, UnreadableData
 from nsbench.registry.kernels import hold_cache
 from nsbench.registry.registry import HOOKS, BrokenComponent, Kind, in_a_line, installed
 
@@ -53,6 +53,14 @@ def _with_sets_in_order(value: Any, dumped: Any) -> Any:
     if isinstance(value, list | tuple) and isinstance(dumped, list) and len(value) == len(dumped):
         return list(map(_with_sets_in_order, value, dumped))
     return dumped
+
+
+def reading_of(spec: DatasetSpec, params: Mapping[str, Any]) -> Reading | None:
+    """What a dataset says that it reads with these parameters; None for one that reads no files."""
+    if spec.reading is None:
+        return None
+    reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(params))
+    return reading
 
 
 def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Component:

@@ -23,6 +23,7 @@ from typing import Any
 
 from nsbench.errors import Refusal
 from nsbench.store.environment import cores
+from nsbench.store.files import short_place
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -124,9 +125,8 @@ def _token() -> str:
 def _private_folder() -> Path:
     """A new folder that only this user may enter, with a path that is short enough for sockets in it."""
     places = [tempfile.gettempdir(), "/tmp", "/var/tmp", os.environ.get("XDG_RUNTIME_DIR", "")]
-    for place in places:
-        if place and len(os.fsencode(place)) <= _LONGEST_PLACE and os.access(place, os.W_OK | os.X_OK):
-            return Path(tempfile.mkdtemp(prefix="nsbench-", dir=place))
+    if (place := short_place(places, _LONGEST_PLACE)) is not None:
+        return Path(tempfile.mkdtemp(prefix="nsbench-", dir=place))
     raise Refusal(
         f"none of {', '.join(filter(None, places))} can be written to and has a path of at most {_LONGEST_PLACE} "
         "bytes, as Ray's sockets need: set TMPDIR to such a folder"

@@ -22,7 +22,7 @@ from nsbench.components.dataset import DatasetSpec, Reading
 from nsbench.registry import bytecode, opened
 from nsbench.registry.imports import top_of
 from nsbench.registry.kernels import hold_cache, require_held
-from nsbench.registry.loading import import_object, params_model
+from nsbench.registry.loading import reading_of
 from nsbench.registry.registry import Registry
 from nsbench.registry.source import SourceNotFound, Sources
 from nsbench.registry.syntax import UnreadableSource, statements_of
@@ -155,10 +155,9 @@ class Agreement:
 
     def read(self, part: Part) -> Reading | None:
         """What a dataset says that it reads, which it may then open; None for one that reads no files."""
-        spec = cast(DatasetSpec, self._registry.spec("dataset", part.name))
-        if spec.reading is None:
+        reading = reading_of(cast(DatasetSpec, self._registry.spec("dataset", part.name)), part.params)
+        if reading is None:
             return None
-        reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(part.params))
         files = None if reading.files is None else frozenset(opened.place_of(str(f)) for f in reading.files)
         self._readings[self.of(part).reading] = files
         return reading

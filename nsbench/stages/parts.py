@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,10 @@ State = dict[str, Any]
 
 @dataclass
 class _Series:
-    """Batches of a series that no part holds yet, each with the generator's state after it. first: their number."""
+    """How far a series is. first: the first batch that no part holds. state: the generator after the last batch."""
 
     first: int
-    batches: list[tuple[Batch, State | None]] = field(default_factory=list)
+    state: State | None = None
 
 
 class Parts(Keeper):
@@ -69,6 +69,7 @@ class Parts(Keeper):
         self._folder, self._domain, self._made_on = folder, domain, dict(made_on)
         self._hold, self._stopping, self._notify = hold, stopping, notify
         self._series: dict[str, _Series] = {}
+        self._dense_bytes = 0  # of the dense fields that no part holds
         self._due = time.monotonic() + SECONDS
 
     def earlier(self, series: str, rng: np.random.Generator | None = None) -> int:
@@ -88,23 +89,19 @@ class Parts(Keeper):
         Raises KeyboardInterrupt where the run is to end and more batches follow.
         """
         super().keep(series, batch, rng, more=more)
-        self._series[series].batches.append((batch, None if rng is None else _state(rng)))
+        self._series[series].state = None if rng is None else _state(rng)
+        self._dense_bytes += sum(fields.values.nbytes for fields in _dense(batch))
         if more and self._stopping():
             raise KeyboardInterrupt
-        if time.monotonic() >= self._due or self._unwritten_bytes() > LARGE_BYTES:
+        if time.monotonic() >= self._due or self._dense_bytes > LARGE_BYTES:
             self._write_all()
 
     def batches(self, series: str) -> list[Batch]:
         """All batches of a series; where some dense fields lie in parts, all do."""
-        fields = [value for batch in self._batches[series] for value in batch.values() if _is_dense(value)]
-        if any(in_files(value.values) is not None for value in fields):
+        batches = self._batches[series]
+        if any(in_files(fields.values) is not None for batch in batches for fields in _dense(batch)):
             self._write_all()
-        return self._batches[series]
-
-    def _unwritten_bytes(self) -> int:
-        """The size of dense fields that are in no part yet."""
-        unwritten = (batch for series in self._series.values() for batch, _ in series.batches)
-        return sum(value.values.nbytes for batch in unwritten for value in batch.values() if _is_dense(value))
+        return batches
 
     def __enter__(self) -> Parts:
         return self
@@ -115,42 +112,44 @@ class Parts(Keeper):
             self._write_all()
 
     def _write_all(self) -> None:
-        unwritten = {name: series for name, series in self._series.items() if series.batches}
+        unwritten = [name for name, series in self._series.items() if len(self._batches[name]) > series.first]
         if not unwritten:
             return
         import h5py
 
         self._hold()
         before = time.monotonic()
-        for name, series in unwritten.items():
-            path, last = self._path(name, series.first), series.first + len(series.batches)
-            self._write_in_spite_of_others(path, series)
-            self._series[name] = _Series(last)
-            if any(_is_dense(value) for batch, _ in series.batches for value in batch.values()):
+        for name in unwritten:
+            series, batches = self._series[name], self._batches[name]
+            path, new = self._path(name, series.first), batches[series.first :]
+            self._write_in_spite_of_others(path, new, series.state)
+            if any(map(_dense, new)):
                 with h5py.File(path, "r", locking=False) as file:
-                    self._batches[name][series.first : last] = self._stored(path, file)
+                    batches[series.first :] = self._stored(path, file)
+            series.first = len(batches)
+        self._dense_bytes = 0
         now = time.monotonic()
         self._due = now + max(SECONDS, (now - before) / WRITING_SHARE)
 
-    def _write_in_spite_of_others(self, path: Path, series: _Series) -> None:
+    def _write_in_spite_of_others(self, path: Path, batches: list[Batch], state: State | None) -> None:
         """Write a part; again, if another process, which no lock holds back, has just removed the folder."""
         for _ in range(2):
             with suppress(FileNotFoundError):
                 make_folder(self._folder)
-                self._write(path, series)
+                self._write(path, batches, state)
                 return
-        self._write(path, series)
+        self._write(path, batches, state)
 
     def _path(self, series: str, first: int) -> Path:
         return self._folder / f"{series}-{first:06d}.h5"
 
-    def _write(self, path: Path, series: _Series) -> None:
+    def _write(self, path: Path, batches: list[Batch], state: State | None) -> None:
         import h5py
 
-        facts = {"made on": self._made_on, "state": series.batches[-1][1]}
+        facts = {"made on": self._made_on, "state": state}
         with whole_checked(path) as draft, h5py.File(draft, "x", locking=False) as file:
             file.attrs["facts"] = json.dumps(facts)
-            for k, (batch, _) in enumerate(series.batches):
+            for k, batch in enumerate(batches):
                 for name, value in batch.items():
                     arrays = value.arrays() if isinstance(value, Trajectories) else {"": value}
                     for inner, array in arrays.items():
@@ -195,8 +194,9 @@ class Parts(Keeper):
         return np.asarray(item) if item.shape else item[()].item()
 
 
-def _is_dense(value: object) -> bool:
-    return isinstance(value, FieldTrajectories)
+def _dense(batch: Batch) -> list[FieldTrajectories]:
+    """The dense fields of a batch."""
+    return [value for value in batch.values() if isinstance(value, FieldTrajectories)]
 
 
 def _put(file: Any, name: str, array: np.ndarray[Any, Any]) -> None:

@@ -15,9 +15,9 @@ from typing import cast
 import numpy as np
 
 from nsbench.components.contracts.dataset import require_parts, require_recorded
-from nsbench.components.dataset import Dataset, DatasetSpec, Reading, Split
+from nsbench.components.dataset import Dataset, DatasetSpec, Split
 from nsbench.components.events import Notice
-from nsbench.registry.loading import import_object, params_model
+from nsbench.registry.loading import reading_of
 from nsbench.registry.registry import Registry
 from nsbench.stages.workshop import Workshop, Write
 from nsbench.store.checked import set_file_aside, verify_checked, whole_checked
@@ -95,18 +95,16 @@ def read_data(artifact: Artifact, domain: Domain, registry: Registry, part: Part
 
 def read_files(registry: Registry, part: Part) -> dict[Path, str]:
     """The files that a dataset says it reads, and the SHA-256 of each; none where it does not tell them apart."""
-    spec = cast(DatasetSpec, registry.spec(part.kind, part.name))
-    if spec.reading is None:
-        return {}
-    reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(part.params))
-    return dict(zip(reading.files or (), digests(reading.files or ()), strict=True))
+    reading = reading_of(cast(DatasetSpec, registry.spec("dataset", part.name)), part.params)
+    files = (reading.files if reading is not None else None) or ()
+    return dict(zip(files, digests(files), strict=True))
 
 
 def _write(draft: Draft, trajectories: Trajectories, files: dict[Path, str]) -> None:
     from nsbench.trajectories.hdf5 import write_trajectories
 
-    if write_trajectories(draft.folder / _FILE, trajectories, files):
-        draft.facts[_REFERS] = sorted(set(files.values()))
+    if referred := write_trajectories(draft.folder / _FILE, trajectories, files):
+        draft.facts[_REFERS] = referred
     draft.facts["trajectories"] = len(trajectories)
 
 

@@ -7,7 +7,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -70,6 +70,15 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
             sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def short_place(places: Iterable[str], longest: int) -> str | None:
+    """The first of some folders that can be written to and whose path has at most so many bytes; None without one.
+
+    The path of a Unix socket has little room.
+    """
+    fits = (place for place in places if place and len(os.fsencode(place)) <= longest)
+    return next((place for place in fits if os.access(place, os.W_OK | os.X_OK)), None)
 
 
 def make_folder(folder: Path) -> None:

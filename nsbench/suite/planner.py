@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nsbench.components.dataset import SPLITS, DatasetSpec, Reading, SimulatorReference, UnreadableData
+from nsbench.components.dataset import SPLITS, DatasetSpec, SimulatorReference, UnreadableData
 from nsbench.components.metric import NULLS, Null
 from nsbench.components.protocol import Conditions
-from nsbench.registry.loading import full_params, import_object, params_model
+from nsbench.registry.loading import full_params, reading_of
 from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
 from nsbench.store.key import Key
@@ -121,11 +121,10 @@ class _Planner:
 
         Neither has anything in it for a dataset that reads no files.
         """
-        spec = self._dataset_spec(use)
-        if spec.reading is None:
-            return {}, ()
         try:
-            reading: Reading = import_object(spec.reading)(params_model(spec).model_validate(use.params))
+            reading = reading_of(self._dataset_spec(use), use.params)
+            if reading is None:
+                return {}, ()
             formats = tuple(self._format(*entry) for entry in reading.formats)
         except (UnreadableData, OSError) as error:
             raise UnreadableData(f"dataset {use.name!r}: {error}") from error

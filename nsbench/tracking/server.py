@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from nsbench.errors import Refusal
+from nsbench.store.files import short_place
 from nsbench.tracking.content import CURRENT_RUNS
 from nsbench.tracking.destination import quiet, sqlite_uri
 from nsbench.tracking.door import open_door
@@ -115,9 +116,9 @@ def _socket() -> Iterator[Path]:
 def _short_place() -> str:
     """A folder for a socket's folder: the user's own for such things, or one for temporary files. Raises UIError."""
     longest = LONGEST_SOCKET - len("/nsbench-12345678/mlflow")
-    for place in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):
-        if place and len(os.fsencode(place)) <= longest and os.access(place, os.W_OK | os.X_OK):
-            return place
+    places = (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp")
+    if (place := short_place(places, longest)) is not None:
+        return place
     raise UIError(
         f"there is no folder for a socket: {tempfile.gettempdir()} and /tmp cannot be written, or their paths have "
         f"more than {longest} bytes; set TMPDIR to a folder of yours with a shorter path"

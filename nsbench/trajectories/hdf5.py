@@ -36,38 +36,41 @@ _CHUNK_BYTES = 1 << 20
 _ELSEWHERE = "elsewhere"
 
 
-def write_trajectories(path: Path, trajectories: Trajectories, files: Mapping[Path, str] | None = None) -> bool:
-    """Write a new file, compressed. Returns whether it refers to others for its values.
+def write_trajectories(path: Path, trajectories: Trajectories, files: Mapping[Path, str] | None = None) -> list[str]:
+    """Write a new file, compressed. Returns the SHA-256 of each file that it refers to for its values.
 
     files: those that need not be copied because they are kept, and the SHA-256 of each: large fields in them are
     referred to.
     """
+    known, referred = files or {}, set()
     with h5py.File(path, "x", locking=False) as file:  # no other process knows of the file yet
         file.attrs["domain"] = json.dumps(trajectories.domain.describe())
         for name, array in trajectories.arrays().items():
             stored = in_files(array)
-            if stored is not None and {place.path for place in stored.places} <= set(files or {}):
-                _refer(file.create_group(_ELSEWHERE), stored, files or {})
+            if stored is not None and all(place.path in known for place in stored.places):
+                _refer(file.create_group(_ELSEWHERE), stored, known)
+                referred = {known[place.path] for place in stored.places}
             else:
                 _write(file, name, array)
-        return _ELSEWHERE in file
+    return sorted(referred)
 
 
 def _write(file: h5py.File, name: str, array: NDArray[Any]) -> None:
     """Write an array, in pieces."""
-    rows = max(1, min(len(array), _CHUNK_BYTES // max(1, array.nbytes // max(1, len(array)))))
-    chunks = (rows, *array.shape[1:]) if array.size else None
-    if chunks and array.ndim == 5 and rows == 1:  # long trajectories by their frames, so that one can be read alone
-        chunks = (
-            1,
-            max(1, min(array.shape[1], _CHUNK_BYTES // (array.nbytes // len(array) // array.shape[1]))),
-            *array.shape[2:],
-        )
+    chunks = _chunks(array) if array.size else None
     packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if chunks else {}
     made, first = file.create_dataset(name, array.shape, array.dtype, chunks=chunks, **packing), 0
     for piece in in_pieces(array):
         made[first : first + len(piece)] = piece
         first += len(piece)
+
+
+def _chunks(array: NDArray[Any]) -> tuple[int, ...]:
+    """The shape of an array's chunks: whole trajectories; of a long one some frames, so that one can be read alone."""
+    each = array.nbytes // len(array)
+    if array.ndim == 5 and each > _CHUNK_BYTES // 2:
+        return 1, max(1, min(array.shape[1], _CHUNK_BYTES * array.shape[1] // each)), *array.shape[2:]
+    return max(1, min(len(array), _CHUNK_BYTES // each)), *array.shape[1:]
 
 
 def _refer(group: h5py.Group, fields: StoredFields, files: Mapping[Path, str]) -> None:

@@ -45,30 +45,36 @@ class Well(Format):
     params: WellParams
 
     def header(self, path: Path) -> Header:
-        headers = {file: self._header_of(file) for file in _files(path)}
+        return self._joined(path, self._headers(path))
+
+    def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
+        headers, parts, first = self._headers(path), [], 0
+        domain = self._joined(path, headers).domain
+        for file, header in headers.items():
+            count = len(header.params)
+            local = index[(index >= first) & (index < first + count)] - first
+            if len(local):
+                parts.append(self._read_file(file, header, local))
+            first += count
+        if not parts:
+            raise unreadable(path, "no trajectories are asked for")
+        with naming(path):
+            try:  # small fields are read here
+                return replace(type(parts[0]).joined(parts), domain=domain)
+            except UnreadableFields as error:  # which names the file itself
+                raise UnreadableData(str(error)) from error
+
+    def _headers(self, path: Path) -> dict[Path, Header]:
+        return {file: self._header_of(file) for file in _files(path)}
+
+    def _joined(self, path: Path, headers: dict[Path, Header]) -> Header:
+        """The header of all files together, which must fit."""
         with naming(path):
             joined = merged([header.domain for header in headers.values()])
             params = np.concatenate([header.params for header in headers.values()])
             if self.params.parameters is None and not self._is_ours(next(iter(headers))):
                 _require_no_label(joined, params)
             return Header(joined, params, common_dt(headers))
-
-    def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
-        header, parts, first = self.header(path), [], 0
-        for file in _files(path):
-            count = len(self._header_of(file).params)
-            local = index[(index >= first) & (index < first + count)] - first
-            if len(local):
-                parts.append(self._read_file(file, local))
-            first += count
-        if not parts:
-            raise unreadable(path, "no trajectories are asked for")
-        try:  # small fields are read here
-            return replace(type(parts[0]).joined(parts), domain=header.domain)
-        except UnreadableFields as error:
-            raise UnreadableData(str(error)) from error
-        except ValueError as error:
-            raise unreadable(path, str(error)) from error
 
     def _is_ours(self, path: Path) -> bool:
         with _opened(path) as file:
@@ -125,8 +131,7 @@ class Well(Format):
             raise ValueError("has no scalar fields that vary in time")
         return chosen or tuple(scalar)
 
-    def _read_file(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
-        header = self._header_of(path)
+    def _read_file(self, path: Path, header: Header, index: NDArray[np.int64]) -> Trajectories:
         with naming(path), _opened(path) as file:
             if OURS in file:
                 return _read_ours(path, file, header, index)
