@@ -132,9 +132,12 @@ class Parts(Keeper):
         self._due = now + max(SECONDS, (now - before) / WRITING_SHARE)
 
     def _write_in_spite_of_others(self, path: Path, batches: list[Batch], state: State | None) -> None:
-        """Write a part; again, if another process, which no lock holds back, has just removed the folder."""
+        """Write a part; again, if another process, which no lock holds back, has just removed the folder.
+
+        HDF5 does not say that a file is gone, so that every error of the disk has two more tries.
+        """
         for _ in range(2):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 make_folder(self._folder)
                 self._write(path, batches, state)
                 return
