@@ -14,7 +14,9 @@ from rich.console import Console
 
 from nsbench.commands.run import run_suite
 from nsbench.outcomes.file import load
+from nsbench.stages.workshop import workshop_of
 from nsbench.store import inventory
+from nsbench.store.key import Key
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
@@ -72,6 +74,19 @@ def test_a_run_without_locks_is_mirrored_all_the_same(session, expected, monkeyp
     assert code == 0
     assert "compare in MLflow" in output
     assert table(alone) == expected
+
+
+def test_unfinished_work_goes_when_nobody_writes_its_artifact_any_more(session):
+    workshop = workshop_of(session("alone"))
+    key = Key("evidence", {"of": "a test"})
+    part = workshop.work / key.digest / "rollouts-000000.h5"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"finished by another process")
+    with workshop.store.writing(key):
+        workshop.clear_work(key)
+        assert part.exists()
+    workshop.clear_work(key)
+    assert not part.parent.exists()
 
 
 @pytest.mark.parametrize("flock", [no_locks, locks_of_one_node])

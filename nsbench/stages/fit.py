@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +48,7 @@ def fit(workshop: Workshop, trial: Trial) -> tuple[Simulator, float | None]:
     agreement = workshop.agreement
     rests_on = [agreement.of(trial.part), *agreement.of_data(trial.fit_data)]
     artifact = workshop.obtain(trial.id, trial.model, f"fit of {trial.simulator}", make, {_CURVES}, rests_on)
-    shutil.rmtree(workshop.work / trial.model.digest, ignore_errors=True)
+    workshop.clear_work(trial.model)
     simulator: Simulator = workshop.component(trial.part)
     simulator.conditions = workshop.conditions
     _load(simulator, artifact.folder / _WEIGHTS)

@@ -164,10 +164,13 @@ class Parts(Keeper):
 
         try:
             verify_checked(path)
+            file = h5py.File(path, "r", locking=False)
+        except FileNotFoundError:
+            return None  # another process, which no lock held back, has just finished the evidence
         except Damaged as damage:
             self._notify(f"{damage}; moved to {set_file_aside(path).name}, the part is made again")
             return None
-        with h5py.File(path, "r", locking=False) as file:
+        with file:
             facts = json.loads(file.attrs["facts"])
             if facts["made on"] != self._made_on:
                 there, here = _in_words(facts["made on"]), _in_words(self._made_on)

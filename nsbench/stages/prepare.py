@@ -7,7 +7,6 @@ fields that a dataset reads from files are not copied: the artifact names the fi
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -30,7 +29,6 @@ from nsbench.suite.trials import DataPlan, Part
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
-from nsbench.trajectories.stored import close_below
 
 _FILE = "trajectories.h5"
 _REFERS = "refers to"
@@ -65,8 +63,7 @@ def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Traj
         agreement.hold_data(data)
 
     artifact = workshop.obtain(job, key, f"{split} data of {data.name}", make, {_FILE}, agreement.of_data(data))
-    close_below(workshop.work / key.digest)
-    shutil.rmtree(workshop.work / key.digest, ignore_errors=True)
+    workshop.clear_work(key)
     trajectories = read_data(artifact, dataset.domain, workshop.registry, data.part)
     agreement.hold_data(data)  # the domain may have been read off the files just now
     return trajectories
@@ -130,6 +127,8 @@ def _part(
         try:
             verify_checked(path)
             return read_trajectories(path, dataset.domain, stays=0)
+        except FileNotFoundError:
+            pass  # another process, which no lock held back, has just finished the split
         except Damaged as damage:
             workshop.emit(Notice(f"{damage}; moved to {set_file_aside(path).name}, the part is made again"))
     part = dataset.part(split, generator(data.seeds[split]), k)

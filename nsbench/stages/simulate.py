@@ -8,10 +8,8 @@ in the work folder (nsbench/stages/parts.py).
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -36,7 +34,6 @@ from nsbench.suite.seeds import generator
 from nsbench.suite.trials import Submission, Trial
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
-from nsbench.trajectories.stored import close_below
 
 _ROLLOUTS = "rollouts.h5"
 _COST = "cost.json"
@@ -58,8 +55,7 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
 
     what, rests_on = f"rollouts of {trial.simulator}", _rests_on(workshop, trial)
     artifact = workshop.obtain(trial.id, trial.evidence, what, make, {_ROLLOUTS}, rests_on)
-    close_below(_work(workshop, trial))
-    shutil.rmtree(_work(workshop, trial), ignore_errors=True)
+    workshop.clear_work(trial.evidence)
     return read_evidence(artifact, test.domain)
 
 
@@ -105,15 +101,10 @@ def _simulate(
     _write(draft, evidence)
 
 
-def _work(workshop: Workshop, trial: Trial) -> Path:
-    """The folder of a trial's unfinished evidence."""
-    return workshop.work / trial.evidence.digest
-
-
 def _parts(workshop: Workshop, trial: Trial, domain: Domain) -> Parts:
     """The keeper of the batches of a trial's evidence. Those that other hardware made are not gone on from."""
     return Parts(
-        _work(workshop, trial),
+        workshop.work / trial.evidence.digest,
         domain,
         made_on={"hardware": hardware(environment(), workshop.conditions.device)},
         hold=workshop.agreement.hold,

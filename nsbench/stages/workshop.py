@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -28,6 +29,7 @@ from nsbench.store.workspace import Workspace
 from nsbench.suite.session import Session
 from nsbench.suite.suite import Suite
 from nsbench.suite.trials import Part
+from nsbench.trajectories.stored import close_below
 
 Write = Callable[[Draft], None]
 """A function that writes the files of an artifact into its draft."""
@@ -130,6 +132,13 @@ class Workshop:
         if artifact is None:
             raise RuntimeError(f"the {key.kind} artifact {key.digest} vanished as soon as it was written")
         return artifact
+
+    def clear_work(self, key: Key) -> None:
+        """Remove the unfinished work of an artifact that is in the store, unless another process still works on it."""
+        folder = self.work / key.digest
+        if folder.is_dir() and not self.store.is_in_draft(key):
+            close_below(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _lock(self, key: Key) -> Iterator[bool]:

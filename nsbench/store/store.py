@@ -187,10 +187,17 @@ class Store:
 
         A draft whose maker may be alive stays, whoever holds which lock: file systems differ in what their locks mean.
         """
-        for folder in (self.root / "drafts").glob(f"{key.kind}-{key.digest}-*"):
-            if folder.is_dir() and is_abandoned(folder):
+        for folder in self._drafts(key):
+            if is_abandoned(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 owner_file(folder).unlink(missing_ok=True)
+
+    def is_in_draft(self, key: Key) -> bool:
+        """Whether anybody who may be alive writes this artifact now: where locks do not hold, two may."""
+        return not all(is_abandoned(folder) for folder in self._drafts(key))
+
+    def _drafts(self, key: Key) -> list[Path]:
+        return [path for path in (self.root / "drafts").glob(f"{key.kind}-{key.digest}-*") if path.is_dir()]
 
     def _seal(self, key: Key, draft: Draft) -> None:
         """Write the manifest of a draft, and move the draft to the artifact's place. Raises ValueError for a link."""
