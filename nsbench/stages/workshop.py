@@ -136,8 +136,8 @@ class Workshop:
     def clear_work(self, key: Key) -> None:
         """Remove the unfinished work of an artifact that is in the store, unless another process still works on it."""
         folder = self.work / key.digest
+        close_below(folder)  # also where another process has removed it
         if folder.is_dir() and not self.store.is_in_draft(key):
-            close_below(folder)
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
