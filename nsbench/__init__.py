@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nsbench.trajectories.ensembles import ensembles
     from nsbench.trajectories.fields import FieldTrajectories
     from nsbench.trajectories.growth import GrowthTrajectories
+    from nsbench.trajectories.labels import LabelTrajectories
     from nsbench.trajectories.lattices import attached_neighbours
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ HOMES = {
     "FormatSpec": "nsbench.components.format",
     "GrowthTrajectories": "nsbench.trajectories.growth",
     "Header": "nsbench.components.format",
+    "LabelTrajectories": "nsbench.trajectories.labels",
     "LatentUse": "nsbench.components.evidence",
     "Likelihood": "nsbench.components.evidence",
     "Metric": "nsbench.components.metric",
@@ -102,6 +104,7 @@ __all__ = [
     "FormatSpec",
     "GrowthTrajectories",
     "Header",
+    "LabelTrajectories",
     "LatentUse",
     "Likelihood",
     "Metric",

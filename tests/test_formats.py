@@ -41,7 +41,7 @@ def fields(split, seed=0):
     channels, lattice = ("u", "v"), "square"
     parameters = (Parameter("feed", 0, 1, "1/s"), Parameter("kill", 0.1, 0.1))
     seen = observables(lattice, channels, False)
-    domain = Domain(lattice, (4, 5), channels, False, parameters, "feed", seen)
+    domain = Domain(lattice, (4, 5), channels, "fields", parameters, "feed", seen)
     values = rng.normal(size=(5, 7, 2, 4, 5)).astype(np.float32)
     params = np.stack([rng.uniform(size=5), np.full(5, 0.1)], axis=1)
     return FieldTrajectories(params, np.array([7, 3, 7, 1, 6], np.int32), domain, values)
@@ -199,7 +199,7 @@ def described(**changes):
         ("domain", described(lattice="cubic"), "its domain is not one: lattice"),
         ("domain", described(condition="phi"), "condition 'phi' is none of its parameters"),
         ("domain", described(stride=3), "its domain is not one: stride"),
-        ("domain", described(irreversible=False), "must hold domain, lengths, params, values"),
+        ("domain", described(states="fields"), "must hold domain, lengths, params, values"),
     ],
 )
 def test_an_npz_file_that_is_wrong_is_refused_by_name(written, tmp_path, name, change, fault):

@@ -19,10 +19,10 @@ from nsbench_lca.kernel import grow
 SIZE = 12
 
 
-def domain(lattice="hexagonal-quadrant", *, irreversible=True, shape=(SIZE, SIZE)):
+def domain(lattice="hexagonal-quadrant", *, states="growth", shape=(SIZE, SIZE)):
     area = Observable("area", "sites", lambda state: state.sum(axis=(1, 2, 3)).astype(np.float64))
     rho = Parameter("rho", 0.3, 0.6)
-    return Domain(lattice, shape, ("attached",), irreversible, (rho,), "rho", (area,), stride=1)
+    return Domain(lattice, shape, ("attached",), states, (rho,), "rho", (area,), stride=1)
 
 
 def growth(cases=3, frames=7, lattice="hexagonal-quadrant", seed=0):
@@ -136,7 +136,7 @@ def test_members_of_a_case_lie_side_by_side():
 
 
 def test_fields_are_drawn_on_the_range_of_the_truth():
-    place = domain("square", irreversible=False, shape=(4, 6))
+    place = domain("square", states="fields", shape=(4, 6))
     values = np.linspace(-1, 1, 2 * 3 * 24, dtype=np.float32).reshape(2, 3, 1, 4, 6)
     fields = FieldTrajectories(np.full((2, 1), 0.5), np.full(2, 3, np.int32), place, values)
     wild = replace(fields, values=values * 100)  # beyond the range: drawn with its ends, not wrapped around

@@ -297,9 +297,9 @@ def unpacked(text, dtype=np.uint8):
     return np.frombuffer(zlib.decompress(b64decode(text)), dtype)
 
 
-def place(shape, lattice="hexagonal-quadrant", *, irreversible=True):
+def place(shape, lattice="hexagonal-quadrant", *, states="growth"):
     area = Observable("area", "sites", lambda state: state.sum(axis=(1, 2, 3)).astype(np.float64))
-    return Domain(lattice, shape, ("attached",), irreversible, (Parameter("rho", 0.3, 0.6),), "rho", (area,), stride=1)
+    return Domain(lattice, shape, ("attached",), states, (Parameter("rho", 0.3, 0.6),), "rho", (area,), stride=1)
 
 
 def pictures(truth, rollouts):
@@ -323,7 +323,7 @@ def test_the_gallery_holds_growth_without_loss():
 
 def test_the_gallery_holds_fields_in_levels_of_the_truths_range():
     values = np.linspace(-1, 3, 2 * 5 * 24, dtype=np.float32).reshape(2, 5, 1, 4, 6)
-    domain = place((4, 6), "square", irreversible=False)
+    domain = place((4, 6), "square", states="fields")
     truth = FieldTrajectories(np.array([[0.3], [0.6]]), np.full(2, 5, np.int32), domain, values)
     found = gallery(pictures(truth, replace(truth, values=values * 10)))
     sent = unpacked(found["rows"][0]["panels"][1]).reshape(5, 4, 6)

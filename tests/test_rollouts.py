@@ -202,7 +202,7 @@ def fields(frames=4):
     from nsbench.trajectories.domain import Domain, Observable, Parameter
 
     mean = Observable("mean", "1", lambda state: state.mean(axis=(1, 2, 3)).astype(np.float64))
-    domain = Domain("square", (2, 2), ("u",), False, (Parameter("a", 0, 1),), "a", (mean,), stride=1)
+    domain = Domain("square", (2, 2), ("u",), "fields", (Parameter("a", 0, 1),), "a", (mean,), stride=1)
     values = np.random.default_rng(1).normal(size=(2, frames, 1, 2, 2)).astype(np.float32)
     return FieldTrajectories(np.array([[0.1], [0.9]]), np.full(2, frames, np.int32), domain, values)
 

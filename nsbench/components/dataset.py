@@ -84,3 +84,11 @@ class Dataset(Component, ABC):
     def part(self, split: Split, rng: np.random.Generator, k: int) -> Trajectories:
         """Part k of a split. All parts joined equal what ``prepare`` makes from the same generator state."""
         return self.prepare(split, rng)
+
+    def continued(self, starts: Trajectories, members: int, rng: np.random.Generator) -> Trajectories | None:
+        """The ground truth from given starts on, `members` times each with other noise; None where it cannot be had.
+
+        starts: their first frames and parameters count. Returns a record, as ``prepare`` does, of len(starts) · members
+        trajectories: all members of the first start, then those of the next.
+        """
+        return None

@@ -216,7 +216,7 @@ class NeuralSimulator(Simulator):
         if any(side % multiple for side in domain.shape):
             height, width = domain.shape
             raise ValueError(f"{name} needs lattices whose sides are divisible by {multiple}, got {height}×{width}")
-        if len(domain.channels) != 1 or not domain.irreversible:
+        if len(domain.channels) != 1 or domain.states != "growth":
             raise ValueError(f"{name} learns irreversible growth of one channel, got {', '.join(domain.channels)}")
 
     def _identity(self, train: Trajectories, ctx: FitContext, seed: int) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def describe(start: Trajectories, protocol: Protocol) -> dict[str, Any]:
         "version": VERSION,
         "cases": cases_digest(start, protocol),
         "lattice": domain.lattice,
-        "irreversible": int(domain.irreversible),
+        "states": domain.states,
         "condition": domain.condition,
         "clock": domain.clock,
         "stride": protocol.stride,

@@ -123,7 +123,7 @@ def _rollouts(file: h5py.File, test: Trajectories, protocol: Protocol, case: NDA
         )
     params, dense = test.params[case], "values" in file
     rollouts: Trajectories
-    if domain.irreversible:
+    if domain.states == "growth":
         arrival = _arrival_of(_values(file, domain, lengths, horizon)) if dense else _arrival(file, domain, lengths)
         rollouts = GrowthTrajectories(params, lengths, domain, arrival)
     elif dense:
@@ -148,7 +148,7 @@ def _arrival(file: h5py.File, domain: Domain, lengths: NDArray[np.int32]) -> NDA
 
 def _values(file: h5py.File, domain: Domain, lengths: NDArray[np.int32], horizon: int) -> NDArray[Any]:
     """The states [r, T, C, H, W]; after the end of a rollout its last state is repeated."""
-    dtypes = (np.float32, np.uint8) if domain.irreversible else (np.float32,)
+    dtypes = (np.float32, np.uint8) if domain.states == "growth" else (np.float32,)
     shape = (len(lengths), "T", len(domain.channels), *domain.shape)
     values = array(file, "values", dtypes, shape, most=horizon + 1)
     for (k,) in first(lengths > values.shape[1]):
@@ -193,7 +193,7 @@ def _likelihood(file: h5py.File, test: Trajectories) -> Likelihood | None:
     nats = array(file, "likelihood/nats", (np.float64,), (len(index),))
     for (k,) in first(~np.isfinite(nats)):
         raise Fault("/likelihood/nats", f"entry {k}, of case {index[k]} from frame {t[k]} to the next, is {nats[k]}")
-    if kind == "exact" and test.domain.irreversible:
+    if kind == "exact" and test.domain.states == "growth":
         for (k,) in first(nats > 1e-9):
             raise Fault("/likelihood/nats", f"entry {k} is {nats[k]:g}; no probability of a state is above 1 (0 nats)")
     return Likelihood(cast(LikelihoodKind, kind), nats)

@@ -166,11 +166,11 @@ def _untrue(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
     states = np.stack([trajectories.frame(t) for t in _some_frames(trajectories)])  # [k, n, C, H, W]
     if not np.isfinite(states).all():
         yield "states are NaN or infinite", "finite numbers"
-    elif domain.irreversible:
+    elif domain.states == "growth":
         if not np.isin(states, (0, 1)).all():
-            yield "says that growth is irreversible, states hold numbers other than 0 and 1", "attached, 1, or not, 0"
+            yield "says that its states are growth, and they hold numbers other than 0 and 1", "attached, 1, or not, 0"
         if (np.diff(states, axis=0) < 0).any():
-            yield "says that growth is irreversible, sites melt", "irreversible=False, or growth that is monotone"
+            yield "says that its states are growth, and sites melt", "states='fields', or growth that is monotone"
     beyond = trajectories.lengths - trajectories.stopped().lengths
     if (beyond > 0).any():
         yield (

@@ -112,12 +112,12 @@ def rollouts_keep_their_contract(subject: SimulatorSubject) -> Iterator[Finding]
         yield Finding(place_of(subject.fitted, "rollout"), "changed its start", "copy what is to be changed")
     subject.rollout(0, steps=1)
     subject.rollout(0, start=start.select(slice(0, 1)))
-    if rollout.domain.irreversible:
+    if rollout.domain.states == "growth":
         yield from _grows(subject, rollout)
 
 
 def _grows(subject: SimulatorSubject, rollout: Trajectories) -> Iterator[Finding]:
-    """Sites of irreversible growth are attached or not, and stay attached."""
+    """Sites of growth are attached or not, and stay attached."""
     where = place_of(subject.fitted, "rollout")
     frames = np.stack([rollout.frame(t) for t in range(int(rollout.lengths.max()))])  # [T, n, 1, H, W]
     if not np.isin(frames, (0, 1)).all():
@@ -131,7 +131,7 @@ def _grows(subject: SimulatorSubject, rollout: Trajectories) -> Iterator[Finding
             where,
             f"attached sites melt in {int(melted.any(axis=0).sum())} of {melted.shape[1]} trajectories, first in frame "
             f"{frame + 1} of trajectory {case}",
-            "the domain is irreversible: keep what is attached, x_next = max(x, x_next), or return GrowthTrajectories",
+            "the domain is one of growth: keep what is attached, x_next = max(x, x_next), or return GrowthTrajectories",
         )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from nsbench.components.component import Params
 from nsbench.components.format import Header
-from nsbench.trajectories.domain import Clock, Domain, Lattice, Parameter
+from nsbench.trajectories.domain import Boundary, Clock, Domain, Lattice, Parameter, States, Symmetry
 from nsbench_formats.observables import observables
 
 SAME_DT = 1e-3
@@ -24,6 +24,7 @@ class _Parameter(Params):
     low: float
     high: float
     unit: str
+    hidden: bool = False
 
 
 class _Observable(Params):
@@ -35,13 +36,19 @@ class _Domain(Params):
     lattice: Lattice
     shape: tuple[int, int]
     channels: tuple[str, ...] = Field(min_length=1)
-    irreversible: bool
+    states: States
     parameters: tuple[_Parameter, ...]
     condition: str
     observables: tuple[_Observable, ...]
     clock: Clock
     stride: None
     stop_margin: int | None
+    boundaries: tuple[Boundary, Boundary] = ("open", "open")
+    labels: int = 0
+    symmetries: tuple[Symmetry, ...] = ()
+    dt: float | None = None
+    time_unit: str = "1"
+    units: tuple[str, ...] = ()
 
 
 def domain_from(text: str) -> Domain:
@@ -64,12 +71,18 @@ def domain_from(text: str) -> Domain:
         lattice=d.lattice,
         shape=d.shape,
         channels=d.channels,
-        irreversible=d.irreversible,
-        parameters=tuple(Parameter(p.name, p.low, p.high, p.unit) for p in d.parameters),
+        states=d.states,
+        parameters=tuple(Parameter(p.name, p.low, p.high, p.unit, p.hidden) for p in d.parameters),
         condition=d.condition,
-        observables=observables(d.lattice, d.channels, d.irreversible),
+        observables=observables(d.lattice, d.channels, d.states),
         clock=d.clock,
         stop_margin=d.stop_margin,
+        boundaries=d.boundaries,
+        labels=d.labels,
+        symmetries=d.symmetries,
+        dt=d.dt,
+        time_unit=d.time_unit,
+        units=d.units,
     )
 
 

@@ -49,7 +49,7 @@ class Npz(Format):
     def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
         header = self.header(path)
         domain = header.domain
-        kind, name = (GrowthTrajectories, "arrival") if domain.irreversible else (FieldTrajectories, "values")
+        kind, name = (GrowthTrajectories, "arrival") if domain.states == "growth" else (FieldTrajectories, "values")
         with naming(path), _archive(path) as archive:
             expected, names = {"domain", "params", "lengths", name}, names_in(archive)
             if set(names) != expected:

@@ -7,13 +7,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.trajectories.domain import Lattice, Observable
+from nsbench.trajectories.domain import Lattice, Observable, States
 from nsbench.trajectories.morphology import area, boundary
 
 
-def observables(lattice: Lattice, channels: tuple[str, ...], irreversible: bool) -> tuple[Observable, ...]:
+def observables(lattice: Lattice, channels: tuple[str, ...], states: States) -> tuple[Observable, ...]:
     """The observables of a domain: area and boundary of growth; mean and deviation of each channel of fields."""
-    if irreversible:
+    if states == "growth":
         return Observable("area", "sites", area), Observable("boundary", "sites", partial(boundary, lattice=lattice))
     return tuple(
         Observable(f"{channel} {name}", "1", partial(function, channel=c))

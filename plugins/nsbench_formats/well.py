@@ -102,7 +102,7 @@ class Well(Format):
             raise ValueError(f"has no scalar {condition!r}, only {', '.join(p.name for p in parameters)}")
         lattice = self.params.lattice
         domain = Domain(
-            lattice, shape, channels, False, parameters, condition, observables(lattice, channels, irreversible=False)
+            lattice, shape, channels, "fields", parameters, condition, observables(lattice, channels, "fields")
         )
         return Header(domain, params, _dt(file))
 
@@ -170,7 +170,7 @@ def _read_ours(path: Path, file: h5py.File, header: Header, index: NDArray[np.in
     for channel in domain.channels:
         _require_field(file["t0_fields"][channel], channel, _dense_shape(file, domain.shape))
     params = header.params[index]
-    if not domain.irreversible:
+    if domain.states != "growth":
         return FieldTrajectories(params, lengths, domain, _values(path, file, domain, index))
     (channel,) = domain.channels
     arrival = np.empty((len(index), *domain.shape), np.int32)

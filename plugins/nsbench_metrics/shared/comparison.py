@@ -86,13 +86,13 @@ class Comparison:
 
         Over all truths, sites and lead times; 1 for a channel that is the same everywhere.
         """
-        if self.reference.domain.irreversible:
+        if self.reference.domain.states == "growth":
             return np.ones(len(self.reference.domain.channels))
         return channel_deviations(some.frame(t) for some in pieces(self.reference) for t in range(1, self.last + 1))
 
     def scaled_states(self, chunk: Ensembles, leads: Iterable[int] | None = None) -> Iterator[tuple[Array, Array]]:
         """The same as `states`, each channel in its unit."""
-        if self.reference.domain.irreversible:
+        if self.reference.domain.states == "growth":
             yield from self.states(chunk, leads)
             return
         unit = self.scale[:, None, None]

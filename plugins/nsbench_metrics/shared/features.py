@@ -26,7 +26,7 @@ def feature_pair(evidence: Evidence, reference: Trajectories, space: Space) -> t
     truth, simulated = (_features(t, space, last_lead(reference)) for t in (reference, evidence.rollouts))
     domain = reference.domain
     if space == "fields":
-        if domain.irreversible:
+        if domain.states == "growth":
             return truth, simulated
         scale = channel_deviations([truth.reshape(len(truth), len(domain.channels), *domain.shape)]).repeat(
             domain.sites

@@ -1,0 +1,1 @@
+"""The ground truth: dendrites by Kobayashi's phase field, solved fine and shown coarse, as dataset and simulator."""
