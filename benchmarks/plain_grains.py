@@ -2,8 +2,8 @@
 
     python benchmarks/plain_grains.py docs/grains.png
 
-The rules are those of docs/grains.md. A sweep is a function of the labels, of a random number a site and of the order of
-the sublattices, so that both implementations can be given the same ones.
+The rules are those of docs/grains.md. A sweep is a function of the labels, of a random number a site and of the order
+of the sublattices, so that both implementations can be given the same ones.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def sweep_numbers(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """The random numbers of a sweep, float32[n, H, W], and the orders of its sublattices, uint8[n, 4].
 
-    keys: uint64[n], a lattice each. orders: uint8[24, 4]. Word 8·sweep of a lattice chooses the order, the next four are
-    of the sublattices in that order.
+    keys: uint64[n], a lattice each. orders: uint8[24, 4]. Word 8·sweep of a lattice chooses the order, the next four
+    are of the sublattices in that order.
     """
     chosen = orders[words(keys, 8 * sweep) % np.uint64(24)]
     places = np.arange(shape[0] * shape[1], dtype=np.uint32).reshape(shape)
@@ -169,7 +169,7 @@ def workload() -> Workload:
     from nsbench_grains.kernel import coarsen, factors, tessellations
     from nsbench_grains.rules import ORDERS
 
-    q, size, sweeps = 12, 32, 32
+    q, size, sweeps = 12, 32, 24
     rng = np.random.default_rng(0)
     laws = np.stack([rng.uniform(0.3, 0.7, 1024), rng.uniform(-0.6, 0.6, 1024), np.full(1024, 0.5)], axis=1)
     cells = tessellations(np.full(1024, 120), shape=(size, size), q=q, seed=0)

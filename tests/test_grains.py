@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from itertools import permutations, product
+from dataclasses import replace
+from itertools import pairwise, permutations, product
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
-from lookup import energy_distance, looked_up
 from pydantic import ValidationError
 from scipy import ndimage, stats
+
+from lookup import energy_distance, looked_up
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import plain_grains as plain
@@ -45,7 +47,7 @@ def conditional(neighbours, label, q, law=LAW):
     ends = rules.shares(n, *x, float(q))
     edges = [*range(q), *ends]
     p = np.zeros(q)
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         p[int(rules.chosen((low + high) / 2, float(label), n, ends))] += high - low
     return p / ends[-1]
 
@@ -168,7 +170,7 @@ def test_moved_states_and_numbers_have_moved_futures_bit_for_bit():
         assert np.array_equal(rolled, np.roll(future, by, (1, 2)))
 
 
-@pytest.mark.parametrize(("height", "width", "q"), [(16, 16, 12), (6, 10, 3), (2, 4, 2), (32, 32, 24)])
+@pytest.mark.parametrize(("height", "width", "q"), [(16, 16, 12), (6, 10, 3), (2, 4, 200), (32, 32, 24)])
 def test_plain_numpy_given_the_same_numbers_makes_the_same_states(height, width, q):
     n, rng = 12, np.random.default_rng(6)
     laws = np.stack([rng.uniform(0.3, 1.2, n), rng.uniform(-1, 1, n), rng.uniform(0, 1, n)], axis=1)
@@ -215,17 +217,16 @@ def test_random_numbers_are_uniform_and_independent():
 
 
 def test_the_mean_area_of_grains_grows_in_proportion_to_time():
-    """dA/dt is constant where boundaries move by their curvature (von Neumann–Mullins): log A has slope 1 in log t."""
-    start = tessellations(np.full(6, 256 * 256 // 8), shape=(256, 256), q=128, seed=0)
-    frames = coarsen(start, laws_of(6, (0.4, 0, 0.5)), q=128, sweeps=320, seed=0, every=20)
-    areas = [256**2 / OBSERVE["grains"](frames[:, t][:, None].astype(np.float32)).mean() for t in range(17)]
-    window = np.arange(2, 17)
-    slope = np.polyfit(np.log(20 * window), np.log(np.array(areas)[window]), 1)[0]
-    print(
-        f"slope of log area by log time, sweeps 40 to 320: {slope:.3f}; areas {areas[2]:.0f} to {areas[-1]:.0f} sites"
-    )
+    """dA/dt is constant where boundaries move by their curvature (von Neumann-Mullins): log A has slope 1 in log t."""
+    start = random_labels(1, 512, 512, 32)
+    frames = coarsen(start, laws_of(1, (0.25, 0, 0.5)), q=32, sweeps=600, seed=0, every=50)
+    t = 50 * np.arange(2, 13)
+    areas = OBSERVE["mean_area"](frames[0, 2:, None].astype(np.float32))
+    slope = np.polyfit(np.log(t), np.log(areas), 1)[0]
+    straight = np.corrcoef(t, areas)[0, 1] ** 2
+    print(f"slope of log area by log time, sweeps 100 to 600: {slope:.3f}; r² of area by time {straight:.4f}; {areas}")
     assert slope == pytest.approx(1, abs=0.1)
-    assert areas[-1] < 256**2 / 40
+    assert straight > 0.995
 
 
 def test_boundaries_avoid_the_bonds_that_cost_most():
@@ -348,6 +349,9 @@ def test_the_simulator_without_noise_is_a_function_of_the_start():
     assert np.array_equal(first.labels, second.labels)
     assert np.array_equal(first.params, start.params)
     assert (noisy.rollout(start, 3, np.random.default_rng(0)).labels[:, -1] != first.labels[:, -1]).any()
+    walled = replace(start, domain=replace(start.domain, boundaries=("closed", "periodic")))
+    with pytest.raises(ValueError, match="boundaries closed and periodic"):
+        noisy.rollout(walled, 3, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -397,9 +401,9 @@ def test_a_look_up_over_the_training_data_is_far_from_the_truth(registry):
     again = dataset.continued(first, repeats, np.random.default_rng(2)).framed(stride, horizon)
     memory = looked_up(train, first, repeats)
     assert len(memory) == len(test) == cases * repeats
-    for leads in ([2], [8], [16], [2, 4, 8, 16]):
+    for leads in ([2], [4], [8], [12], [2, 4, 8, 12]):
         redrawn, remembered = energy_distance(test, again, leads), energy_distance(test, memory, leads)
         print(f"frames {leads}: truth redrawn {redrawn}, look-up {remembered}")
         assert abs(redrawn.mean) < 3.5 * redrawn.error
-        assert remembered.mean > 8 * remembered.error
-        assert remembered.mean > 10 * abs(redrawn.mean)
+        assert remembered.mean > 5 * remembered.error
+        assert remembered.mean > 5 * abs(redrawn.mean)

@@ -56,7 +56,8 @@ class GrainsDataset(Dataset):
         return self._made(split, rng, slice(k * size, (k + 1) * size))
 
     def continued(self, starts: Trajectories, members: int, rng: np.random.Generator) -> LabelTrajectories:
-        laws, labels = (np.repeat(a, members, axis=0) for a in (starts.params, starts.frame(0)[:, 0].astype(np.uint8)))
+        laws = np.repeat(starts.params, members, axis=0)
+        labels = np.repeat(starts.frame(0)[:, 0].astype(np.uint8), members, axis=0)
         frames = coarsen(labels, laws, q=self.params.labels, sweeps=self.params.sweeps, seed=int(rng.integers(2**63)))
         return self._record(laws, frames)
 

@@ -73,11 +73,14 @@ def check(labels: NDArray[Any], laws: NDArray[np.float64], q: int) -> None:
         raise ValueError(f"labels must be below q, and q in [2, 256], got labels to {labels.max(initial=0)}, q {q}")
     if laws.shape != (len(labels), len(LAWS)) or not np.isfinite(laws).all():
         raise ValueError(f"laws must be {len(labels)} rows of finite {', '.join(LAWS)}, got {list(laws.shape)}")
-    for temperature, epsilon, diagonal in laws:
-        if not -1 <= epsilon <= 1 or diagonal < 0:
-            raise ValueError(f"anisotropy must be in [-1, 1], diagonal >= 0, got {epsilon:g} and {diagonal:g}")
-        if temperature != 0 and not temperature >= coldest(diagonal):
-            raise ValueError(f"temperature must be 0 or at least {coldest(diagonal):g}, got {temperature:g}")
+    temperature, epsilon, diagonal = laws.T
+    if (abs(epsilon) > 1).any() or (diagonal < 0).any():
+        raise ValueError(
+            f"anisotropy must be in [-1, 1] and diagonal >= 0, got {abs(epsilon).max():g} beside {diagonal.min():g}"
+        )
+    bounds = np.array([coldest(d) for d in diagonal.tolist()])
+    for row in np.flatnonzero((temperature != 0) & ~(temperature >= bounds))[:1]:
+        raise ValueError(f"temperature must be 0 or at least {bounds[row]:g}, got {temperature[row]:g}")
 
 
 def stream(seed: int) -> np.uint64:

@@ -203,7 +203,7 @@ def _wrap(plane, rows, stride):
 
 @njit(cache=True)
 def _split(labels):
-    """The sublattices of labels uint8[H, W], with ghosts: float32[4, length], and the places of their sites, i·W + j."""
+    """The sublattices of labels uint8[H, W]: (float32[4, length], the places i·W + j of sites, rows, stride)."""
     height, width = labels.shape
     rows, stride = height // 2, width // 2 + 2
     count = (rows * stride - 2 + LANES - 1) // LANES * LANES

@@ -20,6 +20,11 @@ class GrainsSimulator(Simulator):
         domain = start.domain
         if domain.stride is None:
             raise ValueError("a rollout needs framed trajectories: the start's domain has no stride")
+        if domain.lattice != "square" or domain.boundaries != ("periodic", "periodic"):
+            raise ValueError(
+                f"grains live on a square lattice that is periodic on both axes, not on a {domain.lattice} one with "
+                f"boundaries {' and '.join(domain.boundaries)}"
+            )
         laws = start.params[:, [domain.column(name) for name in LAWS]]
         if self.params.temperature is not None:
             laws[:, 0] = self.params.temperature
