@@ -188,6 +188,7 @@ SIMULATORS = {
     "pns": {"width": 4, "levels": 2, "latents": 4},
     "stochastic-nca": {"channels": 4, "hidden": 8, "updates": 2},
 }
+QUICK = {"batch": 40, "learning_rate": 0.01, "clip": 1.0}
 UNETS = {"labels": "categorical-unet", "fields": "gaussian-unet"}
 MAKERS = {"labels": voters, "fields": waves}
 
@@ -197,7 +198,7 @@ MAKERS = {"labels": voters, "fields": waves}
 def test_simulators_learn_every_kind_of_states(name, states, tmp_path: Path):
     train, val = MAKERS[states](60, 6, 0), MAKERS[states](12, 6, 1)
     real = UNETS[states] if name == "unet" else name
-    params = SIMULATORS.get(name, {"width": 4}) | {"batch": 8}
+    params = SIMULATORS.get(name, {"width": 4}) | QUICK
 
     def fitted(transitions):
         simulator = nsbench.load("simulator", real, **params)
@@ -206,11 +207,9 @@ def test_simulators_learn_every_kind_of_states(name, states, tmp_path: Path):
 
     index, t = val.transitions()
     pairs = val.at(index, t), val.at(index, t + 1), val.params[index]
-    first, last = (
-        simulator.log_likelihood(*pairs, 4, np.random.default_rng(0)).mean() for simulator in (fitted(8), fitted(1200))
-    )
+    untaught, simulator = fitted(1), fitted(1000)
+    first, last = (s.log_likelihood(*pairs, 4, np.random.default_rng(0)).mean() for s in (untaught, simulator))
     assert last > first + 6  # nats, of 64 sites
-    simulator = fitted(1200)
     simulator.conditions = Conditions(decode="sample")
     rolled = simulator.rollout(val.start(), 4, np.random.default_rng(0))
     assert type(rolled) is type(train)
@@ -240,3 +239,37 @@ def test_a_network_is_not_run_on_other_states_than_it_learned(tmp_path: Path):
 def test_too_many_labels_are_refused():
     with pytest.raises(ValueError, match="at most 256 of them, got 300"):
         Labels(300, exchangeable=False)
+
+
+def test_the_documented_kind_of_states_is_one_file_that_cgne_runs_on(tmp_path: Path, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "states.md").read_text()
+    code = page.split("<!-- counts -->")[1].split("<!-- end -->")[0].split("```python\n")[1].split("```")[0]
+    (tmp_path / "counts_of_the_page.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    place = replace(domain("fields", channels=("cells",)), space="counts_of_the_page:Counts")
+    rng = np.random.default_rng(0)
+
+    def births(count):
+        rate = rng.uniform(0.1, 0.9, (count, 1))
+        states = [rng.poisson(3, (count, 1, 8, 8))]
+        for _ in range(4):
+            states.append(rng.poisson(0.2 + rate[:, :, None, None] * states[-1]))
+        values = np.stack(states, axis=1).astype(np.float32)
+        return FieldTrajectories(rate, np.full(count, 5, np.int32), place, values)
+
+    space = space_of(StateFacts.of(place))
+    every = torch.arange(60.0)[:, None, None, None]
+    one = space.log_density(torch.full((60, 1, 1, 1), 2.0), torch.zeros_like(every), every)
+    assert one.exp().sum().item() == pytest.approx(1, abs=1e-6)
+    train, val = births(60), births(12)
+    index, t = val.transitions()
+    pairs = val.at(index, t), val.at(index, t + 1), val.params[index]
+    means = []
+    for transitions in (1, 1000):
+        simulator = nsbench.load("simulator", "cgne", **SIMULATORS["cgne"] | QUICK)
+        simulator.fit(train, val, FitContext(transitions, tmp_path / str(transitions), np.random.default_rng(0)))
+        means.append(simulator.log_likelihood(*pairs, 4, np.random.default_rng(0)).mean())
+    assert means[1] > means[0] + 10
+    simulator.conditions = Conditions(decode="sample")
+    rolled = simulator.rollout(val.start(), 3, np.random.default_rng(0))
+    assert np.array_equal(rolled.values, rolled.values.round())

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nsbench.components.protocol import Decode
-from nsbench.neural.states.space import StateSpace, Step
+from nsbench.neural.states.space import StateSpace
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.fields import FieldTrajectories
 
 MEASURED = 4096
 """The number of training transitions that scales are measured on, at most."""
@@ -91,17 +90,6 @@ class Fields(StateSpace):
         if decode == "sample":
             step = step + scale * torch.randn(step.shape, generator=generator, device=step.device)
         return x + (self.drift + self.spread * step) * self.moves
-
-    def rollout(
-        self, start: Trajectories, x: Tensor, y: Tensor, steps: int, decode: Decode, step: Step, noise: torch.Generator
-    ) -> Trajectories:
-        values = np.empty((len(x), steps + 1, *x.shape[1:]), np.float32)
-        values[:, 0] = x.cpu().numpy()
-        for t in range(steps):
-            x = self.next_state(x, step(x, y), decode, noise)
-            values[:, t + 1] = x.cpu().numpy()
-        lengths = np.full(len(x), steps + 1, np.int32)
-        return FieldTrajectories(start.params, lengths, start.domain, values).stopped()
 
     def changes(self, out: Tensor, other: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Σ |difference of the means| in standard deviations of increments, and Σ of the total variations.

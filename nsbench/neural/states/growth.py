@@ -12,7 +12,6 @@ from torch import Tensor
 from nsbench.components.protocol import Decode
 from nsbench.neural.states.space import StateSpace, Step
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
 
 
@@ -55,12 +54,7 @@ class Growth(StateSpace):
         self, start: Trajectories, x: Tensor, y: Tensor, steps: int, decode: Decode, step: Step, noise: torch.Generator
     ) -> Trajectories:
         if not self.frozen:
-            frames = [x]
-            for _ in range(steps):
-                frames.append(self.next_state(frames[-1], step(frames[-1], y), decode, noise))
-            lengths = torch.full((len(x),), steps + 1, dtype=torch.int32).numpy()
-            values = torch.stack(frames, dim=1).cpu().numpy()  # [n, T, 1, H, W]
-            return FieldTrajectories(start.params, lengths, start.domain, values).stopped()
+            return super().rollout(start, x, y, steps, decode, step, noise)
         growing = _Growing(x, y, torch.from_numpy(start.domain.stop_sites()).to(x.device))
         for frame in range(1, steps + 1):
             if not len(growing.alive):

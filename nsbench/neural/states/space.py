@@ -12,11 +12,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nsbench.components.protocol import Decode
 from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.fields import FieldTrajectories
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """A function (x, y float32[b, P]) -> out, what a network puts out for the next state."""
@@ -61,11 +63,20 @@ class StateSpace(nn.Module, ABC):
     def next_state(self, x: Tensor, out: Tensor, decode: Decode, generator: torch.Generator) -> Tensor:
         """The next state: each site's likeliest value ("mode"), or a draw ("sample")."""
 
-    @abstractmethod
     def rollout(
         self, start: Trajectories, x: Tensor, y: Tensor, steps: int, decode: Decode, step: Step, noise: torch.Generator
     ) -> Trajectories:
-        """Trajectories of `steps` frames from x, fewer where the domain's stop rule holds. y: float32[n, P]."""
+        """Trajectories of `steps` frames from x, fewer where the domain's stop rule holds. y: float32[n, P].
+
+        They are held as fields, unless a kind has a way of its own.
+        """
+        values = np.empty((len(x), steps + 1, *x.shape[1:]), np.float32)
+        values[:, 0] = x.cpu().numpy()
+        for t in range(steps):
+            x = self.next_state(x, step(x, y), decode, noise)
+            values[:, t + 1] = x.cpu().numpy()
+        lengths = np.full(len(x), steps + 1, np.int32)
+        return FieldTrajectories(start.params, lengths, start.domain, values).stopped()
 
     @abstractmethod
     def changes(self, out: Tensor, other: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
