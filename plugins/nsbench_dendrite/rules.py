@@ -18,13 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
 CUT = 2.0**-20
 """Phases below it are liquid, 0. The front is pushed from behind, so that its tail does not matter."""
-
-LAWS = ("latent", "anisotropy", "angle", "noise")
-"""The parameters that differ between crystals, in the order in which the compiled functions take them."""
 
 # Abramowitz & Stegun, formula 4.4.49: atan(x)/x on [0, 1] in powers of x², to 2e-8.
 ATAN = (
@@ -35,7 +31,7 @@ FAST = {"contract", "arcp", "nsz"}
 
 
 @njit(cache=True)
-def random_word(key: np.uint64, counter: np.uint64) -> np.uint64:
+def random_word(key, counter):
     """The 64 random bits at a position: SplitMix64 (Steele, Lea & Flood 2014) as a counter's hash."""
     z = key + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -205,22 +201,24 @@ def advance(p, u, key, step, work, law, rate, turn):
 
 
 @njit(cache=True)
-def grow_one(p, u, law, turn, rate, key, step, steps, frames):
-    size, kind = p.shape[0], p.dtype
+def grow_one(p, u, law, turn, rate, key, steps, frames):
+    """Fill frames, float32[T, 2, H, W], `steps` steps apart, the first of them p and u [N, N] themselves, and p and u
+    with their last states.
+    """
+    size, kind, step = p.shape[0], p.dtype, 0
     ps, us = np.zeros((2, size + 2, size + 2), kind), np.ones((2, size + 2, size + 2), kind)
-    now = step % 2
-    ps[now, 1:-1, 1:-1] = p
-    us[now, 1:-1, 1:-1] = u
+    ps[0, 1:-1, 1:-1] = p
+    us[0, 1:-1, 1:-1] = u
     spans = np.zeros((2, size + 2, 2), np.int64)
     spans[:, :, 0] = size + 2
     for i in range(1, size + 1):
-        shrink(ps[now, i], 1, size + 1, spans[now, i])
+        shrink(ps[0, i], 1, size + 1, spans[0, i])
     first, end = np.empty(size + 2, np.int64), np.empty(size + 2, np.int64)
     ring = np.zeros((3, 3, size + 2), kind)
     words = np.zeros((size + 3) >> 2, np.uint64)
     work = (spans, first, end, ring, words)
     for k in range(frames.shape[0]):
-        for _ in range(steps):
+        for _ in range(steps if k else 0):
             advance(ps, us, key, step, work, law, rate, turn)
             step += 1
         show(ps[step % 2], us[step % 2], frames[k])
@@ -245,12 +243,13 @@ def show(p, u, frame):
 
 
 @njit(cache=True, parallel=True)
-def grow_all(p, u, laws, fixed, six, keys, step, steps, frames):
-    """fixed: (dt/τ, ε̄²/2Δx², α/π, γ, dt/Δx²)"""
+def grow_all(p, u, laws, turns, fixed, keys, steps, frames):
+    """Grow n crystals, each by itself, a thread a crystal: fill float32[n, T, 2, H, W], and p and u with the last.
+
+    p, u: [n, N, N]; laws: [n, 2], K and a; turns: [n, 2], δ times the cosine and the sine of jθ0, all of one type.
+    fixed: (Δt/τ, ε̄²/2Δx², α/π, γ, Δt/Δx², j).
+    """
     for k in prange(p.shape[0]):
-        latent, delta, angle, noise = laws[k]
-        kind = type(delta)
-        order = kind(6.0 if six else 4.0)
-        turn = (delta * kind(np.cos(order * angle)), delta * kind(np.sin(order * angle)), order)
-        law = (fixed[0], fixed[1], fixed[2], fixed[3], noise, latent)
-        grow_one(p[k], u[k], law, turn, fixed[4], keys[k], step, steps, frames[k])
+        law = (fixed[0], fixed[1], fixed[2], fixed[3], laws[k, 1], laws[k, 0])
+        turn = (turns[k, 0], turns[k, 1], fixed[5])
+        grow_one(p[k], u[k], law, turn, fixed[4], keys[k], steps, frames[k])

@@ -1,0 +1,43 @@
+"""Kobayashi's constants, and the bounds within which his equations can be solved step by step."""
+
+from __future__ import annotations
+
+import math
+
+WIDTH = 0.01
+"""ε̄, which sets the width of the interface."""
+RELAXATION = 0.0003
+"""τ, the time in which a phase relaxes."""
+DRIVE = 0.9
+"""α: the driving force is (α/π) atan(γ u) at the undercooling u, so that |m| < ½ and liquid alone never freezes."""
+SHARPNESS = 10.0
+"""γ."""
+
+
+def strongest_anisotropy(order: int) -> float:
+    """The δ = 1/(j² − 1) from which on s + s'' is not above 0 everywhere: an interface there has missing orientations.
+
+    The equation then diffuses backwards along such an interface, and its solution depends on the grid.
+    """
+    return 1 / (order**2 - 1)
+
+
+def stiffest(order: int, anisotropy: float) -> float:
+    """The largest eigenvalue over θ of the Hessian of ½ s(θ)² |∇p|² by ∇p, [[s², s s'], [s s', s² + s'² + s s'']]."""
+    found = 0.0
+    for k in range(721):
+        c, n = math.cos(math.pi * k / 720), math.sin(math.pi * k / 720)
+        s, slope, bend = 1 + anisotropy * c, -order * anisotropy * n, -(order**2) * anisotropy * c
+        a, b, d = s * s, s * slope, s * s + slope * slope + s * bend
+        found = max(found, (a + d) / 2 + math.hypot((a - d) / 2, b))
+    return found
+
+
+def longest_step(spacing: float, order: int, anisotropy: float, noise: float) -> float:
+    """The longest stable time step of explicit Euler, min(Δx²/4, 2τ / (8 ε̄² λ / Δx² + (1 + α + a) / 2)).
+
+    The first is that of heat; the second that of the phase, with λ of ``stiffest`` and the steepest slope of the
+    reaction, at p = 1.
+    """
+    phase = 8 * WIDTH**2 * stiffest(order, anisotropy) / spacing**2 + (1 + DRIVE + noise) / 2
+    return min(spacing**2 / 4, 2 * RELAXATION / phase)
