@@ -41,14 +41,14 @@ class DatasetParams(Params):
 
     size: int = Field(32, ge=8, le=1024)
     block: int = Field(3, ge=1, le=16)
-    spacing: float = Field(0.03, gt=0, le=0.05)
-    time_step: float = Field(0.0002, gt=0)
-    steps: int = Field(25, ge=1)
+    spacing: float = Field(0.02, gt=0, le=0.03)
+    time_step: float = Field(0.0001, gt=0)
+    steps: int = Field(40, ge=1)
     order: Literal[4, 6] = 4
     latent: tuple[float, float] = (0.8, 2.0)
     anisotropy: tuple[float, float] = (0.01, 0.05)
     angle: tuple[float, float] = (0.0, 0.0)
-    noise: tuple[float, float] = (0.1, 0.5)
+    noise: tuple[float, float] = (0.2, 0.8)
     nuclei: tuple[int, int] = (1, 2)
     radius: tuple[float, float] = (0.1, 0.2)
     lead: int = Field(4, ge=0)

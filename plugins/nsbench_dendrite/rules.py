@@ -89,13 +89,13 @@ def conduct(u, row, out, rate):
 def solidify(p, u, ring, row, first, end, out, heat, draws, law):
     """Set the phase of a row's sites, and take the latent heat from the undercooling `heat`.
 
-    p: rows (below, here, above), e: their s², one more site at either end; across: of this row, one more likewise.
+    ring: s², s s' ∂x p and s s' ∂y p of four rows, row r at r % 4: a wall's ghost leaves the two rows before it be.
     draws: uint16, a random number a site; law: (Δt/τ, ε̄²/2Δx², α/π, γ, a, K).
     """
     rate, stiffness, drive, gamma, noise, latent = law
     kind, i, one = type(rate), np.uint64(row), np.uint64(1)
     half, whole, cut = kind(0.5), kind(1), kind(CUT)
-    here, above, below = np.uint64(row % 3), np.uint64((row + 1) % 3), np.uint64((row - 1) % 3)
+    here, above, below = np.uint64(row & 3), np.uint64((row + 1) & 3), np.uint64((row - 1) & 3)
     for q in range(np.uint64(first), np.uint64(end)):
         v, s, east, west = p[i, q], ring[0, here, q], q + one, q - one
         pulled = (ring[0, here, east] + s) * (p[i, east] - v) + (ring[0, here, west] + s) * (p[i, west] - v)
@@ -160,14 +160,14 @@ def edge(p, i, first, end, ring, turn):
     low = min(first[max(i - 1, 1)], first[i] - 1, first[min(i + 1, size)])
     high = max(end[max(i - 1, 1)], end[i] + 1, end[min(i + 1, size)])
     low, high = max(low, 1), min(high, size + 1)
-    square, along, across = ring[0, i % 3], ring[1, i % 3], ring[2, i % 3]
+    square, along, across = ring[0, i & 3], ring[1, i & 3], ring[2, i & 3]
     stiffen(p, i, low, high, square, along, across, *turn)
     for ghost, site in ((0, 1), (size + 1, size)):
         square[ghost], across[ghost] = square[site], -across[site]
     for ghost, site in ((0, 1), (size + 1, size)):
         if i == site:
             for q in range(low, high):
-                ring[0, ghost % 3, q], ring[1, ghost % 3, q] = square[q], -along[q]
+                ring[0, ghost & 3, q], ring[1, ghost & 3, q] = square[q], -along[q]
 
 
 @njit(cache=True)
@@ -214,7 +214,7 @@ def grow_one(p, u, law, turn, rate, key, steps, frames):
     for i in range(1, size + 1):
         shrink(ps[0, i], 1, size + 1, spans[0, i])
     first, end = np.empty(size + 2, np.int64), np.empty(size + 2, np.int64)
-    ring = np.zeros((3, 3, size + 2), kind)
+    ring = np.zeros((3, 4, size + 2), kind)
     words = np.zeros((size + 3) >> 2, np.uint64)
     work = (spans, first, end, ring, words)
     for k in range(frames.shape[0]):
