@@ -73,7 +73,7 @@ def grown(
     steps: int,
     *,
     order: int = 4,
-    dt: float = 1e-4,
+    dt: float = 6.25e-5,
     dx: float = 0.02,
 ) -> Any:
     """(p, u) after that many steps."""
@@ -92,10 +92,8 @@ def workload() -> Workload:
     from nsbench_dendrite.starts import nuclei
 
     rng, n = np.random.default_rng(0), 24
-    grid = Grid(size=32, block=3, spacing=0.02, time_step=1e-4, steps=40, order=4)
-    laws = np.stack(
-        [rng.uniform(0.8, 2, n), rng.uniform(0.01, 0.05, n), np.zeros(n), rng.uniform(0.2, 0.8, n)], axis=1
-    )
+    grid = Grid(size=32, block=3, spacing=0.02, time_step=6.25e-5, steps=64, order=4)
+    laws = np.stack([rng.uniform(0.8, 2, n), rng.uniform(0.01, 0.05, n), np.zeros(n), rng.uniform(0.2, 0.8, n)], axis=1)
     start = nuclei(rng.integers(1, 3, n), rng.uniform(0.1, 0.2, n), np.arange(n, dtype=float), grid).astype(np.float32)
     keys = keys_of(0, 0, n)
 
@@ -116,13 +114,13 @@ def picture(path: str) -> None:
 
     from nsbench_dendrite.kernel import Grid, grow, keys_of
 
-    grid = Grid(size=256, block=1, spacing=0.02, time_step=1e-4, steps=40, order=4)
+    grid = Grid(size=256, block=1, spacing=0.02, time_step=6.25e-5, steps=64, order=4)
     latents, anisotropies = (1.2, 1.5, 1.8, 2.1), (0.005, 0.025, 0.05)
     laws = np.array([[k, d, 0, 0.5] for d in anisotropies for k in latents])
     place = (np.arange(grid.sites) + 0.5) * grid.spacing - grid.side / 2
     p = np.repeat(1 / (1 + np.exp((np.hypot(place[:, None], place) - 0.15) / 0.014))[None], len(laws), axis=0)
     u = np.ones_like(p)
-    grow(p, u, laws, grid, keys=keys_of(0, 0, len(laws)), ticks=40)
+    grow(p, u, laws, grid, keys=keys_of(0, 0, len(laws)), ticks=30)
     figure, axes = plt.subplots(len(anisotropies), len(latents), figsize=(8, 6.4), layout="constrained")
     for axis, phase, cold, (latent, delta, _, _) in zip(axes.flat, p, u, laws, strict=True):
         axis.imshow(1 - cold, cmap="inferno", vmin=0, vmax=1.1)

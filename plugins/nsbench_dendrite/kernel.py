@@ -89,6 +89,6 @@ def _check(p: NDArray[Any], u: NDArray[Any], laws: NDArray[np.float64], grid: Gr
             f"latent and noise must be >= 0 and anisotropy in [0, 1/(j² − 1) = {bound:.4g}), got {latent.min():g}, "
             f"{noise.min():g} and {delta.min():g} to {delta.max():g}"
         )
-    longest = longest_step(grid.spacing, grid.order, float(delta.max()), float(noise.max()))
+    longest = longest_step(grid.spacing, grid.order, float(delta.max()), float(noise.max()), float(latent.max()))
     if grid.time_step > longest:
         raise ValueError(f"time_step must be at most {longest:.4g} for stable steps, got {grid.time_step:g}")

@@ -42,8 +42,8 @@ class DatasetParams(Params):
     size: int = Field(32, ge=8, le=1024)
     block: int = Field(3, ge=1, le=16)
     spacing: float = Field(0.02, gt=0, le=0.03)
-    time_step: float = Field(0.0001, gt=0)
-    steps: int = Field(40, ge=1)
+    time_step: float = Field(0.0000625, gt=0)
+    steps: int = Field(64, ge=1)
     order: Literal[4, 6] = 4
     latent: tuple[float, float] = (0.8, 2.0)
     anisotropy: tuple[float, float] = (0.01, 0.05)
@@ -68,12 +68,10 @@ class DatasetParams(Params):
             raise ValueError(f"anisotropy must be below 1/(j² − 1) = {bound:.4g}, got {self.anisotropy[1]:g}")
         few, many = self.nuclei
         if not 1 <= few <= many <= MOST_NUCLEI:
-            raise ValueError(
-                f"nuclei must be [low, high] with 1 <= low <= high <= {MOST_NUCLEI}, got [{few}, {many}]"
-            )
+            raise ValueError(f"nuclei must be [low, high] with 1 <= low <= high <= {MOST_NUCLEI}, got [{few}, {many}]")
         side = self.size * self.block * self.spacing
         self._require_range("radius", 2 * self.spacing, side / 4, "a quarter of the box, whose middle half has centres")
-        longest = longest_step(self.spacing, self.order, self.anisotropy[1], self.noise[1])
+        longest = longest_step(self.spacing, self.order, self.anisotropy[1], self.noise[1], self.latent[1])
         if self.time_step > longest:
             raise ValueError(
                 f"time_step must be at most {longest:.4g}, beyond which steps of a grid of spacing {self.spacing:g} are "
