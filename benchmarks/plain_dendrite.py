@@ -85,8 +85,8 @@ def grown(
 def workload() -> Workload:
     """Dendrites at the size of suites/dendrite.yaml: 20 ticks of 24 crystals; plain: two ticks of eight of them.
 
-    Operations of a site: 7 of heat wherever it is, and 110 of the phase on the interface, which is an eighth of the box.
-    Bytes: p and u, loaded and stored, single precision.
+    Operations of a site: 7 of heat wherever it is, and 110 of the phase on the interface, an eighth of the box. Bytes:
+    p and u, loaded and stored, single precision.
     """
     from nsbench_dendrite.kernel import Grid, grow, keys_of
     from nsbench_dendrite.starts import nuclei

@@ -325,10 +325,11 @@ def test_a_start_that_its_hidden_parameters_do_not_make_is_refused():
     message = "only from first frames that their hidden parameters make, to 0.001; these differ from them by 0.[0-9]+"
     with pytest.raises(ValueError, match=message):
         dataset.continued(replace(record, values=record.values[:, 1:].copy(), lengths=record.lengths - 1), 2, rng())
+    params = record.params.copy()
+    params[:, record.domain.column("history")] += 1
+    other = replace(record, params=params).framed(1, 2).start()
     with pytest.raises(ValueError, match=message):
-        params = record.params.copy()
-        params[:, record.domain.column("history")] += 1
-        DendriteSimulator(SimulatorParams()).rollout(replace(record, params=params).framed(1, 2).start(), 2, rng())
+        DendriteSimulator(SimulatorParams()).rollout(other, 2, rng())
     p, u = starts(record.params, record.domain)
     means = np.stack([p, 1 - u], axis=1).reshape(4, 2, 16, 3, 16, 3).mean(axis=(3, 5))
     np.testing.assert_allclose(means, record.values[:, 0], rtol=0, atol=1e-6)

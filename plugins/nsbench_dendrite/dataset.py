@@ -84,7 +84,7 @@ class DendriteDataset(Dataset):
         """The trajectories of that slice of a split."""
         p = self.params
         cases, repeats = self._cases(split)
-        drawn = [rng.uniform(*getattr(p, name), cases) for name in LAWS]
+        drawn = [rng.uniform(low, high, cases) for low, high in (getattr(p, name) for name in LAWS)]
         fixed = [np.full(cases, q.low) for q in self.domain.parameters[len(LAWS) : -3]]
         count = rng.integers(p.nuclei[0], p.nuclei[1] + 1, cases)
         radius, history = rng.uniform(*p.radius, cases), rng.integers(2**53, size=cases)

@@ -67,7 +67,7 @@ def grow(
 
 
 def keys_of(seed: int, first: int, count: int) -> NDArray[np.uint64]:
-    """The keys of the random numbers of crystals first, …, first + count − 1, uint64[count]: hashes of (seed, place)."""
+    """The keys of the random numbers of crystals first, …, first + count − 1, uint64[count]: of (seed, place)."""
     key = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
     return np.array([random_word(key, np.uint64(first + k)) for k in range(count)], np.uint64)
 

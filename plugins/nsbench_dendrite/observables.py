@@ -21,7 +21,7 @@ def solid(state: State) -> NDArray[np.float64]:
 
 
 def tip(state: State) -> NDArray[np.float64]:
-    """The distance of the farthest solid site (p >= ½) from the solid's centre of mass, float64[n], sites; 0 without."""
+    """The distance of the farthest solid site (p >= ½) from the centre of mass, float64[n], sites; 0 without."""
     return _reach(state)[0]
 
 

@@ -32,7 +32,7 @@ class DatasetParams(Params):
     anisotropy   range of δ, drawn uniformly.
     angle        range of θ0 in radians, drawn uniformly.
     noise        range of a, drawn uniformly.
-    nuclei       range of the number of nuclei, drawn uniformly; their centres are uniform in the middle half of the box.
+    nuclei       range of the number of nuclei, drawn uniformly; their centres are uniform in the box's middle half.
     radius       range of the radius of a case's nuclei, a length, drawn uniformly.
     lead         ticks from the nuclei to the first frame.
     ticks        ticks from the first frame to the last.
@@ -74,7 +74,7 @@ class DatasetParams(Params):
         longest = longest_step(self.spacing, self.order, self.anisotropy[1], self.noise[1], self.latent[1])
         if self.time_step > longest:
             raise ValueError(
-                f"time_step must be at most {longest:.4g}, beyond which steps of a grid of spacing {self.spacing:g} are "
+                f"time_step must be at most {longest:.4g}, beyond which steps at a spacing of {self.spacing:g} are "
                 f"unstable, got {self.time_step:g}"
             )
         if sum(low < high for low, high in (self.latent, self.anisotropy, self.angle, self.noise)) < 2:

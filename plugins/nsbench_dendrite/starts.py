@@ -36,8 +36,8 @@ def nuclei(
 ) -> NDArray[np.float64]:
     """Round nuclei, phases float64[n, N, N], at `count` places each, uniform in the middle half of the box.
 
-    The phase is 1 / (1 + exp((r − R) / √2 ε̄)) at the distance r from the nearest centre: the profile of a flat interface
-    at rest. history: seeds of the places.
+    The phase is 1 / (1 + exp((r − R) / √2 ε̄)) at the distance r from the nearest centre: the profile of a flat
+    interface at rest. history: seeds of the places.
     """
     axis = (np.arange(grid.sites) + 0.5) * grid.spacing
     p = np.empty((len(count), grid.sites, grid.sites))
@@ -61,9 +61,9 @@ def starts(params: NDArray[np.float64], domain: Domain) -> tuple[NDArray[np.floa
     """
     grid, lead = grid_of(domain), int(_constant(domain, "lead"))
     rows, place = np.unique(params, axis=0, return_inverse=True)
-    p = nuclei(*columns(rows, domain, HIDDEN).T, grid).astype(np.float32)
+    count, radius, history = columns(rows, domain, HIDDEN).T
+    p = nuclei(count, radius, history, grid).astype(np.float32)
     u = np.ones_like(p)
-    history = rows[:, domain.column("history")].tolist()
     keys = [np.random.SeedSequence([int(h), 1]).generate_state(1, np.uint64)[0] for h in history]
     grow(p, u, columns(rows, domain, LAWS), grid, keys=np.array(keys, np.uint64), ticks=lead)
     return p[place.ravel()], u[place.ravel()]
