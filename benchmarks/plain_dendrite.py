@@ -120,7 +120,7 @@ def picture(path: str) -> None:
     place = (np.arange(grid.sites) + 0.5) * grid.spacing - grid.side / 2
     p = np.repeat(1 / (1 + np.exp((np.hypot(place[:, None], place) - 0.15) / 0.014))[None], len(laws), axis=0)
     u = np.ones_like(p)
-    grow(p, u, laws, grid, keys=keys_of(0, 0, len(laws)), ticks=30)
+    grow(p, u, laws, grid, keys=keys_of(0, 0, len(laws)), ticks=38)
     figure, axes = plt.subplots(len(anisotropies), len(latents), figsize=(8, 6.4), layout="constrained")
     for axis, phase, cold, (latent, delta, _, _) in zip(axes.flat, p, u, laws, strict=True):
         axis.imshow(1 - cold, cmap="inferno", vmin=0, vmax=1.1)
