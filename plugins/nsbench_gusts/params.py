@@ -35,8 +35,8 @@ class DatasetParams(Params):
 
     size: int = Field(48, ge=12, le=4096)
     steps: int = Field(16, ge=1, le=100_000)
-    rate: tuple[float, float] = (0.02, 0.06)
-    strength: tuple[float, float] = (1.0, 3.0)
+    rate: tuple[float, float] = (0.01, 0.05)
+    strength: tuple[float, float] = (1.0, 4.0)
     clusters: tuple[int, int] = (1, 4)
     age: tuple[int, int] = (2, 6)
     train: int = Field(3000, ge=1)

@@ -30,12 +30,14 @@ class Cluster(NamedTuple):
 
     masks        uint8: attached neighbours, and CLOSED.
     front, born  uint32[.]: places of the front's sites, and of those that attach in a step.
+    arrival      int32: the step in which a site attached, −1 while it has not.
     distances    int64[6], to the neighbours in DIRECTIONS.
     """
 
     masks: NDArray[np.uint8]
     front: NDArray[np.uint32]
     born: NDArray[np.uint32]
+    arrival: NDArray[np.int32]
     distances: NDArray[np.int64]
     stride: int
 
@@ -72,22 +74,22 @@ def empty_lattice(size):
     distances = np.empty(6, np.int64)
     for k in range(6):
         distances[k] = DIRECTIONS[k][0] * stride + DIRECTIONS[k][1]
-    return Cluster(masks, front, born, distances, stride)
+    return Cluster(masks, front, born, np.full(stride * stride, -1, np.int32), distances, stride)
 
 
 @njit(cache=True)
-def attach(cluster, count, front_size):
+def attach(cluster, count, step, front_size):
     """Attach the sites in ``born``, which are not in the front; return the size of the front with its new sites."""
-    masks, front = cluster.masks, cluster.front
+    masks, front, born, distances = cluster.masks, cluster.front, cluster.born, cluster.distances
     for g in range(count):
-        masks[cluster.born[g]] |= CLOSED
+        masks[born[g]] |= CLOSED
+        cluster.arrival[born[g]] = step
     for g in range(count):
-        s = cluster.born[g]
+        s = born[g]
         for k in range(6):
-            r = s + cluster.distances[k]
-            if masks[r] == 0:
-                front[front_size] = r
-                front_size += 1
+            r = np.uint32(s + distances[k])
+            front[front_size] = r
+            front_size += masks[r] == 0
             masks[r] |= np.uint8(1 << (k + 3) % 6)
     return front_size
 
@@ -131,25 +133,22 @@ def ripen(cluster, loads, ripeness, front_size):
 
 
 @njit(cache=True)
-def note(cluster, count, step, arrival):
-    """Write the step in which the sites in ``born`` attached into a map [size, size]."""
-    for g in range(count):
-        s = cluster.born[g]
-        arrival[s // cluster.stride - 1, s % cluster.stride - 1] = step
+def plant(cluster, attached):
+    """Attach the sites of a start, bool[size, size], in step 0, and return the size of the front."""
+    count, born = 0, cluster.born
+    for i in range(attached.shape[0]):
+        for j in range(attached.shape[1]):
+            born[count] = (i + 1) * cluster.stride + j + 1
+            count += attached[i, j]
+    return attach(cluster, count, 0, 0)
 
 
 @njit(cache=True)
-def plant(cluster, attached, arrival):
-    """Attach the sites of a start, bool[size, size], note them as of step 0, and return the size of the front."""
-    count = 0
-    for i in range(attached.shape[0]):
-        for j in range(attached.shape[1]):
-            arrival[i, j] = -1
-            if attached[i, j]:
-                cluster.born[count] = (i + 1) * cluster.stride + j + 1
-                count += 1
-    note(cluster, count, 0, arrival)
-    return attach(cluster, count, 0)
+def copy_map(cluster, arrival):
+    """Copy the steps in which sites attached into a map [size, size]."""
+    for i in range(arrival.shape[0]):
+        first = (i + 1) * cluster.stride + 1
+        arrival[i] = cluster.arrival[first : first + arrival.shape[1]]
 
 
 @njit(cache=True)
@@ -159,14 +158,14 @@ def grow_one(attached, chances, situation, key, steps, arrival):
     chances: uint64[situations], to attach, in units of 2⁻⁵³. situation: uint8[winds, masks].
     """
     cluster = empty_lattice(attached.shape[0])
-    front_size = plant(cluster, attached, arrival)
+    front_size = plant(cluster, attached)
     thresholds = chances[situation.ravel()].reshape(situation.shape)
     for step in range(1, steps + 1):
         own = random_word(key, np.uint64(step))
         wind = below(random_word(own, np.uint64(0)), WINDS)
         front_size, count = draw(cluster, thresholds[wind], own, front_size)
-        front_size = attach(cluster, count, front_size)
-        note(cluster, count, step, arrival)
+        front_size = attach(cluster, count, step, front_size)
+    copy_map(cluster, arrival)
 
 
 @njit(cache=True, parallel=True)
@@ -182,12 +181,12 @@ def ripen_all(attached, loads, steps, arrival):
     """Grow each start without noise, as ``grow_all`` does in gusts. loads: float64[n, masks]."""
     for k in prange(len(attached)):
         cluster = empty_lattice(attached.shape[1])
-        front_size = plant(cluster, attached[k], arrival[k])
+        front_size = plant(cluster, attached[k])
         ripeness = np.zeros(len(cluster.masks))
         for step in range(1, steps + 1):
             front_size, count = ripen(cluster, loads[k], ripeness, front_size)
-            front_size = attach(cluster, count, front_size)
-            note(cluster, count, step, arrival[k])
+            front_size = attach(cluster, count, step, front_size)
+        copy_map(cluster, arrival[k])
 
 
 @njit(cache=True)
@@ -200,23 +199,21 @@ def start_one(key, clusters, age, thresholds, attached):
     """
     size = attached.shape[0]
     reach, cluster = size // 6, empty_lattice(size)
-    arrival = np.full((size, size), -1, np.int32)
     front_size = step = 0
     for c in range(between(random_word(key, np.uint64(0)), clusters[0], clusters[1])):
         seed = random_word(key, np.uint64(1 + c))
-        front_size = drop(cluster, seed, size // 2, reach, front_size, arrival)
+        front_size = drop(cluster, seed, size // 2, reach, front_size)
         for _ in range(between(random_word(seed, np.uint64(0)), age[0], age[1])):
             step += 1
             front_size, count = draw(cluster, thresholds, random_word(seed, np.uint64(step)), front_size)
-            front_size = attach(cluster, count, front_size)
-            note(cluster, count, step, arrival)
+            front_size = attach(cluster, count, step, front_size)
     for i in range(size):
         for j in range(size):
-            attached[i, j] = arrival[i, j] >= 0
+            attached[i, j] = cluster.arrival[(i + 1) * cluster.stride + j + 1] >= 0
 
 
 @njit(cache=True)
-def drop(cluster, key, centre, reach, front_size, arrival):
+def drop(cluster, key, centre, reach, front_size):
     """Attach a seed at a random site at most `reach` steps from the centre; return the size of the front.
 
     A place that is taken holds no other seed.
@@ -237,8 +234,7 @@ def drop(cluster, key, centre, reach, front_size, arrival):
             cluster.front[kept] = cluster.front[f]
             kept += 1
     cluster.born[0] = s
-    note(cluster, 1, 0, arrival)
-    return attach(cluster, 1, kept)
+    return attach(cluster, 1, 0, kept)
 
 
 @njit(cache=True, parallel=True)
