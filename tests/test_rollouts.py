@@ -116,8 +116,8 @@ GROWTH = {
     "floats": (lambda t: {"arrival": t.arrival.astype(float)}, "/arrival: must be int32, is float64"),
     "text": (lambda t: {"arrival": "none"}, "/arrival holds texts, lists or references, must hold numbers"),
     "no lengths": (lambda t: {"lengths": None}, "/lengths: is missing"),
-    "both": (lambda t: {"values": dense(t)}, "must hold either /arrival or /values"),
-    "neither": (lambda t: {"arrival": None}, "must hold either /arrival or /values"),
+    "both": (lambda t: {"values": dense(t)}, "must hold one of /arrival, /labels, /values"),
+    "neither": (lambda t: {"arrival": None}, "must hold one of /arrival, /labels, /values"),
     "a typing error": (lambda t: {"arival": t.arrival}, "/arival: is not part of the layout; did you mean 'arrival'"),
     "before the start": (lambda t: {"arrival": changed(t.arrival, (3, 1, 1), -2)}, r"rollout 3 has -2 at \(1, 1\)"),
     "after the end": (
@@ -248,7 +248,7 @@ def test_growth_maps_of_systems_that_melt_are_refused(tmp_path):
     with h5py.File(path, "w") as file:
         file["params"], file["lengths"] = truth.params, truth.lengths
         file["arrival"] = np.zeros((2, 2, 2), np.int32)
-    with pytest.raises(UnreadableData, match="these systems do not only grow; give /values"):
+    with pytest.raises(UnreadableData, match="these systems' states are fields; give /values"):
         read_rollouts(path, truth, Protocol(stride=1, horizon=3))
 
 
