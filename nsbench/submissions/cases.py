@@ -53,7 +53,7 @@ def describe(start: Trajectories, protocol: Protocol) -> dict[str, Any]:
         "lattice": domain.lattice,
         "states": domain.states,
         "labels": domain.labels,
-        "boundaries": list(domain.boundaries),
+        "boundaries": ", ".join(domain.boundaries),
         "condition": domain.condition,
         "clock": domain.clock,
         "stride": protocol.stride,

@@ -158,7 +158,7 @@ def _values(
     file: h5py.File, domain: Domain, lengths: NDArray[np.int32], horizon: int, name: str = "values"
 ) -> NDArray[Any]:
     """The states [r, T, C, H, W], or labels [r, T, H, W]; after the end of a rollout its last state is repeated."""
-    dtypes = (np.float32, np.uint8) if domain.states == "growth" else (np.float32,)
+    dtypes: tuple[type[np.generic], ...] = (np.float32, np.uint8) if domain.states == "growth" else (np.float32,)
     shape: Shape = (len(lengths), "T", len(domain.channels), *domain.shape)
     if name == "labels":
         dtypes, shape = (label_type(domain.labels),), (len(lengths), "T", *domain.shape)

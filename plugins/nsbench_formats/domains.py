@@ -49,6 +49,7 @@ class _Domain(Params):
     dt: float | None = None
     time_unit: str = "1"
     units: tuple[str, ...] = ()
+    space: str = ""
 
 
 def domain_from(text: str) -> Domain:
@@ -66,6 +67,8 @@ def domain_from(text: str) -> Domain:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"its domain is not one: {place + ': ' if place else ''}{first['msg']}") from error
+    if d.space:
+        raise ValueError(f"its domain names the state space {d.space!r:.80}, which is code: no file says what is run")
     if d.condition not in [p.name for p in d.parameters]:
         raise ValueError(f"its domain is not one: condition {d.condition!r} is none of its parameters")
     domain = Domain(
