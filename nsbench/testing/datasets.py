@@ -136,7 +136,7 @@ def splits_are_apart(subject: DatasetSubject) -> Iterator[Finding]:
                 f"{shared} trajectories of {second} are in {first} too",
                 "splits share no case: draw each from its generator, or cut files by their parameters",
             )
-        elif a.domain.varying and (same := len(_parameters(a) & _parameters(b))):
+        elif a.domain.varying and (same := len(varying_parameters(a) & varying_parameters(b))):
             yield Finding(
                 where,
                 f"{same} parameter sets of {second} are in {first} too, with other trajectories",
@@ -153,7 +153,8 @@ def _digests(trajectories: Trajectories) -> set[bytes]:
     }
 
 
-def _parameters(trajectories: Trajectories) -> set[bytes]:
+def varying_parameters(trajectories: Trajectories) -> set[bytes]:
+    """The distinct values of the parameters that vary and are not hidden, as bytes."""
     return {row.tobytes() for row in trajectories.params[:, list(trajectories.domain.varying)]}
 
 
@@ -162,11 +163,11 @@ def facts_are_true(subject: DatasetSubject) -> Iterator[Finding]:
     where = place_of(subject.dataset, "domain")
     for split, trajectories in subject.splits.items():
         with calling(subject.dataset, "domain", "state facts and observables that can be read off every state"):
-            untrue = list(_untrue(trajectories))
+            untrue = list(untrue_statements(trajectories))
         yield from (Finding(where, f"{wrong} ({split})", right) for wrong, right in untrue)
 
 
-def _untrue(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
+def untrue_statements(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
     """The domain's untrue statements about a record: (what is wrong, what would be right) of each."""
     domain = trajectories.domain
     for column, parameter in enumerate(domain.parameters):
