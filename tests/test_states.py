@@ -15,6 +15,7 @@ from torch.distributions import Normal
 import nsbench
 from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
+from nsbench.neural.conditioning import chosen_parameters
 from nsbench.neural.layers import Down, ResidualBlock, Up
 from nsbench.neural.padding import set_boundaries
 from nsbench.neural.states.choice import space_of
@@ -234,6 +235,15 @@ def test_a_network_is_not_run_on_other_states_than_it_learned(tmp_path: Path):
         nsbench.load("simulator", "categorical-unet").fit(
             waves(4, 3, 0), waves(4, 3, 1), FitContext(8, tmp_path, np.random.default_rng(0))
         )
+
+
+def test_hidden_parameters_are_shown_to_no_network():
+    place = replace(
+        domain("labels"),
+        parameters=(Parameter("rate", 0.1, 0.9), Parameter("J", 1, 1), Parameter("seed", 0, 9, hidden=True)),
+    )
+    assert chosen_parameters(place, "varying") == ["rate"]
+    assert chosen_parameters(place, "all") == ["rate", "J"]
 
 
 def test_too_many_labels_are_refused():
