@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-
 from workload import Workload
 
 NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1))
@@ -94,30 +93,31 @@ def workload() -> Workload:
     return Workload("gusts", compiled, plain, operations=26 * share, bytes=17 * share + 5 / p.steps)
 
 
-RATES, STRENGTHS = (0.015, 0.03, 0.06), (0.0, 1.5, 3.0, 4.5)
-SIZE, STEPS, FRAMES = 112, 60, 5
+RATES, STRENGTHS = (0.015, 0.05), (0.0, 1.5, 3.0, 4.5)
+SIZE, STEPS = 72, (28, 18, 12, 8)
 
 
 def picture(path: str) -> None:
-    """One cluster for each λ (rows) and s (columns), grown from one seed by the same winds, in contours of time.
+    """Two clusters for each λ (pairs of rows) and s (columns): one start, and two series of winds.
 
-    Below each the chances of one step: what a cluster of few sites may become under the six winds cannot be told from
-    the sites one by one.
+    Colour is the step in which a site attached. The stronger s, the fewer steps: areas are to be alike.
     """
     import matplotlib.pyplot as plt
 
     from nsbench.trajectories.plane import draw_sites
+    from nsbench_gusts.growth import draw_starts
     from nsbench_gusts.growth import grow as grow_fast
 
-    rate, strength = (np.array(values).ravel() for values in np.meshgrid(RATES, STRENGTHS, indexing="ij"))
-    seed = np.zeros((len(rate), SIZE, SIZE), bool)
-    seed[:, SIZE // 2, SIZE // 2] = True
-    sheet, axes = plt.subplots(len(RATES), len(STRENGTHS), figsize=(10, 7.2), facecolor="black")
-    for k, axis in enumerate(axes.flat):
-        axis.set_title(f"λ = {rate[k]:g}, s = {strength[k]:g}", color="white", fontsize=9)
-        arrival = grow_fast(seed[k : k + 1], rate[k : k + 1], strength[k : k + 1], steps=STEPS, seed=3)[0]
-        shown = draw_sites(np.where(arrival < 0, np.nan, arrival).astype(float), "hexagonal", 480, outside=np.nan)
-        axis.imshow(shown, cmap="twilight", vmin=0, vmax=STEPS)
+    start = draw_starts(np.array([2]), size=SIZE, clusters=(2, 2), age=(4, 4), seed=5)
+    sheet, axes = plt.subplots(2 * len(RATES), len(STRENGTHS), figsize=(10, 9), facecolor="black")
+    for row, column in np.ndindex(axes.shape):
+        axis, rate, strength = axes[row, column], RATES[row // 2], STRENGTHS[column]
+        steps = STEPS[column] * (2 if rate < 0.03 else 1)
+        arrival = grow_fast(start, np.array([rate]), np.array([strength]), steps=steps, seed=row % 2)[0]
+        tone = np.where(arrival < 0, np.nan, 0.1 + 0.9 * arrival / steps)
+        axis.imshow(draw_sites(tone, "hexagonal", 420, outside=np.nan), cmap="magma", vmin=0, vmax=1)
+        axis.set(xlim=(110, 310), ylim=(275, 70))
+        axis.set_title(f"λ = {rate:g}, s = {strength:g}, {steps} steps", color="white", fontsize=9)
         axis.axis("off")
     sheet.tight_layout()
     sheet.savefig(path, dpi=80, pil_kwargs={"optimize": True})
