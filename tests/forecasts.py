@@ -25,7 +25,7 @@ def domain(size, *, growth):
         "square",
         (size, size),
         ("u",),
-        growth,
+        "growth" if growth else "fields",
         (Parameter("rate", 0, 1),),
         "rate",
         (Observable("total", "sites", total), Observable("peak", "sites", peak)),

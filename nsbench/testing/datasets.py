@@ -82,6 +82,12 @@ def can_be_made(subject: DatasetSubject) -> Iterator[Finding]:
         yield Finding(
             place_of(dataset, "domain"), f"has stride {domain.stride}", "stride=None: frames are the protocol's"
         )
+    if domain.space != (subject.spec.space or ""):
+        yield Finding(
+            place_of(dataset, "domain"),
+            f"names the state space {domain.space!r}, its spec {subject.spec.space!r}",
+            "the same in both: the spec's is how the space's code gets into keys",
+        )
     if domain.condition not in [p.name for p in domain.parameters]:
         names = ", ".join(p.name for p in domain.parameters) or "none"
         yield Finding(
