@@ -56,7 +56,7 @@ class SpinodalDataset(Dataset):
 
     def continued(self, starts: Trajectories, members: int, rng: np.random.Generator) -> FieldTrajectories:
         domain = replace(starts.domain, stride=None)
-        params, begin = (np.repeat(a, members, axis=0) for a in (starts.params, starts.frame(0)))
+        begin, params = np.repeat(starts.frame(0), members, axis=0), np.repeat(starts.params, members, axis=0)
         return separated(begin, params, domain, rng, frames=self.params.ticks)
 
     def _part_size(self) -> int:

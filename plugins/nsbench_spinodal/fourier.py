@@ -19,8 +19,8 @@ from collections.abc import Callable
 from math import cos, pi, sin
 from typing import Any
 
-from llvmlite import ir
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic

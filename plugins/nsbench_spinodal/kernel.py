@@ -77,8 +77,11 @@ def block_law(
     shake = np.sqrt(2 * epsilon * k2 * _integral(2 * omega, time_step) * (share[: half + 1, None] * share)[:, :, None])
     keep, push = np.exp(omega * time_step), -k2 * _integral(omega, time_step)
     counter = np.arange(1, half + 1).astype(np.uint64)[:, None]
+    kept, pushed, shaken = (a.reshape(half + 1, -1).astype(np.float32) for a in (keep, push, shake))
     return Law(
-        *(a.reshape(half + 1, -1).astype(np.float32) for a in (keep, push, shake)),
+        kept,
+        pushed,
+        shaken,
         tripled=np.tile(3 * mean, size).astype(np.float32),
         positions=(keys + counter * GOLDEN).ravel(),
     )
