@@ -89,7 +89,7 @@ def picture(path: str) -> None:
             axis.set(xticks=[], yticks=[], title=f"c = {mean:g}, ε = {noise:g}")
             axis.title.set_fontsize(9)
     figure.tight_layout()
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=70)
 
 
 if __name__ == "__main__":

@@ -149,10 +149,10 @@ def test_what_cannot_be_checked_is_said(registry):
 
 COMPARED = ["lca", "cgne", "pns"]
 NULL_MODELS = ["bernoulli-unet", "frozen-neighbour", "persistence", "stochastic-nca"]
-SYSTEMS = ["grains"]
+SYSTEMS = ["grains", "lca-open", "spinodal"]
 """Datasets, and the simulators that are their ground truth."""
 
-ELSEWHERE = {"categorical-unet": "grains"}
+ELSEWHERE = {"categorical-unet": "grains", "gaussian-unet": "spinodal"}
 """Simulators of other states than growth -> the dataset on which they are checked."""
 
 VARIANTS = [
