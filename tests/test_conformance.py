@@ -149,6 +149,12 @@ def test_what_cannot_be_checked_is_said(registry):
 
 COMPARED = ["lca", "cgne", "pns"]
 NULL_MODELS = ["bernoulli-unet", "frozen-neighbour", "persistence", "stochastic-nca"]
+SYSTEMS = ["grains", "lca-open", "spinodal"]
+"""Datasets, and the simulators that are their ground truth."""
+
+ELSEWHERE = {"categorical-unet": "grains", "gaussian-unet": "spinodal"}
+"""Simulators of other states than growth -> the dataset on which they are checked."""
+
 VARIANTS = [
     "cgne-bernoulli-sampling",
     "cgne-no-annealing",
@@ -182,9 +188,32 @@ def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_threa
 
 def test_every_simulator_dataset_and_format_that_comes_with_nsbench_is_checked_here(registry):
     own = Registry()
-    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS])
-    assert own.names("dataset") == ["lca", "trajectories"]
+    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS, *SYSTEMS, *ELSEWHERE])
+    assert own.names("dataset") == sorted(["lca", "trajectories", *SYSTEMS])
     assert own.names("format") == ["cgne", "npz", "well"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("kind", ["dataset", "simulator"])
+def test_the_systems_conform(registry, kind, name, one_thread):
+    report = check(kind, name, registry=registry)
+    assert report.conforms, "\n".join(report.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", [name for name in SYSTEMS if name != "lca-open"])
+@pytest.mark.parametrize("name", ["cgne", "pns", "stochastic-nca", "persistence"])
+def test_simulators_conform_on_every_system(registry, name, system, one_thread):
+    report = check("simulator", name, params=SMALL.get(name), on=system, registry=registry, transitions=256)
+    assert report.conforms, "\n".join(report.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_simulators_of_other_states_conform(registry, name, one_thread):
+    report = check("simulator", name, params={"width": 4}, on=ELSEWHERE[name], registry=registry, transitions=256)
+    assert report.conforms, "\n".join(report.lines())
 
 
 def test_the_snow_crystals_conform(registry):

@@ -17,7 +17,7 @@ from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
 from nsbench.neural.conditioning import chosen_parameters
 from nsbench.neural.layers import Down, ResidualBlock, Up
-from nsbench.neural.padding import set_boundaries
+from nsbench.neural.padding import padded, set_boundaries
 from nsbench.neural.states.choice import space_of
 from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.fields import Fields
@@ -283,3 +283,13 @@ def test_the_documented_kind_of_states_is_one_file_that_cgne_runs_on(tmp_path: P
     simulator.conditions = Conditions(decode="sample")
     rolled = simulator.rollout(val.start(), 3, np.random.default_rng(0))
     assert np.array_equal(rolled.values, rolled.values.round())
+
+
+@pytest.mark.parametrize("width", [1, 5])
+def test_periodic_padding_is_that_of_torch_and_so_is_its_gradient(width):
+    x = torch.randn(2, 3, 6, 8, dtype=torch.float64, generator=noise(), requires_grad=True)
+    ours, torchs = padded(x, width, PERIODIC), torch.nn.functional.pad(x, (width,) * 4, "circular")
+    assert torch.equal(ours, torchs)
+    weight = torch.randn(ours.shape, dtype=torch.float64, generator=noise(1))
+    one, other = (torch.autograd.grad((p * weight).sum(), x)[0] for p in (ours, torchs))
+    torch.testing.assert_close(one, other)
