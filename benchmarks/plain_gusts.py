@@ -109,14 +109,14 @@ def picture(path: str) -> None:
     from nsbench_gusts.growth import grow as grow_fast
 
     start = draw_starts(np.array([2]), size=SIZE, clusters=(2, 2), age=(4, 4), seed=5)
-    sheet, axes = plt.subplots(2 * len(RATES), len(STRENGTHS), figsize=(10, 9), facecolor="black")
+    sheet, axes = plt.subplots(2 * len(RATES), len(STRENGTHS), figsize=(10, 8.4), facecolor="black")
     for row, column in np.ndindex(axes.shape):
         axis, rate, strength = axes[row, column], RATES[row // 2], STRENGTHS[column]
         steps = STEPS[column] * (2 if rate < 0.03 else 1)
         arrival = grow_fast(start, np.array([rate]), np.array([strength]), steps=steps, seed=row % 2)[0]
         tone = np.where(arrival < 0, np.nan, 0.1 + 0.9 * arrival / steps)
         axis.imshow(draw_sites(tone, "hexagonal", 420, outside=np.nan), cmap="magma", vmin=0, vmax=1)
-        axis.set(xlim=(110, 310), ylim=(275, 70))
+        axis.set(xlim=(130, 290), ylim=(205, 75))
         axis.set_title(f"λ = {rate:g}, s = {strength:g}, {steps} steps", color="white", fontsize=9)
         axis.axis("off")
     sheet.tight_layout()
