@@ -149,7 +149,7 @@ def test_what_cannot_be_checked_is_said(registry):
 
 COMPARED = ["lca", "cgne", "pns"]
 NULL_MODELS = ["bernoulli-unet", "frozen-neighbour", "persistence", "stochastic-nca"]
-SYSTEMS = ["grains", "lca-open", "spinodal"]
+SYSTEMS = ["dendrite", "grains", "gusts", "lca-open", "spinodal"]
 """Datasets, and the simulators that are their ground truth."""
 
 ELSEWHERE = {"categorical-unet": "grains", "gaussian-unet": "spinodal"}
