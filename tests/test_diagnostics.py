@@ -31,6 +31,7 @@ from nsbench_metrics.conditioning import rank_correlation, slope
 from nsbench_metrics.identity_collapse import stillness
 from nsbench_metrics.melting import melted
 from nsbench_metrics.orphans import orphans
+from nsbench_metrics.shared.pieces import connected_pieces
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -206,11 +207,11 @@ def test_a_simulator_may_answer_itself_and_one_without_latents_has_no_answer(tru
                 score(metric, silent, truth)
 
 
-def grown(*frames, lattice="square", margin=None):
+def grown(*frames, lattice="square", margin=None, boundaries=("open", "open")):
     """One trajectory from its states, as text: rows by "/", a site is attached where there is a #."""
     states = np.array([[[c == "#" for c in row] for row in frame.split("/")] for frame in frames], np.float32)
     size = states.shape[1]
-    facts = replace(domain(size, growth=True), lattice=lattice, stop_margin=margin)
+    facts = replace(domain(size), lattice=lattice, stop_margin=margin, boundaries=boundaries)
     values = states[None, :, None]
     return FieldTrajectories(np.array([[0.5]]), np.array([len(frames)], np.int32), facts, values)
 
@@ -229,6 +230,23 @@ def test_melted_sites_hold_nothing_together():
     before, now = masks("#.../..../..../...#", ".#../..../..../...#")
     assert melted(before, now).sum() == 1
     assert orphans(before, now, "square").sum() == 1
+
+
+def test_a_site_that_attaches_across_a_periodic_end_is_no_orphan():
+    frames = "#.../#.../..../....", "#..#/#..#/..../...."
+    shares = {
+        ends: score("orphans", evidence(rollouts), rollouts)
+        for ends in ("open", "periodic")
+        for rollouts in [grown(*frames, boundaries=("open", ends))]
+    }
+    assert (shares["open"].value, shares["periodic"].value) == (1, 0)
+    corners = np.array([[[True, False, False], [False, False, False], [False, False, True]]])
+    pieces = [
+        connected_pieces(corners, "hexagonal", (rows, columns))[1]
+        for rows in ("open", "periodic")
+        for columns in ("open", "periodic")
+    ]
+    assert pieces == [2, 2, 2, 1]  # (2, 2) and (0, 0) are neighbours where both axes join
 
 
 def test_a_site_alone_is_told_from_a_pair_apart():

@@ -99,7 +99,7 @@ def test_rollouts_have_the_probabilities_of_the_likelihood(name, tmp_path):
     x[0, :2] = 0
     count = 4000
     arrival = np.where(x > 0, 0, -1).astype(np.int32)[None].repeat(count, 0)
-    facts = domain(size, growth=True)
+    facts = domain(size)
     start = GrowthTrajectories(np.full((count, 1), 0.4), np.ones(count, np.int32), facts, arrival)
     attached = simulator.rollout(start, 1, generator()).frame(1)[:, 0, 0, :2]
     states = next_states(x, [(0, 0), (0, 1)])
@@ -124,7 +124,7 @@ def test_the_table_finds_a_rule_that_does_look_at_them(tmp_path):
     before = rng.random((2000, 6, 6)) < 0.4
     attaches = rng.random(before.shape) < attached_neighbours(before, "square") / 5
     arrival = np.where(before, 0, np.where(attaches, 1, -1)).astype(np.int32)
-    truth = GrowthTrajectories(np.full((2000, 1), 0.5), np.full(2000, 2, np.int32), domain(6, growth=True), arrival)
+    truth = GrowthTrajectories(np.full((2000, 1), 0.5), np.full(2000, 2, np.int32), domain(6), arrival)
     simulator = nsbench.load("simulator", "frozen-neighbour", bins=1)
     simulator.fit(truth, truth, context(tmp_path))
     np.testing.assert_allclose(simulator.table[0], np.arange(5) / 5, atol=0.03)

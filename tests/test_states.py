@@ -15,8 +15,9 @@ from torch.distributions import Normal
 import nsbench
 from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
+from nsbench.neural.conditioning import chosen_parameters
 from nsbench.neural.layers import Down, ResidualBlock, Up
-from nsbench.neural.padding import set_boundaries
+from nsbench.neural.padding import padded, set_boundaries
 from nsbench.neural.states.choice import space_of
 from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.fields import Fields
@@ -236,6 +237,15 @@ def test_a_network_is_not_run_on_other_states_than_it_learned(tmp_path: Path):
         )
 
 
+def test_hidden_parameters_are_shown_to_no_network():
+    place = replace(
+        domain("labels"),
+        parameters=(Parameter("rate", 0.1, 0.9), Parameter("J", 1, 1), Parameter("seed", 0, 9, hidden=True)),
+    )
+    assert chosen_parameters(place, "varying") == ["rate"]
+    assert chosen_parameters(place, "all") == ["rate", "J"]
+
+
 def test_too_many_labels_are_refused():
     with pytest.raises(ValueError, match="at most 256 of them, got 300"):
         Labels(300, exchangeable=False)
@@ -273,3 +283,13 @@ def test_the_documented_kind_of_states_is_one_file_that_cgne_runs_on(tmp_path: P
     simulator.conditions = Conditions(decode="sample")
     rolled = simulator.rollout(val.start(), 3, np.random.default_rng(0))
     assert np.array_equal(rolled.values, rolled.values.round())
+
+
+@pytest.mark.parametrize("width", [1, 5])
+def test_periodic_padding_is_that_of_torch_and_so_is_its_gradient(width):
+    x = torch.randn(2, 3, 6, 8, dtype=torch.float64, generator=noise(), requires_grad=True)
+    ours, torchs = padded(x, width, PERIODIC), torch.nn.functional.pad(x, (width,) * 4, "circular")
+    assert torch.equal(ours, torchs)
+    weight = torch.randn(ours.shape, dtype=torch.float64, generator=noise(1))
+    one, other = (torch.autograd.grad((p * weight).sum(), x)[0] for p in (ours, torchs))
+    torch.testing.assert_close(one, other)

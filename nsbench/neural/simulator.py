@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ class NeuralSimulator(Simulator):
     columns     their columns in ``Trajectories.params`` of the training set.
     """
 
-    likelihood: ClassVar[LikelihoodKind | None] = "elbo"
+    likelihood: LikelihoodKind | None = "elbo"
     params: TrainingParams
 
     network: Network | None = None
