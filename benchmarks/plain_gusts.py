@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-
 from workload import Workload
 
 NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1))
@@ -94,30 +93,34 @@ def workload() -> Workload:
     return Workload("gusts", compiled, plain, operations=26 * share, bytes=17 * share + 5 / p.steps)
 
 
-RATES, STRENGTHS = (0.015, 0.03, 0.06), (0.0, 1.5, 3.0, 4.5)
-SIZE, STEPS, FRAMES = 112, 60, 5
+RATES, STRENGTHS = (0.02, 0.05, 0.1), (0.0, 1.5, 3.0, 4.0)
+SIZE, STEPS = 44, 3
 
 
 def picture(path: str) -> None:
-    """One cluster for each λ (rows) and s (columns), grown from one seed by the same winds, in contours of time.
+    """Three steps from one start, for each λ (rows) and s (columns).
 
-    Below each the chances of one step: what a cluster of few sites may become under the six winds cannot be told from
-    the sites one by one.
+    The start is grey, the sites of each step have a colour: what one gust adds lies on one side.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
 
     from nsbench.trajectories.plane import draw_sites
+    from nsbench_gusts.growth import draw_starts
     from nsbench_gusts.growth import grow as grow_fast
 
-    rate, strength = (np.array(values).ravel() for values in np.meshgrid(RATES, STRENGTHS, indexing="ij"))
-    seed = np.zeros((len(rate), SIZE, SIZE), bool)
-    seed[:, SIZE // 2, SIZE // 2] = True
-    sheet, axes = plt.subplots(len(RATES), len(STRENGTHS), figsize=(10, 7.2), facecolor="black")
-    for k, axis in enumerate(axes.flat):
-        axis.set_title(f"λ = {rate[k]:g}, s = {strength[k]:g}", color="white", fontsize=9)
-        arrival = grow_fast(seed[k : k + 1], rate[k : k + 1], strength[k : k + 1], steps=STEPS, seed=3)[0]
-        shown = draw_sites(np.where(arrival < 0, np.nan, arrival).astype(float), "hexagonal", 480, outside=np.nan)
-        axis.imshow(shown, cmap="twilight", vmin=0, vmax=STEPS)
+    start = draw_starts(np.array([0]), size=SIZE, clusters=(3, 3), age=(9, 9), seed=1)
+    colours = ListedColormap(["#5a5a5a", "#ffb000", "#dc267f", "#648fff"])
+    sheet, axes = plt.subplots(len(RATES), len(STRENGTHS), figsize=(10, 7.4), facecolor="black")
+    for row, column in np.ndindex(axes.shape):
+        axis, rate, strength = axes[row, column], RATES[row], STRENGTHS[column]
+        arrival = grow_fast(start, np.array([rate]), np.array([strength]), steps=STEPS, seed=1)[0]
+        shown = draw_sites(np.where(arrival < 0, np.nan, arrival), "hexagonal", 480, outside=np.nan)
+        i, j = np.nonzero(~np.isnan(shown))
+        axis.imshow(shown, cmap=colours, vmin=0, vmax=STEPS, interpolation="nearest")
+        middle = i.min() + i.max(), j.min() + j.max()
+        axis.set(xlim=(middle[1] / 2 - 150, middle[1] / 2 + 150), ylim=(middle[0] / 2 + 130, middle[0] / 2 - 130))
+        axis.set_title(f"λ = {rate:g}, s = {strength:g}", color="white", fontsize=10)
         axis.axis("off")
     sheet.tight_layout()
     sheet.savefig(path, dpi=80, pil_kwargs={"optimize": True})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nsbench.components.simulator import Diverged, FitContext, Simulator, SimulatorSpec
     from nsbench.errors import Refusal
     from nsbench.neural.simulator import NeuralSimulator
+    from nsbench.neural.states.space import StateSpace
     from nsbench.outcomes.frame import results
     from nsbench.registry.hooks import API_VERSION, hookimpl
     from nsbench.registry.loading import load
@@ -72,6 +73,7 @@ HOMES = {
     "Simulator": "nsbench.components.simulator",
     "SimulatorReference": "nsbench.components.dataset",
     "SimulatorSpec": "nsbench.components.simulator",
+    "StateSpace": "nsbench.neural.states.space",
     "Trajectories": "nsbench.trajectories.base",
     "TrialFinished": "nsbench.components.events",
     "Unavailable": "nsbench.components.component",
@@ -122,6 +124,7 @@ __all__ = [
     "Simulator",
     "SimulatorReference",
     "SimulatorSpec",
+    "StateSpace",
     "Trajectories",
     "TrialFinished",
     "Unavailable",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -10,14 +11,17 @@ import numpy as np
 import pytest
 
 import broken
+from forecasts import label_maps
 from nsbench.commands.check import check_component
 from nsbench.registry.loading import params_model
 from nsbench.registry.registry import Registry
 from nsbench.suite.yaml import SuiteError
 from nsbench.testing.check import CannotCheck, check, conformance
+from nsbench.testing.datasets import untrue_statements, varying_parameters
 from nsbench.testing.findings import place_of
 from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth
 from nsbench.testing.likelihoods import log_total
+from nsbench.trajectories.domain import Parameter
 from nsbench.trajectories.morphology import front
 from test_cli import nsbench
 
@@ -287,3 +291,20 @@ def test_a_call_that_is_wrong_is_explained(registry, name, kind, settings, on, o
 def test_a_call_that_is_wrong_exits_2():
     done = nsbench("check", "cgn")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "no component 'cgn'; did you mean 'cgne'?\n")
+
+
+def test_a_symmetry_that_observables_do_not_keep_is_no_symmetry():
+    record = label_maps(np.full(6, 0.5), np.random.default_rng(0))
+    claims = replace(record.domain, symmetries=("labels", "translations"), boundaries=("periodic", "open"))
+    wrong = [what for what, _ in untrue_statements(replace(record, domain=claims))]
+    assert wrong == ["claims the symmetry 'labels', under which observable total changes"]
+    honest = replace(claims, symmetries=("translations",))
+    assert list(untrue_statements(replace(record, domain=honest))) == []
+
+
+def test_hidden_parameters_do_not_tell_splits_apart():
+    """Each trajectory may have a seed of its own; what the law depends on still counts."""
+    record = label_maps(np.array([0.5, 0.5]), np.random.default_rng(0))
+    domain = replace(record.domain, parameters=(*record.domain.parameters, Parameter("seed", 0, 9, hidden=True)))
+    hidden = replace(record, domain=domain, params=np.array([[0.5, 1], [0.5, 2]]))
+    assert len(varying_parameters(hidden)) == 1

@@ -110,7 +110,7 @@ def growth(n=6, size=8, seed=0):
         "hexagonal-quadrant",
         (size, size),
         ("attached",),
-        True,
+        "growth",
         (Parameter("rho", 0, 1),),
         "rho",
         OBSERVABLES["quadrant"],

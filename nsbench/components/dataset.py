@@ -35,15 +35,18 @@ class DatasetSpec(ComponentSpec):
     small       parameters with which the dataset is made in about a second, for `nsbench check`.
     reading     "module:function", (params) -> Reading, of a dataset that reads files: called while planning, so keep
                 it in a module that imports quickly. None for a dataset that is made from its parameters alone.
+    space       "module:Class", the state space that the domain names: its code counts as the dataset's own. None for
+                growth, labels and fields.
     """
 
     floor: SimulatorReference | None = None
     noise_free: SimulatorReference | None = None
     reading: str | None = None
+    space: str | None = None
     small: dict[str, Any] = field(default_factory=dict)
 
     def code(self) -> tuple[str, ...]:
-        return (*super().code(), *([self.reading] if self.reading is not None else []))
+        return (*super().code(), *(text for text in (self.reading, self.space) if text is not None))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from nsbench.testing.other_process import elsewhere, rollout_job
 from nsbench.testing.simulator_subject import FEW_TRANSITIONS, FIT_SECONDS, Fitted, SimulatorSubject
 from nsbench.testing.small_data import bits, truth_of
 from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.labels import LabelTrajectories
 
 
 def can_be_made(subject: SimulatorSubject) -> Iterator[Finding]:
@@ -114,6 +115,12 @@ def rollouts_keep_their_contract(subject: SimulatorSubject) -> Iterator[Finding]
     subject.rollout(0, start=start.select(slice(0, 1)))
     if rollout.domain.states == "growth":
         yield from _grows(subject, rollout)
+    elif rollout.domain.states == "labels" and not isinstance(rollout, LabelTrajectories):
+        yield Finding(
+            place_of(subject.fitted, "rollout"),
+            f"returned {type(rollout).__name__}, and the domain's states are labels",
+            f"LabelTrajectories: whole numbers from 0 to {rollout.domain.labels - 1}",
+        )
 
 
 def _grows(subject: SimulatorSubject, rollout: Trajectories) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 domain       the facts of a system
 base         the base class of trajectories of every kind
-growth       irreversible growth: when each site attached
+growth       growth: when each site attached
 dense        states in an array, frame by frame
 labels       one of K labels at every site
 fields       real numbers at every site

@@ -79,6 +79,8 @@ class Domain:
                  map the lattice onto itself; "labels", their permutations.
     dt           the time of a tick of the clock "step", in `time_unit`; None where steps stand for no time.
     units        the unit of each channel; all "1" if none is given.
+    space        "module:Class", the state space through which networks see states of a kind of their own
+                 (``nsbench.neural.states.space``); "" for that of `states`.
     """
 
     lattice: Lattice
@@ -97,6 +99,7 @@ class Domain:
     dt: float | None = None
     time_unit: str = "1"
     units: tuple[str, ...] = ()
+    space: str = ""
 
     def __post_init__(self) -> None:
         if self.states == "labels" and not (2 <= self.labels <= MOST_LABELS and len(self.channels) == 1):
@@ -163,4 +166,5 @@ class Domain:
             "dt": self.dt,
             "time_unit": self.time_unit,
             "units": list(self.units),
+            "space": self.space,
         }

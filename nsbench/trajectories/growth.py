@@ -14,7 +14,7 @@ from nsbench.trajectories.base import Trajectories, require_array
 
 @dataclass(frozen=True, eq=False)
 class GrowthTrajectories(Trajectories):
-    """Trajectories of irreversible growth, one integer a site: the frame in which the site attached.
+    """Trajectories of growth, one integer a site: the frame in which the site attached.
 
     arrival: int32[n, H, W]; 0 at the start, t >= 1 for a site first attached in frame t (in step t,
     while ``domain.stride`` is None), −1 for a site that never attached.

@@ -36,13 +36,15 @@ def surrounded(sites: NDArray[Any], boundaries: tuple[Boundary, Boundary], width
     return sites
 
 
-def attached_neighbours(attached: NDArray[np.bool_], lattice: Lattice) -> NDArray[np.int8]:
+def attached_neighbours(
+    attached: NDArray[np.bool_], lattice: Lattice, boundaries: tuple[Boundary, Boundary] = ("open", "open")
+) -> NDArray[np.int8]:
     """The number of attached neighbours of each site, int8[n, H, W] for bool[n, H, W].
 
-    Nothing is attached beyond the lattice, except at the mirrors of a hexagonal quadrant, where (−1, j) is
-    (1, j+1) and (i, −1) is (i+1, 1).
+    Beyond the lattice lies what the boundaries say; at the mirrors of a hexagonal quadrant (−1, j) is (1, j+1) and
+    (i, −1) is (i+1, 1).
     """
-    padded = np.pad(attached, ((0, 0), (1, 1), (1, 1)))  # site (i, j) at [i + 1, j + 1]
+    padded = surrounded(attached, boundaries)  # site (i, j) at [i + 1, j + 1]
     if lattice == "hexagonal-quadrant":
         padded[:, 0, :-1] = padded[:, 2, 1:]
         padded[:, 1:-1, 0] = padded[:, 2:, 2]

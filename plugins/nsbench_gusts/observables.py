@@ -31,7 +31,7 @@ def clusters(state: State) -> NDArray[np.float64]:
 def centre(state: State, axis: int) -> NDArray[np.float64]:
     """The coordinate of the centre of mass, float64[n], of states [n, 1, H, W]: x for axis 0, y for axis 1.
 
-    In distances of neighbours from the middle of the lattice; 0 where nothing is attached.
+    In spacings, the distance of neighbours, from the middle of the lattice; 0 where nothing is attached.
     """
     return _moments(state)[0][:, axis]
 
@@ -55,7 +55,7 @@ def _moments(state: State) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     count = np.maximum(attached.sum(axis=1), 1.0)
     middle = attached @ place / count[:, None]
     square = attached @ (place[:, :, None] * place[:, None]).reshape(-1, 4) / count[:, None]
-    own = np.eye(2) * 5 * np.sqrt(3) / 144 * 2 / np.sqrt(3)  # of a hexagon of unit width: 5/72 each way
+    own = np.eye(2) * 5 / 72  # the variance of a hexagon of unit width, each way
     covariance = square.reshape(-1, 2, 2) - middle[:, :, None] * middle[:, None]
     return middle, covariance * (attached.sum(axis=1) > 0)[:, None, None] + own
 
@@ -64,7 +64,7 @@ OBSERVABLES = (
     Observable("area", "sites", area),
     Observable("boundary", "sites", partial(boundary, lattice="hexagonal")),
     Observable("clusters", "1", clusters),
-    Observable("centre x", "sites", partial(centre, axis=0)),
-    Observable("centre y", "sites", partial(centre, axis=1)),
+    Observable("centre_x", "spacings", partial(centre, axis=0)),
+    Observable("centre_y", "spacings", partial(centre, axis=1)),
     Observable("elongation", "1", elongation),
 )
