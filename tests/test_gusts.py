@@ -176,11 +176,13 @@ def test_plain_numpy_grows_the_same_clusters_from_the_same_random_numbers():
     rate, strength = np.linspace(0.02, 0.3, count), np.linspace(0, 4, count)
     places = (np.arange(1, size + 1)[:, None] * (size + 2) + np.arange(1, size + 1)).astype(np.uint64)
 
+    word = random_word.py_func  # of arrays
+    own = word(np.full(count, stream(seed)), np.arange(3, 3 + count, dtype=np.uint64))
+
     def noise(step):
-        keys = [random_word(random_word(stream(seed), np.uint64(3 + k)), np.uint64(step)) for k in range(count)]
-        keys = np.array(keys, np.uint64)
-        wind = (random_word.py_func(keys, np.uint64(0)) >> np.uint64(32)) * np.uint64(6) >> np.uint64(32)
-        numbers = random_word.py_func(keys[:, None, None], places[None])
+        keys = word(own, np.uint64(step))
+        wind = (word(keys, np.uint64(0)) >> np.uint64(32)) * np.uint64(6) >> np.uint64(32)
+        numbers = word(keys[:, None, None], places[None])
         offsets = [plain.NEIGHBOURS.index(DIRECTIONS[u]) for u in wind]
         return np.array(offsets), (numbers >> np.uint64(11)) * 2.0**-53
 
