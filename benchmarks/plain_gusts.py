@@ -93,31 +93,34 @@ def workload() -> Workload:
     return Workload("gusts", compiled, plain, operations=26 * share, bytes=17 * share + 5 / p.steps)
 
 
-RATES, STRENGTHS = (0.015, 0.05), (0.0, 1.5, 3.0, 4.5)
-SIZE, STEPS = 72, (28, 18, 12, 8)
+RATES, STRENGTHS = (0.02, 0.05, 0.1), (0.0, 1.5, 3.0, 4.0)
+SIZE, STEPS = 44, 3
 
 
 def picture(path: str) -> None:
-    """Two clusters for each λ (pairs of rows) and s (columns): one start, and two series of winds.
+    """Three steps from one start, for each λ (rows) and s (columns).
 
-    Colour is the step in which a site attached. The stronger s, the fewer steps: areas are to be alike.
+    The start is grey, the sites of each step have a colour: what one gust adds lies on one side.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
 
     from nsbench.trajectories.plane import draw_sites
     from nsbench_gusts.growth import draw_starts
     from nsbench_gusts.growth import grow as grow_fast
 
-    start = draw_starts(np.array([2]), size=SIZE, clusters=(2, 2), age=(4, 4), seed=5)
-    sheet, axes = plt.subplots(2 * len(RATES), len(STRENGTHS), figsize=(10, 8.4), facecolor="black")
+    start = draw_starts(np.array([0]), size=SIZE, clusters=(3, 3), age=(9, 9), seed=1)
+    colours = ListedColormap(["#5a5a5a", "#ffb000", "#dc267f", "#648fff"])
+    sheet, axes = plt.subplots(len(RATES), len(STRENGTHS), figsize=(10, 7.4), facecolor="black")
     for row, column in np.ndindex(axes.shape):
-        axis, rate, strength = axes[row, column], RATES[row // 2], STRENGTHS[column]
-        steps = STEPS[column] * (2 if rate < 0.03 else 1)
-        arrival = grow_fast(start, np.array([rate]), np.array([strength]), steps=steps, seed=row % 2)[0]
-        tone = np.where(arrival < 0, np.nan, 0.1 + 0.9 * arrival / steps)
-        axis.imshow(draw_sites(tone, "hexagonal", 420, outside=np.nan), cmap="magma", vmin=0, vmax=1)
-        axis.set(xlim=(130, 290), ylim=(205, 75))
-        axis.set_title(f"λ = {rate:g}, s = {strength:g}, {steps} steps", color="white", fontsize=9)
+        axis, rate, strength = axes[row, column], RATES[row], STRENGTHS[column]
+        arrival = grow_fast(start, np.array([rate]), np.array([strength]), steps=STEPS, seed=1)[0]
+        shown = draw_sites(np.where(arrival < 0, np.nan, arrival), "hexagonal", 480, outside=np.nan)
+        i, j = np.nonzero(~np.isnan(shown))
+        axis.imshow(shown, cmap=colours, vmin=0, vmax=STEPS, interpolation="nearest")
+        middle = i.min() + i.max(), j.min() + j.max()
+        axis.set(xlim=(middle[1] / 2 - 150, middle[1] / 2 + 150), ylim=(middle[0] / 2 + 130, middle[0] / 2 - 130))
+        axis.set_title(f"λ = {rate:g}, s = {strength:g}", color="white", fontsize=10)
         axis.axis("off")
     sheet.tight_layout()
     sheet.savefig(path, dpi=80, pil_kwargs={"optimize": True})

@@ -45,18 +45,13 @@ def angle(i, j):
     return np.arctan2(j * np.sqrt(3) / 2, i - j / 2)
 
 
-def hazard_of(attached, i, j, rate, strength, wind):
-    """The hazard of one site, by a loop over its neighbours."""
-    hazard = 0.0
+def hazard(attached, i, j, rate, strength, wind):
+    """The hazard −log(1 − p) of one site to attach, by a loop over its neighbours."""
+    total = 0.0
     for a, b in OFFSETS["hexagonal"]:
         if 0 <= i + a < attached.shape[0] and 0 <= j + b < attached.shape[1] and attached[i + a, j + b]:
-            hazard += rate * exp(strength * np.cos(angle(a, b) - wind))
-    return hazard
-
-
-def chance(attached, i, j, rate, strength, wind):
-    """The chance of one site to attach."""
-    return -expm1(-hazard_of(attached, i, j, rate, strength, wind))
+            total += rate * exp(strength * np.cos(angle(a, b) - wind))
+    return total
 
 
 def probability(attached, grown, rate, strength):
@@ -67,7 +62,7 @@ def probability(attached, grown, rate, strength):
     for wind in (angle(*offset) for offset in OFFSETS["hexagonal"]):
         each = 1.0
         for i, j in np.argwhere(~attached):
-            h = hazard_of(attached, i, j, rate, strength, wind)
+            h = hazard(attached, i, j, rate, strength, wind)
             each *= -expm1(-h) if grown[i, j] else exp(-h)
         total += each / 6
     return total
@@ -92,7 +87,7 @@ def gap(attached, rate, strength):
     law = nats(log_likelihood, attached, states, rate, strength)
     sites = nats(factorised_log_likelihood, attached, states, rate, strength)
     possible = law > -np.inf
-    return float((np.exp(law[possible]) * (law - sites)[possible]).sum())
+    return float((np.exp(law[possible]) * (law[possible] - sites[possible])).sum())
 
 
 def sampled(attached, rate, strength, count, noise="gusts", seed=0):
@@ -165,7 +160,7 @@ def test_certain_attachment_has_a_finite_likelihood():
 
 @pytest.mark.parametrize(("noise", "law"), [("gusts", log_likelihood), ("sites", factorised_log_likelihood)])
 def test_the_kernel_draws_next_states_as_often_as_the_likelihood_says(noise, law):
-    count = 300_000
+    count = 100_000
     drawn = sampled(SITE, 0.15, 1.5, count, noise)
     free = np.argwhere(~SITE)
     code = drawn[:, free[:, 0], free[:, 1]] @ (2 ** np.arange(len(free))[::-1])
@@ -181,13 +176,13 @@ def test_plain_numpy_grows_the_same_clusters_from_the_same_random_numbers():
     rate, strength = np.linspace(0.02, 0.3, count), np.linspace(0, 4, count)
     places = (np.arange(1, size + 1)[:, None] * (size + 2) + np.arange(1, size + 1)).astype(np.uint64)
 
+    word = random_word.py_func  # of arrays
+    own = word(np.full(count, stream(seed)), np.arange(3, 3 + count, dtype=np.uint64))
+
     def noise(step):
-        keys = [
-            random_word(np.uint64(random_word(stream(seed), np.uint64(3 + k))), np.uint64(step)) for k in range(count)
-        ]
-        keys = np.array(keys, np.uint64)
-        wind = (random_word.py_func(keys, np.uint64(0)) >> np.uint64(32)) * np.uint64(6) >> np.uint64(32)
-        numbers = random_word.py_func(keys[:, None, None], places[None])
+        keys = word(own, np.uint64(step))
+        wind = (word(keys, np.uint64(0)) >> np.uint64(32)) * np.uint64(6) >> np.uint64(32)
+        numbers = word(keys[:, None, None], places[None])
         offsets = [plain.NEIGHBOURS.index(DIRECTIONS[u]) for u in wind]
         return np.array(offsets), (numbers >> np.uint64(11)) * 2.0**-53
 
@@ -200,19 +195,15 @@ def test_without_strength_sites_are_independent_and_no_wind_is_told_from_another
     assert gap(SITE, 0.2, 0.0) == pytest.approx(0, abs=1e-12)
     each = hazards(np.array([0.2]), np.array([0.0]))[0, SITUATION]
     np.testing.assert_allclose(each, each[:1].repeat(6, axis=0), rtol=1e-14)
-    attached, k = CORNER, 0.2
-    grown = attached.copy()
+    grown = CORNER.copy()
     grown[2, 2] = grown[0, 2] = True
-    expected = sum(
-        log(p if grown[i, j] else 1 - p)
-        for i, j in np.argwhere(~attached)
-        if (p := chance(attached, i, j, k, 0.0, 0.0)) > 0
-    )
-    assert nats(log_likelihood, attached, grown[None], k, 0.0)[0] == pytest.approx(expected, rel=1e-12)
+    each = [(grown[i, j], hazard(CORNER, i, j, 0.2, 0.0, 0.0)) for i, j in np.argwhere(~CORNER)]
+    expected = sum(log(-expm1(-h)) if attaches else -h for attaches, h in each)
+    assert nats(log_likelihood, CORNER, grown[None], 0.2, 0.0)[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_gap_of_the_best_model_without_a_common_cause_grows_with_strength():
-    """It is a KL divergence: 0 without wind, and at most the log 6 of knowing the wind from here."""
+    """It is a KL divergence, so 0 where the two are the same."""
     gaps = [gap(SITE, 0.15, s) for s in (0.0, 0.5, 1.0, 2.0, 3.0)]
     assert gaps[0] == pytest.approx(0, abs=1e-12)
     assert all(np.diff(gaps) > 5e-4)
@@ -230,11 +221,12 @@ def test_turning_or_reflecting_the_lattice_leaves_the_law():
     attached = hexagon(4, 20)
     rate, strength = np.full(20, 0.2), np.full(20, 2.0)
     grown = grow(attached, rate, strength, steps=1, seed=0) >= 0
+    grown[:5] |= hexagon(4, 5, seed=1)  # what cannot happen stays impossible
     for law in (log_likelihood, factorised_log_likelihood):
         expected = law(attached, grown, rate, strength)
         for change in (turned, lambda states: states.transpose(0, 2, 1)):
             np.testing.assert_allclose(law(change(attached), change(grown), rate, strength), expected, rtol=1e-12)
-        assert np.isfinite(expected).any()
+        assert np.isfinite(expected[5:]).all()
 
 
 def test_without_noise_a_cluster_has_all_symmetries_of_the_lattice():
@@ -344,7 +336,7 @@ def test_observables_of_shapes_that_are_known():
     assert values["area"].tolist() == [1, 7, 4, 0]
     assert values["clusters"].tolist() == [1, 1, 2, 0]
     assert values["boundary"][0] == 6
-    assert values["boundary"][1] == 2 * 7 + 4
+    assert values["boundary"][1] == 18
     np.testing.assert_allclose(values["elongation"][[0, 1, 3]], [1, np.sqrt((4 + 5 / 72) / (5 / 72)), 1])
     np.testing.assert_allclose(values["centre_x"][[0, 1, 3]], 0, atol=1e-12)
     np.testing.assert_allclose(values["centre_y"][2], (-5 - 4 + 2 + 2) / 4 * np.sqrt(3) / 2)
@@ -373,7 +365,6 @@ def test_lattices_that_are_not_square_are_refused():
         grow(np.zeros((1, 4, 5), bool), np.ones(1), np.ones(1), steps=1, seed=0)
 
 
-@pytest.mark.slow
 def test_on_the_suites_data_a_look_up_is_far_from_the_truth_and_so_is_a_model_without_a_common_cause(registry):
     """Where the truth redrawn is at no distance, and the gap in likelihood is several nats a transition."""
     suite = read_suite(Path(__file__).parents[1] / "suites" / "gusts.yaml", registry)

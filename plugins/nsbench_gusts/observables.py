@@ -31,7 +31,7 @@ def clusters(state: State) -> NDArray[np.float64]:
 def centre(state: State, axis: int) -> NDArray[np.float64]:
     """The coordinate of the centre of mass, float64[n], of states [n, 1, H, W]: x for axis 0, y for axis 1.
 
-    In distances of neighbours from the middle of the lattice; 0 where nothing is attached.
+    In spacings, the distance of neighbours, from the middle of the lattice; 0 where nothing is attached.
     """
     return _moments(state)[0][:, axis]
 
@@ -64,7 +64,7 @@ OBSERVABLES = (
     Observable("area", "sites", area),
     Observable("boundary", "sites", partial(boundary, lattice="hexagonal")),
     Observable("clusters", "1", clusters),
-    Observable("centre_x", "sites", partial(centre, axis=0)),
-    Observable("centre_y", "sites", partial(centre, axis=1)),
+    Observable("centre_x", "spacings", partial(centre, axis=0)),
+    Observable("centre_y", "spacings", partial(centre, axis=1)),
     Observable("elongation", "1", elongation),
 )
