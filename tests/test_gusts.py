@@ -365,6 +365,7 @@ def test_lattices_that_are_not_square_are_refused():
         grow(np.zeros((1, 4, 5), bool), np.ones(1), np.ones(1), steps=1, seed=0)
 
 
+@pytest.mark.slow
 def test_on_the_suites_data_a_look_up_is_far_from_the_truth_and_so_is_a_model_without_a_common_cause(registry):
     """Where the truth redrawn is at no distance, and the gap in likelihood is several nats a transition."""
     suite = read_suite(Path(__file__).parents[1] / "suites" / "gusts.yaml", registry)

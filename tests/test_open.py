@@ -370,6 +370,7 @@ def test_observables_of_crystals_drawn_by_hand():
     assert (clusters(ring)[0], gyration(ring)[0]) == (1, pytest.approx(1))  # six sites at distance 1 of their centre
 
 
+@pytest.mark.slow
 def test_memory_is_no_rival_of_the_truth_on_the_suite():
     """Mean energy distances over 64 ensembles of 8, by lead time in frames: look-up over 3,000 crystals, truth redrawn."""
     suite = yaml.safe_load((Path(__file__).parents[1] / "suites" / "snow-open.yaml").read_text())
