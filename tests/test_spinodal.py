@@ -9,10 +9,14 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from numba import njit
+from scipy import stats
 
 import nsbench
 from lookup import energy_distance, looked_up
-from nsbench_spinodal.kernel import evolve
+from nsbench_spinodal.fourier import LANES, backward, forward
+from nsbench_spinodal.kernel import block_law, evolve
+from nsbench_spinodal.noise import GOLDEN, draw, random_word
 from nsbench_spinodal.observables import OBSERVABLES, domain_size, energy, interface, structure_factor, variance
 from nsbench_spinodal.params import DatasetParams
 from nsbench_spinodal.starts import random_start, squared_wave_numbers
@@ -48,7 +52,7 @@ def held_to(power, expected):
 
 def test_the_mean_is_conserved_to_rounding():
     begin = starts(16).astype(np.float32)
-    fields = evolve(begin, 0.1, frames=20, steps=20, time_step=0.1, seed=1)
+    fields = evolve(begin, 0.1, frames=100, steps=1, time_step=0.1, seed=1)
     drift = fields.mean(axis=(2, 3), dtype=np.float64) - begin.mean(axis=(1, 2), dtype=np.float64)[:, None]
     assert np.abs(drift).max() < 2e-7
     assert np.abs(fields[:, -1] - fields[:, 0]).max() > 0.5
@@ -69,7 +73,7 @@ def test_small_waves_grow_at_their_rate_from_the_noise(mean):
 
 def test_a_stable_mixture_keeps_the_structure_factor_of_equilibrium():
     """S = ε/(k² − 1 + 3c²) where 3c² > 1."""
-    fields = evolve(np.full((4000, N, N), 0.8), 1e-6, frames=1, steps=1000, time_step=0.1, seed=3)
+    fields = evolve(np.full((1600, N, N), 0.8), 1e-6, frames=1, steps=1000, time_step=0.1, seed=3)
     slow = K2 * (K2 - 1 + 3 * 0.8**2) * 100 > 8  # the waves that have forgotten their start after a time of 100
     z = held_to(structure(fields[:, -1]), np.where(slow & (K2 > 0), 1e-6 / (K2 - 1 + 3 * 0.64), 0))
     assert slow.sum() > 100
@@ -125,6 +129,63 @@ def test_plain_numpy_follows_the_same_law():
     assert np.abs(ours - plain).max() < 2e-4
 
 
+def kernel_noise(seed, lane, size, steps):
+    """The white noise of each step of that trajectory of the first block, as fields, float64[N, N]."""
+    stream = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+    keys = random_word.py_func(stream + np.arange(1, LANES + 1).astype(np.uint64) * GOLDEN)
+    law = block_law(size, 0.1, np.zeros(LANES), np.zeros(LANES), keys)
+    k, half = np.arange(size), size // 2
+    basis = np.where(
+        k[:, None] <= half, np.cos(np.outer(k, k) * 2 * np.pi / size), np.sin(np.outer(k, k) * 2 * np.pi / size)
+    )
+    inverse = np.linalg.inv(basis)
+    share = np.sqrt((basis**2).sum(1))
+    row = np.empty(size * LANES, np.float32)
+    for step in range(1, steps + 1):
+        waves = np.empty((size, size))
+        for y in range(size):
+            shift = (step * size + y) * half * int(GOLDEN) % 2**64
+            draw(law.positions, np.uint64(shift), row)
+            waves[y] = row.reshape(size, LANES)[:, lane]
+        yield inverse @ (waves * share[:, None] * share) @ inverse.T
+
+
+@pytest.mark.parametrize(("size", "epsilon"), [(16, 0.0), (16, 0.1), (24, 0.1)])
+def test_plain_numpy_with_the_same_random_numbers_makes_the_same_fields(size, epsilon):
+    start, steps = starts(LANES, size=size), 60
+    fields = evolve(start, epsilon, frames=1, steps=steps, time_step=0.1, seed=7)[:, -1]
+    for lane in (0, 5):
+        white = kernel_noise(7, lane, size, steps).__next__
+        phi = plain_spinodal.evolve(start[lane].astype(np.float64), epsilon, steps=steps, time_step=0.1, white=white)
+        assert abs(fields[lane] - phi).max() < 2e-5
+
+
+@pytest.mark.parametrize("n", [8, 24, 40])
+def test_transforms_are_those_of_fourier(n):
+    @njit
+    def both(values, waves, again):
+        forward(n, values, 0, LANES, waves, 0, LANES)
+        backward(n, waves, 0, LANES, again, 0, LANES)
+
+    values = np.random.default_rng(0).standard_normal((n, LANES)).astype(np.float32)
+    waves, again = np.empty(n * LANES, np.float32), np.empty(n * LANES, np.float32)
+    both(values.ravel(), waves, again)
+    expected = np.fft.rfft(values.astype(np.float64), axis=0)
+    half_complex = np.concatenate([expected.real, expected.imag[-2:0:-1]])
+    assert abs(waves.reshape(n, LANES) - half_complex).max() < 1e-6 * n
+    assert abs(again.reshape(n, LANES) / n - values).max() < 1e-6
+
+
+def test_random_numbers_are_independent_and_gaussian():
+    gaussian = np.empty(400_000, np.float32)
+    draw(random_word.py_func(np.arange(200_000).astype(np.uint64)), np.uint64(9), gaussian)
+    assert stats.kstest(gaussian.astype(np.float64), "norm").pvalue > 1e-3
+    for lag in (1, 8, 200_000):
+        r = np.corrcoef(gaussian[:-lag], gaussian[lag:])[0, 1]
+        assert abs(r) < 4.5 / np.sqrt(len(gaussian) - lag)
+    assert abs(stats.kurtosis(gaussian.astype(np.float64))) < 4.5 * np.sqrt(24 / len(gaussian))
+
+
 def test_plain_numpy_has_the_same_distribution_with_noise():
     begin, rng = starts(1, mean=-0.2)[0], generator(5)
     ours = evolve(np.repeat(begin[None], 400, 0), 0.1, frames=1, steps=50, time_step=0.1, seed=6)[:, 1]
@@ -142,7 +203,7 @@ def test_plain_numpy_has_the_same_distribution_with_noise():
 
 def test_the_error_of_a_time_step_is_proportional_to_it():
     begin = starts(8, amplitude=0.4)
-    exact = np.stack([plain_spinodal.evolve(f, 0.0, steps=3200, time_step=0.0025) for f in begin])
+    exact = np.stack([plain_spinodal.evolve(f, 0.0, steps=1600, time_step=0.005) for f in begin])
     errors = [
         np.abs(evolve(begin, 0.0, frames=1, steps=round(8 / h), time_step=h, seed=0)[:, 1] - exact).max()
         for h in (0.1, 0.05)
@@ -215,6 +276,7 @@ def test_observables_have_their_closed_forms():
         ({"tick": 2.0, "steps": 10}, r"the time step must be in \(0, 0.1\], beyond which it is unstable, got 0.2"),
         ({"noise": (0.1, 0.3)}, r"noise must be \[low, high\] with 0 <= low < high <= 0.2"),
         ({"mean": (0.4, 0.4)}, r"mean must be \[low, high\] with -1 <= low < high <= 1"),
+        ({"amplitude": (0.2, 0.6)}, r"amplitude must be \[low, high\] with 0 <= low < high <= 0.5"),
         ({"length": (1.0, 20.0)}, r"length must be \[low, high\] with 0.5 <= low < high <= 8"),
     ],
 )
@@ -223,6 +285,18 @@ def test_parameters_that_cannot_be_computed_are_refused_with_the_bound(params, m
         DatasetParams(**params)
     with pytest.raises(ValueError, match="the time step must be"):
         evolve(starts(1), 0.0, frames=1, steps=1, time_step=0.3, seed=0)
+
+
+def test_the_strongest_starts_and_noise_that_are_allowed_stay_bounded():
+    for mean in (0.0, 0.5, 1.0):
+        begin = np.stack([random_start(N, mean, 0.5, 0.5, generator(k)) for k in range(256)])
+        fields = evolve(begin, 0.2, frames=1, steps=100, time_step=0.1, seed=1)
+        assert np.abs(fields[:, 1]).max() < 3
+
+
+def test_fields_that_run_away_are_an_error():
+    with pytest.raises(ValueError, match="grew without bound"):
+        evolve(starts(1, amplitude=4.0), 0.0, frames=1, steps=100, time_step=0.1, seed=0)
 
 
 @pytest.mark.slow

@@ -9,10 +9,14 @@ from pydantic import Field, model_validator
 from nsbench.components.component import Params
 
 LONGEST_STEP = 0.1
-"""The longest time step: the cube, which is frozen during a step, is then stable for all |φ| < 1.5."""
+"""The longest time step: with the cube frozen during a step, every uniform |φ| < 1.3 is then stable."""
+
+LARGEST_AMPLITUDE = 0.5
+"""The largest standard deviation of φ at the start: the tails of larger ones run away in the first steps. At this one
+none of 4,096 starts of 32 × 32 sites did for any of eight means from 0 to 1, at ε = 0.2."""
 
 MOST_NOISE = 0.2
-"""The strongest noise ε at which fields stay within that."""
+"""The strongest noise ε up to which that has been tried."""
 
 
 def fault(size: int, time_step: float, noise: float) -> str | None:
@@ -64,7 +68,7 @@ class DatasetParams(Params):
         bounds = {
             "mean": (-1.0, 1.0),
             "noise": (0.0, MOST_NOISE),
-            "amplitude": (0.0, 0.8),
+            "amplitude": (0.0, LARGEST_AMPLITUDE),
             "length": (0.5, self.size / 4),
         }
         for name, (least, most) in bounds.items():
