@@ -73,15 +73,15 @@ def workload() -> Workload:
     from nsbench_gusts.growth import grow as grow_fast
     from nsbench_gusts.params import DatasetParams
 
-    p, count, few = DatasetParams(), 4096, 64
+    p, count, few = DatasetParams(), 1024, 64
     rng = np.random.default_rng(0)
     rate, strength = rng.uniform(*p.rate, count), rng.uniform(*p.strength, count)
     starts = draw_starts(np.arange(count), size=p.size, clusters=p.clusters, age=p.age, seed=0)
 
     def compiled() -> int:
-        for seed in range(8):
+        for seed in range(32):
             grow_fast(starts, rate, strength, steps=p.steps, seed=seed)
-        return 8 * starts.size * p.steps
+        return 32 * starts.size * p.steps
 
     def plain() -> int:
         some = starts[:few]

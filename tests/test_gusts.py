@@ -180,7 +180,7 @@ def test_plain_numpy_grows_the_same_clusters_from_the_same_random_numbers():
     own = word(np.full(count, stream(seed)), np.arange(3, 3 + count, dtype=np.uint64))
 
     def noise(step):
-        keys = word(own, np.uint64(step))
+        keys = word(own, np.array([step], np.uint64))
         wind = (word(keys, np.uint64(0)) >> np.uint64(32)) * np.uint64(6) >> np.uint64(32)
         numbers = word(keys[:, None, None], places[None])
         offsets = [plain.NEIGHBOURS.index(DIRECTIONS[u]) for u in wind]

@@ -21,8 +21,8 @@ from nsbench_lca.branching import cluster_crystal, grow_one
 from nsbench_lca.clusters import NOISE, extents, hexagon, history_keys, random_clusters
 from nsbench_lca.kernel import LAWS, grow, stream
 from nsbench_lca.layout import RESERVOIR, layout
-from nsbench_lca.morphology import clusters, gyration
 from nsbench_lca.open_dataset import OpenDataset
+from nsbench_lca.open_morphology import clusters, gyration
 from nsbench_lca.open_params import OpenDatasetParams
 from nsbench_lca.open_simulator import OpenSimulator
 from nsbench_lca.params import SimulatorParams

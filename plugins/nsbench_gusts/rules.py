@@ -138,8 +138,9 @@ def plant(cluster, attached):
     count, born = 0, cluster.born
     for i in range(attached.shape[0]):
         for j in range(attached.shape[1]):
-            born[count] = (i + 1) * cluster.stride + j + 1
-            count += attached[i, j]
+            if attached[i, j]:
+                born[count] = (i + 1) * cluster.stride + j + 1
+                count += 1
     return attach(cluster, count, 0, 0)
 
 

@@ -12,7 +12,7 @@ from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_lca.branches import Branches, grow_branches
 from nsbench_lca.clusters import random_clusters
 from nsbench_lca.kernel import LAWS
-from nsbench_lca.morphology import OPEN_OBSERVABLES
+from nsbench_lca.open_morphology import OPEN_OBSERVABLES
 from nsbench_lca.open_params import OpenDatasetParams, Range
 
 STARTS = ("history", "seeds", "radius", "fill", "after")
