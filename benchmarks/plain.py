@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import nsbench.neural.layers as layers
 import nsbench_cgne.network as cgne
 import nsbench_pns.network as pns
-from nsbench.neural.model import LatentGrowth
+from nsbench.neural.model import LatentModel
 
 
 def double(x: Tensor) -> Tensor:
@@ -63,18 +63,18 @@ def plainly() -> Iterator[None]:
         yield
 
 
-def contiguous(model: LatentGrowth) -> LatentGrowth:
+def contiguous(model: LatentModel) -> LatentModel:
     """The model with its weights in torch's default layout."""
     return model.to(memory_format=torch.contiguous_format)
 
 
 def train(
-    model: LatentGrowth, optimizer: torch.optim.Optimizer, x: Tensor, x_next: Tensor, y: Tensor, noise: torch.Generator
+    model: LatentModel, optimizer: torch.optim.Optimizer, x: Tensor, x_next: Tensor, y: Tensor, noise: torch.Generator
 ) -> None:
     """One step that decodes both samples; the prior's, which tells what a rollout would look like, teaches nothing."""
     optimizer.zero_grad()
     model.loss(x, x_next, y, 1.0, noise).total.backward()
     with torch.no_grad():
-        model.logits(x, y, noise)
+        model.output(x, y, noise)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
     optimizer.step()

@@ -28,8 +28,9 @@ import torch
 from nsbench.components.protocol import Conditions, Precision
 from nsbench.neural.checkpoint import optimizer_tensors, write_checkpoint
 from nsbench.neural.devices import autocast
-from nsbench.neural.model import GrowthModel
+from nsbench.neural.model import TransitionModel
 from nsbench.neural.randomness import initialised
+from nsbench.neural.states.growth import Growth
 from nsbench.neural.training import CHECKPOINT_SECONDS, make_optimizer
 from nsbench_cgne.params import CGNEParams
 from nsbench_cgne.simulator import CGNE
@@ -42,7 +43,7 @@ class Variant:
     """A network at a batch and a precision, with the best time that each kind of work took, seconds."""
 
     name: str
-    model: GrowthModel
+    model: TransitionModel
     params: CGNEParams | PNSParams
     inputs: int
     batch: int
@@ -68,7 +69,7 @@ class Variant:
 
     def sample(self) -> None:
         with torch.inference_mode(), autocast(Conditions(precision=self.precision)):
-            self.model.logits(self.x, self.y, self.noise)
+            self.model.output(self.x, self.y, self.noise)
 
     def checkpoint(self, path: Path) -> str:
         """Writes one as a fit does, averaged weights and all; says how long it took."""
@@ -120,10 +121,10 @@ def build(simulator: str, width: int, reference: bool, batch: int, kind: str) ->
     if simulator == "cgne":
         sizes = {"latent_channels": 64, "latent_width": 64, "latent_halvings": 3, "encoder_entry": "pool"}
         cgne = CGNE(CGNEParams(width=width, **(sizes if reference else {})))
-        model, params = initialised(lambda: cgne.build(inputs), 0), cgne.params
+        model, params = initialised(lambda: cgne.build(Growth(), inputs), 0), cgne.params
     else:
         pns = PNS(PNSParams(width=width, **({"latents": 64} if reference else {})))
-        model, params = initialised(lambda: pns.build(inputs), 0), pns.params
+        model, params = initialised(lambda: pns.build(Growth(), inputs), 0), pns.params
     make, precision = (Plain, "float32") if kind == "plain" else (Variant, kind)
     return make(f"{simulator}, width {width}", model, params, inputs, batch, side, precision)
 

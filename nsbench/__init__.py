@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nsbench.components.simulator import Diverged, FitContext, Simulator, SimulatorSpec
     from nsbench.errors import Refusal
     from nsbench.neural.simulator import NeuralSimulator
+    from nsbench.neural.states.space import StateSpace
     from nsbench.outcomes.frame import results
     from nsbench.registry.hooks import API_VERSION, hookimpl
     from nsbench.registry.loading import load
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from nsbench.trajectories.ensembles import ensembles
     from nsbench.trajectories.fields import FieldTrajectories
     from nsbench.trajectories.growth import GrowthTrajectories
+    from nsbench.trajectories.labels import LabelTrajectories
     from nsbench.trajectories.lattices import attached_neighbours
 
 __version__ = "0.1.0"
@@ -53,6 +55,7 @@ HOMES = {
     "FormatSpec": "nsbench.components.format",
     "GrowthTrajectories": "nsbench.trajectories.growth",
     "Header": "nsbench.components.format",
+    "LabelTrajectories": "nsbench.trajectories.labels",
     "LatentUse": "nsbench.components.evidence",
     "Likelihood": "nsbench.components.evidence",
     "Metric": "nsbench.components.metric",
@@ -70,6 +73,7 @@ HOMES = {
     "Simulator": "nsbench.components.simulator",
     "SimulatorReference": "nsbench.components.dataset",
     "SimulatorSpec": "nsbench.components.simulator",
+    "StateSpace": "nsbench.neural.states.space",
     "Trajectories": "nsbench.trajectories.base",
     "TrialFinished": "nsbench.components.events",
     "Unavailable": "nsbench.components.component",
@@ -102,6 +106,7 @@ __all__ = [
     "FormatSpec",
     "GrowthTrajectories",
     "Header",
+    "LabelTrajectories",
     "LatentUse",
     "Likelihood",
     "Metric",
@@ -119,6 +124,7 @@ __all__ = [
     "Simulator",
     "SimulatorReference",
     "SimulatorSpec",
+    "StateSpace",
     "Trajectories",
     "TrialFinished",
     "Unavailable",

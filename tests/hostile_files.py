@@ -22,7 +22,7 @@ DOMAIN = Domain(
     "square",
     (2, 2),
     ("u",),
-    False,
+    "fields",
     (Parameter("a", 0, 1),),
     "a",
     (Observable("mean", "1", lambda state: state.mean(axis=(1, 2, 3)).astype(np.float64)),),

@@ -18,6 +18,7 @@ from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.neural.simulator import Network
+from nsbench.neural.states.facts import StateFacts
 from nsbench.suite.reading import read_suite
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
@@ -54,7 +55,9 @@ def variant(name: str, **params: object):
 def with_network(simulator, domain, seed: int = 0):
     """Untrained, but ready."""
     simulator.parameters, simulator.columns = ["rho"], [domain.column("rho")]
-    simulator.network = initialised(lambda: Network(simulator.build(1), 1), seed).eval()
+    simulator.states = StateFacts.of(domain)
+    space = simulator.space(simulator.states)
+    simulator.network = initialised(lambda: Network(simulator.build(space, 1), 1), seed).eval()
     return simulator
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from forecasts import evidence, gaussian_fields, generator, growth_maps
+from forecasts import evidence, gaussian_fields, generator, growth_maps, label_maps
 from nsbench.components.metric import NotApplicable
 from nsbench_metrics.coverage import Coverage, CoverageParams, central_coverage
 from nsbench_metrics.rank_histogram import RankHistogram, RankHistogramParams, chi_square, flatness, rank_counts
@@ -111,7 +111,7 @@ METRICS = [
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda m: type(m).__name__)
-@pytest.mark.parametrize("make", [growth_maps, gaussian_fields])
+@pytest.mark.parametrize("make", [growth_maps, label_maps, gaussian_fields])
 def test_the_truth_redrawn_is_better_calibrated_than_a_collapsed_one(metric, make):
     rates = np.repeat(np.linspace(0.1, 0.6, 12), 6)
     truth, other = make(rates, generator(1)), make(rates, generator(2))

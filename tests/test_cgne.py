@@ -17,6 +17,7 @@ from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.neural.schedules import Ramp
+from nsbench.neural.states.growth import Growth
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_cgne.model import CGNEModel
@@ -61,7 +62,7 @@ def fitted(params: CGNEParams, crystals, workdir: Path, **context: object) -> CG
 
 
 def model_of(params: CGNEParams, inputs: int = 1) -> CGNEModel:
-    return initialised(lambda: CGNEModel(params, inputs), 0)
+    return initialised(lambda: CGNEModel(params, Growth(frozen=params.frozen_state), inputs), 0)
 
 
 def a_step(count: int = 6) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,7 +76,7 @@ def noise(seed: int = 0) -> torch.Generator:
 
 
 def test_the_reference_has_14_4_million_parameters() -> None:
-    count = sum(p.numel() for p in CGNE(REFERENCE).build(7).parameters())
+    count = sum(p.numel() for p in CGNE(REFERENCE).build(Growth(), 7).parameters())
     assert round(count / 1e6, 1) == 14.4
 
 

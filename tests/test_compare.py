@@ -203,7 +203,7 @@ def test_compare_reads_and_computes_nothing(fresh):
 
 def growth(rho, lengths):
     area = Observable("area", "sites", lambda state: state.sum(axis=(1, 2, 3)).astype(np.float64))
-    domain = Domain("square", (1, 8), ("attached",), True, (Parameter("rho", 0.2, 0.8),), "rho", (area,), stride=1)
+    domain = Domain("square", (1, 8), ("attached",), "growth", (Parameter("rho", 0.2, 0.8),), "rho", (area,), stride=1)
     arrival = np.full((len(rho), 1, 8), -1, np.int32)
     arrival[:, 0, 0] = 0
     return GrowthTrajectories(np.array(rho)[:, None], np.array(lengths, np.int32), domain, arrival)

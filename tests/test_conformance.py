@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -10,14 +11,17 @@ import numpy as np
 import pytest
 
 import broken
+from forecasts import label_maps
 from nsbench.commands.check import check_component
 from nsbench.registry.loading import params_model
 from nsbench.registry.registry import Registry
 from nsbench.suite.yaml import SuiteError
 from nsbench.testing.check import CannotCheck, check, conformance
+from nsbench.testing.datasets import untrue_statements, varying_parameters
 from nsbench.testing.findings import place_of
 from nsbench.testing.known_growth import Growth, GrowthParams, GrowthTruth
 from nsbench.testing.likelihoods import log_total
+from nsbench.trajectories.domain import Parameter
 from nsbench.trajectories.morphology import front
 from test_cli import nsbench
 
@@ -145,6 +149,12 @@ def test_what_cannot_be_checked_is_said(registry):
 
 COMPARED = ["lca", "cgne", "pns"]
 NULL_MODELS = ["bernoulli-unet", "frozen-neighbour", "persistence", "stochastic-nca"]
+SYSTEMS = ["dendrite", "grains", "gusts", "lca-open", "spinodal"]
+"""Datasets, and the simulators that are their ground truth."""
+
+ELSEWHERE = {"categorical-unet": "grains", "gaussian-unet": "spinodal"}
+"""Simulators of other states than growth -> the dataset on which they are checked."""
+
 VARIANTS = [
     "cgne-bernoulli-sampling",
     "cgne-no-annealing",
@@ -178,9 +188,32 @@ def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_threa
 
 def test_every_simulator_dataset_and_format_that_comes_with_nsbench_is_checked_here(registry):
     own = Registry()
-    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS])
-    assert own.names("dataset") == ["lca", "trajectories"]
+    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS, *SYSTEMS, *ELSEWHERE])
+    assert own.names("dataset") == sorted(["lca", "trajectories", *SYSTEMS])
     assert own.names("format") == ["cgne", "npz", "well"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("kind", ["dataset", "simulator"])
+def test_the_systems_conform(registry, kind, name, one_thread):
+    report = check(kind, name, registry=registry)
+    assert report.conforms, "\n".join(report.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", [name for name in SYSTEMS if name != "lca-open"])
+@pytest.mark.parametrize("name", ["cgne", "pns", "stochastic-nca", "persistence"])
+def test_simulators_conform_on_every_system(registry, name, system, one_thread):
+    report = check("simulator", name, params=SMALL.get(name), on=system, registry=registry, transitions=256)
+    assert report.conforms, "\n".join(report.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_simulators_of_other_states_conform(registry, name, one_thread):
+    report = check("simulator", name, params={"width": 4}, on=ELSEWHERE[name], registry=registry, transitions=256)
+    assert report.conforms, "\n".join(report.lines())
 
 
 def test_the_snow_crystals_conform(registry):
@@ -287,3 +320,20 @@ def test_a_call_that_is_wrong_is_explained(registry, name, kind, settings, on, o
 def test_a_call_that_is_wrong_exits_2():
     done = nsbench("check", "cgn")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "no component 'cgn'; did you mean 'cgne'?\n")
+
+
+def test_a_symmetry_that_observables_do_not_keep_is_no_symmetry():
+    record = label_maps(np.full(6, 0.5), np.random.default_rng(0))
+    claims = replace(record.domain, symmetries=("labels", "translations"), boundaries=("periodic", "open"))
+    wrong = [what for what, _ in untrue_statements(replace(record, domain=claims))]
+    assert wrong == ["claims the symmetry 'labels', under which observable total changes"]
+    honest = replace(claims, symmetries=("translations",))
+    assert list(untrue_statements(replace(record, domain=honest))) == []
+
+
+def test_hidden_parameters_do_not_tell_splits_apart():
+    """Each trajectory may have a seed of its own; what the law depends on still counts."""
+    record = label_maps(np.array([0.5, 0.5]), np.random.default_rng(0))
+    domain = replace(record.domain, parameters=(*record.domain.parameters, Parameter("seed", 0, 9, hidden=True)))
+    hidden = replace(record, domain=domain, params=np.array([[0.5, 1], [0.5, 2]]))
+    assert len(varying_parameters(hidden)) == 1

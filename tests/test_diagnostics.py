@@ -17,9 +17,11 @@ from nsbench.components.evidence import Evidence, LatentUse
 from nsbench.components.metric import NotApplicable
 from nsbench.components.protocol import Conditions, Protocol
 from nsbench.neural.gaussian import Gaussian
-from nsbench.neural.model import LatentGrowth
+from nsbench.neural.model import LatentModel
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.simulator import Network, NeuralSimulator
+from nsbench.neural.states.facts import StateFacts
+from nsbench.neural.states.growth import Growth
 from nsbench.stages.measuring import collect
 from nsbench.stages.probing import latent_use
 from nsbench.trajectories.fields import FieldTrajectories
@@ -29,13 +31,14 @@ from nsbench_metrics.conditioning import rank_correlation, slope
 from nsbench_metrics.identity_collapse import stillness
 from nsbench_metrics.melting import melted
 from nsbench_metrics.orphans import orphans
+from nsbench_metrics.shared.pieces import connected_pieces
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CROSS = torch.tensor([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]])[None, None]
 
 
-class Growth(LatentGrowth):
+class Latents(LatentModel):
     """A healthy one: at the crystal's edge each site has a latent of its own and attaches where it is above 1.
 
     fault: "deaf" decoder, "collapsed" posterior, "copies" x, "melts", "scatters" sites anywhere, "blind" to y, or
@@ -43,9 +46,8 @@ class Growth(LatentGrowth):
     """
 
     def __init__(self, fault):
-        super().__init__()
+        super().__init__(Growth(frozen=fault != "melts"))
         self.fault, self.unused = fault, nn.Parameter(torch.zeros(1))
-        self.frozen = fault != "melts"
 
     def context(self, x, y):
         return x, y
@@ -78,12 +80,13 @@ class Growth(LatentGrowth):
 class Faulty(NeuralSimulator):
     def __init__(self, fault):
         super().__init__(TrainingParams())
-        self.network = Network(Growth(fault), 1).eval()
+        self.network = Network(Latents(fault), 1).eval()
         self.network.standardise.mean.fill_(0.5)
         self.network.standardise.std.fill_(0.3)
         self.parameters, self.columns = ["rate"], [0]
+        self.states = StateFacts("growth", 1, 0, False, ("open", "open"))
 
-    def build(self, inputs):
+    def build(self, space, inputs):
         raise NotImplementedError
 
 
@@ -184,7 +187,7 @@ def test_the_kl_and_the_changes_have_their_closed_forms(truth):
 def test_the_spread_is_of_what_the_posterior_adds_to_a_prior_that_is_told_x(truth):
     """The prior's mean varies from transition to transition; a posterior that is equal to it has no active latent."""
     index, t = truth.transitions()
-    means = Growth("restates").prior((torch.from_numpy(truth.at(index, t)), None)).mean
+    means = Latents("restates").prior((torch.from_numpy(truth.at(index, t)), None)).mean
     assert means.var(0).min() > 1
     assert latent_use(Faulty("restates"), truth, generator()).spread.max() == 0
 
@@ -204,11 +207,11 @@ def test_a_simulator_may_answer_itself_and_one_without_latents_has_no_answer(tru
                 score(metric, silent, truth)
 
 
-def grown(*frames, lattice="square", margin=None):
+def grown(*frames, lattice="square", margin=None, boundaries=("open", "open")):
     """One trajectory from its states, as text: rows by "/", a site is attached where there is a #."""
     states = np.array([[[c == "#" for c in row] for row in frame.split("/")] for frame in frames], np.float32)
     size = states.shape[1]
-    facts = replace(domain(size, growth=True), lattice=lattice, stop_margin=margin)
+    facts = replace(domain(size), lattice=lattice, stop_margin=margin, boundaries=boundaries)
     values = states[None, :, None]
     return FieldTrajectories(np.array([[0.5]]), np.array([len(frames)], np.int32), facts, values)
 
@@ -227,6 +230,23 @@ def test_melted_sites_hold_nothing_together():
     before, now = masks("#.../..../..../...#", ".#../..../..../...#")
     assert melted(before, now).sum() == 1
     assert orphans(before, now, "square").sum() == 1
+
+
+def test_a_site_that_attaches_across_a_periodic_end_is_no_orphan():
+    frames = "#.../#.../..../....", "#..#/#..#/..../...."
+    shares = {
+        ends: score("orphans", evidence(rollouts), rollouts)
+        for ends in ("open", "periodic")
+        for rollouts in [grown(*frames, boundaries=("open", ends))]
+    }
+    assert (shares["open"].value, shares["periodic"].value) == (1, 0)
+    corners = np.array([[[True, False, False], [False, False, False], [False, False, True]]])
+    pieces = [
+        connected_pieces(corners, "hexagonal", (rows, columns))[1]
+        for rows in ("open", "periodic")
+        for columns in ("open", "periodic")
+    ]
+    assert pieces == [2, 2, 2, 1]  # (2, 2) and (0, 0) are neighbours where both axes join
 
 
 def test_a_site_alone_is_told_from_a_pair_apart():

@@ -100,7 +100,7 @@ def crystal(attached, lattice="square", seed=(0, 0), frames=4):
     attached = np.asarray(attached, dtype=bool)
     arrival = np.where(attached, frames - 1, -1).astype(np.int32)
     arrival[seed] = 0
-    domain = Domain(lattice, attached.shape, ("a",), True, (Parameter("rho", 0, 1),), "rho", OBSERVABLES, stride=1)
+    domain = Domain(lattice, attached.shape, ("a",), "growth", (Parameter("rho", 0, 1),), "rho", OBSERVABLES, stride=1)
     return GrowthTrajectories(np.zeros((1, 1)), np.array([frames], np.int32), domain, arrival[None])
 
 

@@ -19,8 +19,10 @@ from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.trajectories.domain import Domain, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.labels import LabelTrajectories
 from nsbench_formats.npz import write_npz
-from nsbench_formats.observables import observables
+from nsbench_formats.observables import largest_share, unlike_bonds, with_observables
 from nsbench_formats.params import Fractions
 from nsbench_formats.splits import cut
 from nsbench_formats.well_writing import write_well
@@ -40,11 +42,25 @@ def fields(split, seed=0):
     rng = np.random.default_rng([seed, SPLITS.index(split)])
     channels, lattice = ("u", "v"), "square"
     parameters = (Parameter("feed", 0, 1, "1/s"), Parameter("kill", 0.1, 0.1))
-    seen = observables(lattice, channels, False)
-    domain = Domain(lattice, (4, 5), channels, False, parameters, "feed", seen)
+    domain = with_observables(Domain(lattice, (4, 5), channels, "fields", parameters, "feed", ()))
     values = rng.normal(size=(5, 7, 2, 4, 5)).astype(np.float32)
     params = np.stack([rng.uniform(size=5), np.full(5, 0.1)], axis=1)
     return FieldTrajectories(params, np.array([7, 3, 7, 1, 6], np.int32), domain, values)
+
+
+def labels(split, seed=0):
+    """Labels with a hidden parameter, on a lattice with periodic columns; 300 of them take two bytes."""
+    rng = np.random.default_rng([seed, SPLITS.index(split)])
+    parameters = (Parameter("T", 0, 1), Parameter("history", 0, 1, hidden=True))
+    domain = Domain(
+        "hexagonal", (4, 5), ("grain",), "labels", parameters, "T", (), boundaries=("closed", "periodic"),
+        labels=300, symmetries=("labels",), dt=0.5, time_unit="sweeps",
+    )  # fmt: skip
+    states = rng.integers(0, 300, (5, 7, 4, 5)).astype(np.uint16)
+    lengths = np.array([7, 3, 7, 1, 6], np.int32)
+    for state, length in zip(states, lengths, strict=True):
+        state[length:] = state[length - 1]
+    return LabelTrajectories(rng.uniform(size=(5, 2)), lengths, with_observables(domain), states)
 
 
 def write(folder, name, make=growth):
@@ -69,7 +85,7 @@ def read(path, name, which="train", /, **params):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("make", [growth, fields])
+@pytest.mark.parametrize("make", [growth, labels, fields])
 def test_every_bit_comes_back(tmp_path, name, make):
     folder = write(tmp_path / "data", name, make)
     for split in SPLITS:
@@ -78,7 +94,7 @@ def test_every_bit_comes_back(tmp_path, name, make):
         assert after.domain.describe() == before.domain.describe()
         for array in ("params", "lengths", "arrival"):
             np.testing.assert_array_equal(after.arrays().get(array), before.arrays().get(array))
-        for t in range(before.lengths.max() if make is fields else 0):
+        for t in range(0 if make is growth else before.lengths.max()):
             np.testing.assert_array_equal(after.frame(t), before.frame(t))
 
 
@@ -88,6 +104,39 @@ def test_observables_of_what_was_read_are_those_of_what_was_written(written):
         np.testing.assert_array_equal(after.domain.observe(after.final()), before.domain.observe(before.final()))
 
 
+def test_unlike_bonds_are_counted_once_and_across_periodic_ends():
+    state = np.array([[[[0, 0, 1], [0, 2, 1]]]], np.float32)
+    assert unlike_bonds(state, "square", ("open", "open")).tolist() == [4]
+    assert unlike_bonds(state, "square", ("open", "periodic")).tolist() == [6]  # both rows begin with 0 and end with 1
+    board = np.indices((4, 6)).sum(axis=0)[None, None].astype(np.float32) % 2
+    assert unlike_bonds(board, "square", ("periodic", "periodic")).tolist() == [2 * 24]
+    assert largest_share(state, 3).tolist() == [0.5]
+    assert largest_share(np.concatenate([board, 0 * board]), 2).tolist() == [0.5, 1]
+
+
+def test_boundaries_and_time_steps_of_the_well_are_the_domains(tmp_path):
+    write(tmp_path / "data", "well", labels)
+    for path in (tmp_path / "data").rglob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            del file["nsbench"]
+            times = file["dimensions"]["time"]
+            times[...] = times[...] * np.float32(0.1)
+    options = {"parameters": ["T", "history"], "lattice": "hexagonal"}
+    domain = dataset(tmp_path / "data", "well", options=options).domain
+    assert domain.boundaries == ("closed", "periodic")
+    assert domain.dt == pytest.approx(0.1)
+    assert domain.states == "fields"
+
+
+def test_labels_of_a_well_file_that_are_none_are_refused(tmp_path):
+    write(tmp_path / "data", "well", labels)
+    for path in (tmp_path / "data").rglob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["t0_fields"]["grain"][0, 0, 0, 0] = 1.5
+    with pytest.raises(UnreadableData, match="trajectory 0: labels must be whole numbers from 0 to 299"):
+        read(tmp_path / "data", "well")
+
+
 def test_moments_of_fields():
     state = np.zeros((1, 2, 4, 5), np.float32)
     state[0, 1, 0] = 2
@@ -95,10 +144,10 @@ def test_moments_of_fields():
 
 
 def test_the_domain_is_known_before_anything_is_read(written, monkeypatch):
-    from nsbench_formats import npz, well
+    from nsbench_formats import well
 
     monkeypatch.setattr(well, "_read_ours", None)
-    monkeypatch.setattr(npz.GrowthTrajectories, "__post_init__", None)
+    monkeypatch.setattr(GrowthTrajectories, "__post_init__", None)
     for name, folder in written.items():
         assert dataset(folder, name).domain.describe() == LCADataset(DatasetParams(size=16)).domain.describe()
 
@@ -199,7 +248,7 @@ def described(**changes):
         ("domain", described(lattice="cubic"), "its domain is not one: lattice"),
         ("domain", described(condition="phi"), "condition 'phi' is none of its parameters"),
         ("domain", described(stride=3), "its domain is not one: stride"),
-        ("domain", described(irreversible=False), "must hold domain, lengths, params, values"),
+        ("domain", described(states="fields"), "must hold domain, lengths, params, values"),
     ],
 )
 def test_an_npz_file_that_is_wrong_is_refused_by_name(written, tmp_path, name, change, fault):

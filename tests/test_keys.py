@@ -176,8 +176,8 @@ def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harn
     components = ("component", "evidence", "protocol", "simulator")
     counted = {"stages.measuring", "stages.probing", "stages.keeper", *(f"components.{name}" for name in components)}
     counted |= {f"components.contracts.{name}" for name in ("broken", "numbers", "simulator")}
-    counted |= {f"trajectories.{name}" for name in ("base", "domain", "fields", "stored")}
-    of_latents = ("probing", "model", "gaussian", "likelihood", "devices", "randomness")  # not how they are trained
+    counted |= {f"trajectories.{name}" for name in ("base", "dense", "domain", "fields", "stored")}
+    of_latents = ("probing", "model", "gaussian", "states.space", "devices", "randomness")  # not how they are trained
     counted |= {f"neural.{name}" for name in of_latents}
     assert {name.removeprefix("nsbench.") for name, path in modules.items() if path.name != "__init__.py"} == counted
 

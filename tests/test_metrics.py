@@ -11,6 +11,7 @@ from scipy.stats import wasserstein_distance
 
 import nsbench_metrics
 from nsbench.components.evidence import Cost, Evidence, Likelihood
+from nsbench.components.metric import NotApplicable
 from nsbench.trajectories.bins import equal_bins
 from nsbench.trajectories.domain import Domain, Parameter
 from nsbench.trajectories.growth import GrowthTrajectories
@@ -110,7 +111,7 @@ def growth(n=6, size=8, seed=0):
         "hexagonal-quadrant",
         (size, size),
         ("attached",),
-        True,
+        "growth",
         (Parameter("rho", 0, 1),),
         "rho",
         OBSERVABLES["quadrant"],
@@ -189,3 +190,14 @@ def test_an_estimate_is_the_statistic_of_every_ensemble_once_and_a_distance_is_c
     raised = lambda times: abs(values.mean()) + float((times > 1).mean())  # noqa: E731  (repetition alone raises it)
     value, (low, high) = estimate(raised, 400, 200, np.random.default_rng(1), distance=True)
     assert low < value < high
+
+
+def test_distances_in_different_units_are_not_added():
+    truth = growth()
+    area, boundary = truth.domain.observables
+    mixed = replace(truth, domain=replace(truth.domain, observables=(area, replace(boundary, unit="bonds"))))
+    score = lambda **params: EWD(EWDParams(resamples=10, **params)).score(Evidence(mixed, 1, COST), mixed, generator)  # noqa: E731
+    generator = np.random.default_rng(0)
+    with pytest.raises(NotApplicable, match=r"different units cannot be averaged \(bonds, sites\): name some"):
+        score()
+    assert score(observables=["area", "boundary"]).unit == "std"

@@ -24,24 +24,27 @@ from nsbench.neural.batches import Shuffled
 from nsbench.neural.conditioning import Standardise
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
 from nsbench.neural.layers import group_norm
-from nsbench.neural.likelihood import growth_log_likelihood, importance_bound
-from nsbench.neural.model import GrowthModel, LatentGrowth, StepLoss
+from nsbench.neural.likelihood import importance_bound
+from nsbench.neural.model import LatentModel, StepLoss, TransitionModel
+from nsbench.neural.padding import Convolution
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import generator, initialised
 from nsbench.neural.resampling import double, doubled_convolution, halve
 from nsbench.neural.schedules import Ramp, learning_rate_factor, linear_annealing
 from nsbench.neural.simulator import NeuralSimulator
+from nsbench.neural.states.growth import Growth
+from nsbench.neural.states.space import StateSpace
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.params import DatasetParams
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-class Front(GrowthModel):
+class Front(TransitionModel):
     """Each site attaches by itself, with a probability that a convolution of the state gives: exact."""
 
     def __init__(self, inputs: int) -> None:
-        super().__init__()
+        super().__init__(Growth())
         self.convolution = nn.Conv2d(1 + inputs, 1, 3, padding=1)
 
     def see(self, x: Tensor, y: Tensor) -> Tensor:
@@ -54,25 +57,25 @@ class Front(GrowthModel):
         losses = F.binary_cross_entropy_with_logits(logits, x_next, reduction="none") * (1 - x)
         return StepLoss(losses.flatten(1).sum(1).mean(), logits)
 
-    def logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+    def output(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         return self.see(x, y)
 
     def log_weights(self, x: Tensor, x_next: Tensor, y: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-        return growth_log_likelihood(self.see(x, y), x, x_next)[None]
+        return self.space.log_density(self.see(x, y), x, x_next)[None]
 
 
 class FrontSimulator(NeuralSimulator):
     likelihood = "exact"
     unroll = 1
 
-    def build(self, inputs: int) -> GrowthModel:
+    def build(self, space: StateSpace, inputs: int) -> TransitionModel:
         return Front(inputs)
 
     def unroll_length(self, fraction: float, longest: int, rng: np.random.Generator) -> int:
         return self.unroll
 
 
-class OneLatent(LatentGrowth[Tensor]):
+class OneLatent(LatentModel[Tensor]):
     """Logits a·z + b of every site, one latent z: the evidence is an integral over a line."""
 
     def context(self, x: Tensor, y: Tensor) -> Tensor:
@@ -155,21 +158,21 @@ def test_attached_sites_contribute_exactly_nothing() -> None:
     x, x_next = grown_pairs(20)
     logits = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
     absurd = torch.where(x > 0, torch.tensor(float("nan")), logits)
-    assert torch.equal(growth_log_likelihood(absurd, x, x_next), growth_log_likelihood(logits, x, x_next))
+    assert torch.equal(Growth().log_density(absurd, x, x_next), Growth().log_density(logits, x, x_next))
     full = torch.ones(1, 1, 3, 3)
-    assert growth_log_likelihood(logits[:1], full, full).item() == 0
+    assert Growth().log_density(logits[:1], full, full).item() == 0
 
 
 def test_growth_that_is_undone_is_impossible_only_where_growth_is_frozen() -> None:
     x, empty, logits = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
-    assert growth_log_likelihood(logits, x, empty).item() == -math.inf
-    assert growth_log_likelihood(logits, x, empty, frozen=False).item() == pytest.approx(4 * math.log(0.5))
+    assert Growth().log_density(logits, x, empty).item() == -math.inf
+    assert Growth(frozen=False).log_density(logits, x, empty).item() == pytest.approx(4 * math.log(0.5))
 
 
 def test_bounds_rise_with_samples_to_the_evidence() -> None:
     x, x_next = grown_pairs(300)
     evidence = evidence_of_one_latent(x, x_next)
-    model, rng = OneLatent(), torch.Generator().manual_seed(5)
+    model, rng = OneLatent(Growth()), torch.Generator().manual_seed(5)
     gaps = []
     for samples in (1, 16, 64):
         bound = importance_bound(
@@ -185,7 +188,7 @@ def test_bounds_rise_with_samples_to_the_evidence() -> None:
 
 def test_importance_weights_are_unbiased() -> None:
     x, x_next = grown_pairs(4)
-    weights = OneLatent().log_weights(x, x_next, x, 200_000, torch.Generator().manual_seed(6))
+    weights = OneLatent(Growth()).log_weights(x, x_next, x, 200_000, torch.Generator().manual_seed(6))
     estimate = torch.logsumexp(weights, 0) - math.log(200_000)
     torch.testing.assert_close(estimate, evidence_of_one_latent(x, x_next), atol=0.01, rtol=0)
 
@@ -194,7 +197,7 @@ def test_an_exact_likelihood_is_itself_at_any_number_of_samples() -> None:
     model = initialised(lambda: Front(1), 0)
     x, x_next = grown_pairs(10)
     y = torch.zeros(10, 1)
-    exact = growth_log_likelihood(model.see(x, y), x, x_next)
+    exact = Growth().log_density(model.see(x, y), x, x_next)
     for samples in (1, 16, 64):
         bound = importance_bound(
             lambda samples: model.log_weights(x, x_next, y, samples, torch.Generator()), samples, at_once=8
@@ -405,7 +408,7 @@ class Exploding(Front):
 
 
 class ExplodingSimulator(FrontSimulator):
-    def build(self, inputs: int) -> GrowthModel:
+    def build(self, space: StateSpace, inputs: int) -> TransitionModel:
         return Exploding(inputs)
 
 
@@ -429,7 +432,7 @@ class Recording(Front):
 def test_an_unroll_goes_on_from_the_state_that_the_model_made(crystals, tmp_path: Path) -> None:
     model = Recording(1)
     simulator = FrontSimulator(RECIPE)
-    simulator.unroll, simulator.build = 2, lambda inputs: model  # type: ignore[method-assign]
+    simulator.unroll, simulator.build = 2, lambda space, inputs: model  # type: ignore[method-assign]
     simulator.fit(*crystals, make_context(tmp_path, 15))
     first, second = model.seen[:2]
     assert not first.bool().all()
@@ -487,7 +490,7 @@ class Wider(Front):
 
 
 class WiderSimulator(FrontSimulator):
-    def build(self, inputs: int) -> GrowthModel:
+    def build(self, space: StateSpace, inputs: int) -> TransitionModel:
         return Wider(inputs)
 
 
@@ -532,8 +535,10 @@ def test_nothing_warns_in_an_ordinary_fit(crystals, tmp_path: Path) -> None:
         FrontSimulator(RECIPE).fit(*crystals, make_context(tmp_path))
 
 
-def test_a_convolution_of_doubled_maps_is_the_same_without_doubling_them():
-    convolution = torch.nn.Conv2d(5, 7, 3, padding=1).double()
+@pytest.mark.parametrize("boundaries", [("open",) * 2, ("periodic",) * 2, ("closed", "open"), ("mirror", "periodic")])
+def test_a_convolution_of_doubled_maps_is_the_same_without_doubling_them(boundaries):
+    convolution = Convolution(5, 7).double()
+    convolution.boundaries = boundaries
     x = torch.randn(2, 5, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     plain, ours = convolution(double(x)), doubled_convolution(x, convolution)
     torch.testing.assert_close(ours, plain)

@@ -59,6 +59,21 @@ def test_a_new_package_conforms_and_its_suite_runs(packages, kind, tmp_path, one
     assert name in used | {data.part.name for data in plan.data.values()}
 
 
+@pytest.mark.parametrize("states", ["labels", "fields"])
+def test_a_new_simulator_of_other_states_conforms_and_its_suite_runs(tmp_path, monkeypatch, states, one_thread):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    name = f"fresh_{states}"
+    folder = new_package("simulator", name, tmp_path, Registry(), states)
+    registry = Registry(entry_points(group="nsbench"), files=[folder / f"{name}.py"])
+    assert len((folder / f"{name}.py").read_text().splitlines()) <= 25
+    report = check("simulator", name, on={"labels": "grains", "fields": "spinodal"}[states], registry=registry)
+    assert report.conforms, "\n".join(report.lines())
+    plan = make_plan(read_suite(folder / "suite.yaml", registry, ["budget.transitions=32"]), registry)
+    outcome = run(Session(plan, registry, Workspace(tmp_path / "out")))
+    assert [row.error for row in outcome.rows] == [""] * len(plan.trials)
+    del sys.modules[name]
+
+
 def test_a_new_packages_own_test_passes_and_its_suite_is_planned(packages, tmp_path):
     folder, _ = packages("simulator")
     environment = surroundings(tmp_path / "out") | {"NSBENCH_PLUGINS": str(folder / f"{folder.name}.py")}

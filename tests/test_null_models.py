@@ -15,6 +15,8 @@ from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
 from nsbench.neural.simulator import Network
+from nsbench.neural.states.facts import StateFacts
+from nsbench.neural.states.growth import Growth
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench.trajectories.lattices import attached_neighbours
 
@@ -35,7 +37,8 @@ def untrained(name, seed=0):
     """A network with weights large enough that its probabilities are far from a half."""
     simulator = nsbench.load("simulator", name, **NETWORKS[name])
     simulator.parameters, simulator.columns = ["rate"], [0]
-    simulator.network = initialised(lambda: Network(simulator.build(1), 1), seed).eval()
+    simulator.states = StateFacts("growth", 1, 0, False, ("open", "open"))
+    simulator.network = initialised(lambda: Network(simulator.build(Growth(), 1), 1), seed).eval()
     with torch.no_grad():
         simulator.network.model.logit.weight.mul_(5)
     return simulator
@@ -96,7 +99,7 @@ def test_rollouts_have_the_probabilities_of_the_likelihood(name, tmp_path):
     x[0, :2] = 0
     count = 4000
     arrival = np.where(x > 0, 0, -1).astype(np.int32)[None].repeat(count, 0)
-    facts = domain(size, growth=True)
+    facts = domain(size)
     start = GrowthTrajectories(np.full((count, 1), 0.4), np.ones(count, np.int32), facts, arrival)
     attached = simulator.rollout(start, 1, generator()).frame(1)[:, 0, 0, :2]
     states = next_states(x, [(0, 0), (0, 1)])
@@ -121,7 +124,7 @@ def test_the_table_finds_a_rule_that_does_look_at_them(tmp_path):
     before = rng.random((2000, 6, 6)) < 0.4
     attaches = rng.random(before.shape) < attached_neighbours(before, "square") / 5
     arrival = np.where(before, 0, np.where(attaches, 1, -1)).astype(np.int32)
-    truth = GrowthTrajectories(np.full((2000, 1), 0.5), np.full(2000, 2, np.int32), domain(6, growth=True), arrival)
+    truth = GrowthTrajectories(np.full((2000, 1), 0.5), np.full(2000, 2, np.int32), domain(6), arrival)
     simulator = nsbench.load("simulator", "frozen-neighbour", bins=1)
     simulator.fit(truth, truth, context(tmp_path))
     np.testing.assert_allclose(simulator.table[0], np.arange(5) / 5, atol=0.03)
@@ -167,7 +170,7 @@ def test_parameters_beyond_the_tables_range_count_as_its_ends(tmp_path):
 
 def test_the_table_refuses_fields(tmp_path):
     fields = gaussian_fields([0.0, 1.0], generator())
-    with pytest.raises(ValueError, match="irreversible growth"):
+    with pytest.raises(ValueError, match="growth of one channel"):
         nsbench.load("simulator", "frozen-neighbour").fit(fields, fields, context(tmp_path))
 
 
@@ -186,7 +189,7 @@ def test_the_automaton_sees_as_far_as_its_updates_and_no_farther():
     x = torch.zeros(2, 1, 15, 15)
     x[1, 0, 7, 7] = 1
     with torch.no_grad():
-        here, there = model.site_logits(x, torch.zeros(2, 1))
+        here, there = model.sites(x, torch.zeros(2, 1))
     differs = ((here - there).abs() > 1e-5)[0]
     i, j = torch.meshgrid(torch.arange(15), torch.arange(15), indexing="ij")
     distance = torch.maximum((i - 7).abs(), (j - 7).abs())

@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nsbench.report.pictures import animate, by_frame, spread, still
+from nsbench.report.colours import BACKGROUND, label_colours, site_colours
+from nsbench.report.pictures import animate, by_frame, span_ends, spread, still
 from nsbench.trajectories.domain import Domain, Observable, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.labels import LabelTrajectories
 from nsbench.trajectories.plane import draw_sites, fold, site_map
 from nsbench_lca.kernel import grow
 
 SIZE = 12
 
 
-def domain(lattice="hexagonal-quadrant", *, irreversible=True, shape=(SIZE, SIZE)):
+def domain(lattice="hexagonal-quadrant", *, states="growth", shape=(SIZE, SIZE)):
     area = Observable("area", "sites", lambda state: state.sum(axis=(1, 2, 3)).astype(np.float64))
     rho = Parameter("rho", 0.3, 0.6)
-    return Domain(lattice, shape, ("attached",), irreversible, (rho,), "rho", (area,), stride=1)
+    return Domain(lattice, shape, ("attached",), states, (rho,), "rho", (area,), stride=1)
 
 
 def growth(cases=3, frames=7, lattice="hexagonal-quadrant", seed=0):
@@ -136,12 +138,42 @@ def test_members_of_a_case_lie_side_by_side():
 
 
 def test_fields_are_drawn_on_the_range_of_the_truth():
-    place = domain("square", irreversible=False, shape=(4, 6))
+    place = domain("square", states="fields", shape=(4, 6))
     values = np.linspace(-1, 1, 2 * 3 * 24, dtype=np.float32).reshape(2, 3, 1, 4, 6)
     fields = FieldTrajectories(np.full((2, 1), 0.5), np.full(2, 3, np.int32), place, values)
     wild = replace(fields, values=values * 100)  # beyond the range: drawn with its ends, not wrapped around
     image = Image.open(BytesIO(animate(fields, wild, cases=[0, 1])))
     assert image.n_frames == 3
+
+
+def test_each_label_keeps_its_colour_and_24_labels_have_colours_of_their_own():
+    place = replace(domain("square", states="fields", shape=(5, 5)), states="labels", labels=25)
+    labels = np.arange(25, dtype=np.uint8).reshape(5, 5)
+    both = np.stack([labels, labels[::-1]])[None]
+    truth = LabelTrajectories(np.array([[0.5]]), np.array([2], np.int32), place, both)
+    colours = {
+        t: np.asarray(Image.open(BytesIO(picture.png)).convert("RGB"))
+        for t, picture in by_frame(truth, truth, cases=[0], panel=100, count=2).items()
+    }
+    left = colours[0].shape[1] - 108  # of the panel of 100 pixels
+    first, second = (picture[34:134, left : left + 100][10::20, 10::20] for picture in colours.values())
+    assert np.array_equal(first[::-1], second)
+    seen = [tuple(colour) for colour in first.reshape(25, 3).tolist()]
+    assert len(set(seen)) == 24
+    assert seen[24] == seen[0]
+    assert np.array_equal(first.reshape(25, 3)[:24], label_colours())
+    assert np.abs(label_colours().astype(int) - BACKGROUND).max(axis=1).min() > 64
+
+
+def test_a_field_has_a_colour_bar_from_low_to_high():
+    place = replace(domain("square", states="fields", shape=(4, 6)), channels=("T",), units=("K",))
+    values = np.linspace(-1, 1, 24, dtype=np.float32).reshape(1, 1, 1, 4, 6)
+    fields = FieldTrajectories(np.array([[0.5]]), np.ones(1, np.int32), place, values)
+    picture = np.asarray(Image.open(BytesIO(still(fields, fields, cases=[0]))).convert("RGB"))
+    row = picture[-(18 + 8 + 9)]  # the middle of the line above the caption
+    bar = [tuple(pixel) for pixel in row.tolist() if tuple(pixel) in {tuple(c) for c in site_colours().tolist()}]
+    assert list(dict.fromkeys(bar)) == [tuple(c) for c in site_colours().tolist()]
+    assert span_ends(place, (-1.0, 1.0)) == ("T −1", "1 K")
 
 
 def test_cases_are_spread_over_the_conditioning_parameter():

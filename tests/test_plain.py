@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nsbench.neural.randomness import initialised
+from nsbench.neural.states.growth import Growth
 from nsbench_cgne.model import CGNEModel
 from nsbench_cgne.params import CGNEParams
 from nsbench_pns.model import PNSModel
@@ -21,11 +22,11 @@ import plain
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 MODELS = {
-    "cgne": lambda: CGNEModel(CGNEParams(width=8, latent_channels=4), 1),
+    "cgne": lambda: CGNEModel(CGNEParams(width=8, latent_channels=4), Growth(), 1),
     "cgne as its authors have it": lambda: CGNEModel(
-        CGNEParams(width=8, latent_channels=4, latent_halvings=3, encoder_entry="pool"), 1
+        CGNEParams(width=8, latent_channels=4, latent_halvings=3, encoder_entry="pool"), Growth(), 1
     ),
-    "pns": lambda: PNSModel(PNSParams(width=8, levels=3, latents=4), 1),
+    "pns": lambda: PNSModel(PNSParams(width=8, levels=3, latents=4), Growth(), 1),
 }
 
 
@@ -42,7 +43,7 @@ def test_a_fast_network_and_the_plain_one_have_the_same_loss_gradients_and_next_
         loss.backward()
         gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
         with torch.no_grad():
-            return loss.item(), gradients, model.logits(x, y, torch.Generator().manual_seed(1))
+            return loss.item(), gradients, model.output(x, y, torch.Generator().manual_seed(1))
 
     loss, gradients, logits = results(initialised(MODELS[name], 0))
     with plain.plainly():

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
 from nsbench.neural.randomness import initialised
+from nsbench.neural.states.growth import Growth
 from nsbench_pns.model import PNSModel
 from nsbench_pns.network import convolved_constant
 from nsbench_pns.params import PNSParams
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def model_of(params: PNSParams) -> PNSModel:
-    return initialised(lambda: PNSModel(params, 1), 0)
+    return initialised(lambda: PNSModel(params, Growth(frozen=params.frozen_state), 1), 0)
 
 
 def noise(seed: int = 0) -> torch.Generator:

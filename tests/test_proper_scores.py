@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scoringrules
 
-from forecasts import evidence, gaussian_fields, generator, growth_maps
+import nsbench
+from forecasts import domain, evidence, gaussian_fields, generator, growth_maps, label_maps
 from nsbench.components.metric import NotApplicable
 from nsbench.trajectories.ensembles import ensembles
+from nsbench.trajectories.labels import LabelTrajectories
 from nsbench_metrics.brier import Brier, BrierParams, fair_brier
 from nsbench_metrics.crps import CRPS, CRPSParams, fair_crps
+from nsbench_metrics.divergence import Divergence, DivergenceParams
 from nsbench_metrics.energy_score import EnergyScore, EnergyScoreParams, energy_score
+from nsbench_metrics.mmd import MMD, MMDParams
+from nsbench_metrics.shared.norms import squared_distances
 from nsbench_metrics.shared.reliability_table import reliability_counts, reliability_table
+from nsbench_metrics.shared.states import as_vectors
+from nsbench_metrics.spectrum import Spectrum, SpectrumParams
 from nsbench_metrics.variogram_score import VariogramParams, VariogramScore, variogram_score
 
 SQUARE = ((1, 0), (0, 1))
@@ -153,8 +162,8 @@ METRICS = [
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda m: type(m).__name__)
-@pytest.mark.parametrize("make", [growth_maps, gaussian_fields])
-def test_metrics_score_growth_and_fields_alike_and_say_how_many_members(metric, make):
+@pytest.mark.parametrize("make", [growth_maps, label_maps, gaussian_fields])
+def test_metrics_score_all_kinds_alike_and_say_how_many_members(metric, make):
     rates = np.repeat([0.2, 0.35, 0.5, 0.65], 3)
     truth = make(rates, generator(1))
     score = metric.score(evidence(make(np.repeat(rates, 2), generator(2)), 2), truth, generator())
@@ -190,8 +199,6 @@ def test_cases_with_equal_start_and_parameters_form_one_ensemble():
 
 
 def test_observables_of_different_units_are_not_averaged():
-    from dataclasses import replace
-
     truth = growth_maps([0.2, 0.2], generator())
     first, second = truth.domain.observables
     mixed = replace(truth, domain=replace(truth.domain, observables=(first, replace(second, unit="mm"))))
@@ -199,3 +206,65 @@ def test_observables_of_different_units_are_not_averaged():
         METRICS[0].score(evidence(mixed), mixed, generator())
     alone = CRPS(CRPSParams(observables=["peak"], resamples=20)).score(evidence(mixed), mixed, generator())
     assert alone.unit == "mm"
+
+
+def as_two_labels(growth):
+    """Growth as states of two labels: 1 where a site is attached."""
+    frames = np.stack([growth.frame(t)[:, 0] for t in range(int(growth.lengths.max()))], axis=1).astype(np.uint8)
+    facts = domain(growth.domain.shape[0], "labels", 2)
+    return LabelTrajectories(growth.params, growth.lengths, facts, frames)
+
+
+@pytest.mark.parametrize("metric", [*METRICS[1:], MMD(MMDParams(resamples=20))], ids=lambda m: type(m).__name__)
+def test_two_labels_are_scored_as_growth_is(metric):
+    rates = np.repeat([0.2, 0.5], 4)
+    truth, rollouts = growth_maps(rates, generator(1)), growth_maps(rates, generator(2))
+    growth = metric.score(evidence(rollouts), truth, generator())
+    labels = metric.score(evidence(as_two_labels(rollouts)), as_two_labels(truth), generator())
+    assert labels.value == pytest.approx(growth.value, rel=1e-9)
+    if isinstance(metric, Brier):
+        assert labels.extras["resolution"] < labels.extras["uncertainty"] < 1 / 2
+
+
+PERMUTED = [*METRICS[1:], MMD(MMDParams(resamples=20)), Divergence(DivergenceParams()), Spectrum(SpectrumParams())]
+
+
+@pytest.mark.parametrize("metric", PERMUTED, ids=lambda m: type(m).__name__)
+def test_the_names_of_labels_do_not_count(metric):
+    rates = np.repeat([0.2, 0.5], 4)
+    truth, rollouts = (label_maps(rates, generator(k), labels=5) for k in (1, 2))
+    others = np.array([3, 0, 4, 1, 2], np.uint8)
+    plain = metric.score(evidence(rollouts), truth, generator()).value
+    renamed = [replace(t, labels=others[t.labels]) for t in (truth, rollouts)]
+    assert metric.score(evidence(renamed[1]), renamed[0], generator()).value == pytest.approx(plain, rel=1e-9)
+    one_side = metric.score(evidence(renamed[1]), truth, generator()).value
+    if not isinstance(metric, VariogramScore | Spectrum | Divergence):  # two see textures, one is a whole number
+        assert abs(one_side - plain) > 0.01 * abs(plain)
+
+
+def test_the_squared_distance_of_labels_is_the_number_of_sites_that_differ():
+    states = generator().integers(0, 7, (9, 1, 5, 6)).astype(np.float64)
+    facts = domain(5, "labels", 7)
+    vectors = as_vectors(states, facts)
+    assert vectors.shape == (9, 7, 5, 6)
+    differing = (states[:, None] != states[None]).sum(axis=(2, 3, 4))
+    np.testing.assert_allclose(squared_distances(*[vectors.reshape(9, -1)] * 2), differing, atol=1e-9)
+    with pytest.raises(NotApplicable, match="256 are the most"):
+        as_vectors(states, replace(facts, labels=257))
+
+
+def test_the_brier_score_of_labels_that_are_drawn_anew_is_its_closed_form():
+    """Truth and members uniform over K labels: ½ Σ_k E(p_k − y_k)² = ½ (1 − 1/K), fair for any M."""
+    labels = 4
+    truth, rollouts = (label_maps(np.ones(400), generator(k), labels=labels) for k in (1, 2))
+    value = METRICS[3].score(evidence(rollouts), truth, generator()).value
+    assert value == pytest.approx((1 - 1 / labels) / 2, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    "name", ["ssim", "arrival_error", "identity_collapse", "melting", "orphans", "frechet_descriptors"]
+)
+def test_metrics_of_numbers_decline_labels_with_the_reason(name):
+    truth, rollouts = (label_maps(np.repeat([0.2, 0.5], 3), generator(k), size=8) for k in (1, 2))
+    with pytest.raises(NotApplicable, match="states are labels"):
+        nsbench.load("metric", name).score(evidence(rollouts), truth, generator())

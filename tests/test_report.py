@@ -39,6 +39,7 @@ from nsbench.report.tables import notes
 from nsbench.trajectories.domain import Domain, Observable, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.labels import LabelTrajectories
 from nsbench.trajectories.plane import site_map
 
 
@@ -297,9 +298,9 @@ def unpacked(text, dtype=np.uint8):
     return np.frombuffer(zlib.decompress(b64decode(text)), dtype)
 
 
-def place(shape, lattice="hexagonal-quadrant", *, irreversible=True):
+def place(shape, lattice="hexagonal-quadrant", *, states="growth"):
     area = Observable("area", "sites", lambda state: state.sum(axis=(1, 2, 3)).astype(np.float64))
-    return Domain(lattice, shape, ("attached",), irreversible, (Parameter("rho", 0.3, 0.6),), "rho", (area,), stride=1)
+    return Domain(lattice, shape, ("attached",), states, (Parameter("rho", 0.3, 0.6),), "rho", (area,), stride=1)
 
 
 def pictures(truth, rollouts):
@@ -323,12 +324,26 @@ def test_the_gallery_holds_growth_without_loss():
 
 def test_the_gallery_holds_fields_in_levels_of_the_truths_range():
     values = np.linspace(-1, 3, 2 * 5 * 24, dtype=np.float32).reshape(2, 5, 1, 4, 6)
-    domain = place((4, 6), "square", irreversible=False)
+    domain = place((4, 6), "square", states="fields")
     truth = FieldTrajectories(np.array([[0.3], [0.6]]), np.full(2, 5, np.int32), domain, values)
     found = gallery(pictures(truth, replace(truth, values=values * 10)))
     sent = unpacked(found["rows"][0]["panels"][1]).reshape(5, 4, 6)
     assert np.abs(sent / 255 * 4 - 1 - values[1, :, 0]).max() < 0.01
     assert unpacked(found["rows"][1]["panels"][1]).max() == 255  # beyond the range: its end
+
+
+def test_the_gallery_gives_each_label_its_colour_and_fields_the_ends_of_theirs():
+    domain = replace(place((4, 6), "square", states="fields"), states="labels", labels=30, channels=("grain",))
+    labels = np.arange(2 * 5 * 24, dtype=np.uint8).reshape(2, 5, 4, 6) % 30
+    truth = LabelTrajectories(np.array([[0.3], [0.6]]), np.full(2, 5, np.int32), domain, labels)
+    found = gallery(pictures(truth, truth))
+    sent = unpacked(found["rows"][0]["panels"][1]).reshape(5, 4, 6)
+    assert np.array_equal(sent, labels[1] % len(found["colours"]))
+    assert (found["kind"], found["ends"], len(found["colours"])) == ("labels", None, 24)
+    warm = replace(place((4, 6), "square", states="fields"), channels=("T",), units=("K",))
+    values = np.linspace(-1, 3, 2 * 5 * 24, dtype=np.float32).reshape(2, 5, 1, 4, 6)
+    fields = FieldTrajectories(truth.params, truth.lengths, warm, values)
+    assert gallery(pictures(fields, fields))["ends"] == ("T −1", "3 K")
 
 
 def test_the_gallery_keeps_to_its_budget_on_large_lattices():
@@ -415,7 +430,7 @@ def test_the_page_works_in_a_browser(once, browser, tmp_path, width):
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert asked == [path.as_uri()]
 
-    pixels = "k => [...document.querySelectorAll('canvas')[k].getContext('2d').getImageData(0, 0, 168, 21).data].join()"
+    pixels = "k => [...document.querySelectorAll('.panels canvas')[k].getContext('2d').getImageData(0, 0, 168, 21).data].join()"
     final = page.evaluate(pixels, 0)
     page.eval_on_selector("input[type=range]", "e => { e.value = 0; e.dispatchEvent(new Event('input')); }")
     assert page.inner_text("output") == "frame 0 of 6"

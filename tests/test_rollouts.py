@@ -8,11 +8,14 @@ import h5py
 import numpy as np
 import pytest
 
+from hostile_files import DOMAIN
 from nsbench.components.dataset import UnreadableData
 from nsbench.components.protocol import Protocol
 from nsbench.submissions.cases import cases_digest, write_cases
 from nsbench.submissions.reading import read_rollouts
+from nsbench.trajectories.domain import Parameter
 from nsbench.trajectories.fields import FieldTrajectories
+from nsbench.trajectories.labels import LabelTrajectories
 
 PROTOCOL = Protocol(stride=3, horizon=32)
 
@@ -116,8 +119,8 @@ GROWTH = {
     "floats": (lambda t: {"arrival": t.arrival.astype(float)}, "/arrival: must be int32, is float64"),
     "text": (lambda t: {"arrival": "none"}, "/arrival holds texts, lists or references, must hold numbers"),
     "no lengths": (lambda t: {"lengths": None}, "/lengths: is missing"),
-    "both": (lambda t: {"values": dense(t)}, "must hold either /arrival or /values"),
-    "neither": (lambda t: {"arrival": None}, "must hold either /arrival or /values"),
+    "both": (lambda t: {"values": dense(t)}, "must hold one of /arrival, /labels, /values"),
+    "neither": (lambda t: {"arrival": None}, "must hold one of /arrival, /labels, /values"),
     "a typing error": (lambda t: {"arival": t.arrival}, "/arival: is not part of the layout; did you mean 'arrival'"),
     "before the start": (lambda t: {"arrival": changed(t.arrival, (3, 1, 1), -2)}, r"rollout 3 has -2 at \(1, 1\)"),
     "after the end": (
@@ -202,7 +205,7 @@ def fields(frames=4):
     from nsbench.trajectories.domain import Domain, Observable, Parameter
 
     mean = Observable("mean", "1", lambda state: state.mean(axis=(1, 2, 3)).astype(np.float64))
-    domain = Domain("square", (2, 2), ("u",), False, (Parameter("a", 0, 1),), "a", (mean,), stride=1)
+    domain = Domain("square", (2, 2), ("u",), "fields", (Parameter("a", 0, 1),), "a", (mean,), stride=1)
     values = np.random.default_rng(1).normal(size=(2, frames, 1, 2, 2)).astype(np.float32)
     return FieldTrajectories(np.array([[0.1], [0.9]]), np.full(2, frames, np.int32), domain, values)
 
@@ -242,13 +245,62 @@ def test_what_is_wrong_with_fields_is_named(tmp_path, replaced, message):
         read_rollouts(path, fields(), Protocol(stride=1, horizon=3))
 
 
+def labelled():
+    domain = replace(DOMAIN, states="labels", channels=("grain",), labels=3, boundaries=("periodic", "periodic"))
+    states = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 2, 2) % 3
+    return LabelTrajectories(np.array([[0.1], [0.2]]), np.array([4, 3], np.int32), domain, states)
+
+
+def label_file(path, truth, **states):
+    with h5py.File(path, "w") as file:
+        file["params"], file["lengths"] = truth.params, truth.lengths
+        for name, values in states.items():
+            file[name] = values
+    return path
+
+
+def test_labels_are_read_as_labels_or_as_values(tmp_path):
+    truth = labelled()
+    for name, states in {"labels": truth.labels, "values": truth.labels[:, :, None].astype(np.float32)}.items():
+        path = label_file(tmp_path / name, truth, **{name: states})
+        read = read_rollouts(path, truth, Protocol(stride=1, horizon=3)).rollouts
+        assert isinstance(read, LabelTrajectories)
+        assert [np.array_equal(read.frame(t), truth.frame(t)) for t in range(4)] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ({"labels": changed(labelled().labels, (1, 1, 0, 1), 3)}, r"0 to 2; rollout 1 has 3 in frame 1 at \(0, 1\)"),
+        ({"values": labelled().labels[:, :, None] + np.float32(0.5)}, "whole numbers from 0 to 2; rollout 0 has 0.5"),
+        ({"labels": labelled().labels.astype(np.int64)}, "/labels: must be uint8, is int64"),
+        ({"labels": labelled().labels[:, [1, 0, 2, 3]]}, "does not begin with the start state"),
+        ({"arrival": np.zeros((2, 2, 2), np.int32)}, "/arrival: these systems' states are labels; give /values"),
+    ],
+)
+def test_labels_that_are_none_are_refused(tmp_path, states, message):
+    with pytest.raises(UnreadableData, match=message):
+        read_rollouts(label_file(tmp_path / "f", labelled(), **states), labelled(), Protocol(stride=1, horizon=3))
+
+
+def test_hidden_parameters_are_marked_in_the_cases(tmp_path):
+    truth = labelled()
+    domain = replace(truth.domain, parameters=(*truth.domain.parameters, Parameter("seed", 0, 9, hidden=True)))
+    hidden = replace(truth, domain=domain, params=np.array([[0.1, 3], [0.2, 5]]))
+    write_cases(tmp_path / "c", hidden, Protocol(stride=1, horizon=3), suite="s", dataset="d", key="k")
+    with h5py.File(tmp_path / "c") as file:
+        assert file["params"].attrs["hidden"].tolist() == [0, 1]
+        assert file.attrs["labels"] == 3
+        assert file.attrs["boundaries"] == "periodic, periodic"
+
+
 def test_growth_maps_of_systems_that_melt_are_refused(tmp_path):
     truth = fields()
     path = tmp_path / "f.h5"
     with h5py.File(path, "w") as file:
         file["params"], file["lengths"] = truth.params, truth.lengths
         file["arrival"] = np.zeros((2, 2, 2), np.int32)
-    with pytest.raises(UnreadableData, match="these systems do not only grow; give /values"):
+    with pytest.raises(UnreadableData, match="these systems' states are fields; give /values"):
         read_rollouts(path, truth, Protocol(stride=1, horizon=3))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from nsbench.trajectories.ensembles import alike
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories, event_ticks
 from nsbench.trajectories.hdf5 import read_trajectories, write_trajectories
+from nsbench.trajectories.labels import LabelTrajectories
+from nsbench.trajectories.lattices import surrounded
 from nsbench_lca.morphology import OBSERVABLES
 
 
@@ -19,7 +23,7 @@ def domain(**changes):
         "lattice": "square",
         "shape": (4, 4),
         "channels": ("attached",),
-        "irreversible": True,
+        "states": "growth",
         "parameters": (Parameter("rho", 0, 1), Parameter("beta", 2, 2)),
         "condition": "rho",
         "observables": OBSERVABLES["quadrant"],
@@ -116,7 +120,7 @@ def test_what_is_not_a_growth_map_is_refused(wrong, message):
 
 def fields(seed=0):
     rng = np.random.default_rng(seed)
-    facts = domain(irreversible=False, clock="step", channels=("u", "v"))
+    facts = domain(states="fields", clock="step", channels=("u", "v"))
     values = rng.normal(size=(3, 9, 2, 4, 4)).astype(np.float32)
     return FieldTrajectories(rng.uniform(size=(3, 2)), np.array([9, 6, 1], np.int32), facts, values)
 
@@ -170,9 +174,73 @@ def test_a_file_that_contradicts_itself_is_refused(tmp_path):
 
 
 def test_a_negative_zero_in_a_start_state_or_a_parameter_parts_no_ensemble():
-    line = Domain("square", (1, 2), ("u",), False, (Parameter("a", 0.0, 1.0),), "a", ())
+    line = Domain("square", (1, 2), ("u",), "fields", (Parameter("a", 0.0, 1.0),), "a", ())
     values = np.zeros((4, 2, 1, 1, 2), np.float32)
     values[1, 0, 0, 0, 1] = -0.0
     params = np.array([[0.0], [0.0], [-0.0], [0.5]])
     groups = alike(FieldTrajectories(params, np.full(4, 2, np.int32), line, values))
     assert [group.tolist() for group in groups] == [[0, 1, 2], [3]]
+
+
+def labelled(boundaries=("periodic", "periodic"), labels=5):
+    return Domain(
+        "square", (4, 6), ("grain",), "labels", (Parameter("T", 0.2, 0.9),), "T", (), boundaries=boundaries,
+        labels=labels, symmetries=("labels", "translations"), dt=1.0, time_unit="sweeps",
+    )  # fmt: skip
+
+
+def test_labels_are_framed_cut_joined_and_stored_as_they_are(tmp_path):
+    place = labelled()
+    values = np.random.default_rng(0).integers(0, 5, (3, 9, 4, 6)).astype(np.uint8)
+    lengths = np.array([9, 9, 5], np.int32)
+    record = LabelTrajectories(np.full((3, 1), 0.5), lengths, place, values)
+    framed = record.framed(4, 8)
+    assert framed.lengths.tolist() == [3, 3, 2]
+    assert np.array_equal(framed.frame(1)[:, 0], values[:, 4])
+    assert np.array_equal(framed.frame(2)[2, 0], values[2, 4])  # ended, it stays as it was
+    assert framed.frame(0).dtype == np.float32
+    assert framed.start().labels.shape == (3, 1, 4, 6)
+    both = LabelTrajectories.joined([framed, framed.start()])
+    assert np.array_equal(both.frame(2)[3:, 0], values[:, 0])
+    write_trajectories(tmp_path / "labels.h5", record)
+    restored = read_trajectories(tmp_path / "labels.h5", place)
+    assert isinstance(restored, LabelTrajectories)
+    assert np.array_equal(restored.labels, values)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda v: v.astype(np.int64), "must be uint8"),
+        (lambda v: v + np.uint8(5), "below 5"),
+        (lambda v: v[:, 0], "got 3 axes"),
+        (lambda v: v[:, :8], "exceed the 8 frames"),
+    ],
+)
+def test_labels_that_are_none_are_refused(wrong, message):
+    values = np.zeros((2, 9, 4, 6), np.uint8)
+    with pytest.raises(ValueError, match=message):
+        LabelTrajectories(np.full((2, 1), 0.5), np.full(2, 9, np.int32), labelled(), wrong(values))
+
+
+def test_more_than_256_labels_take_two_bytes():
+    values = np.full((1, 1, 4, 6), 299, np.uint16)
+    record = LabelTrajectories(np.full((1, 1), 0.5), np.ones(1, np.int32), labelled(labels=300), values)
+    assert record.frame(0).max() == 299
+
+
+@pytest.mark.parametrize("facts", [{"labels": 1}, {"labels": 1 << 17}, {"labels": 5, "channels": ("a", "b")}])
+def test_domains_of_labels_say_how_many(facts):
+    with pytest.raises(ValueError, match="labels"):
+        replace(labelled(), **facts)
+
+
+def test_each_axis_has_its_own_boundary():
+    sites = np.arange(6).reshape(1, 2, 3)
+    assert surrounded(sites, ("periodic", "open"))[0].tolist() == [
+        [0, 3, 4, 5, 0],
+        [0, 0, 1, 2, 0],
+        [0, 3, 4, 5, 0],
+        [0, 0, 1, 2, 0],
+    ]
+    assert surrounded(sites, ("closed", "mirror"))[0, 0].tolist() == [1, 0, 1, 2, 1]

@@ -19,7 +19,7 @@ from nsbench_metrics.spectrum import Spectrum, SpectrumParams, log_spectral_dist
 
 def as_fields(growth, frames):
     values = np.stack([growth.frame(t) for t in range(frames)], axis=1)
-    domain = replace(growth.domain, irreversible=False)
+    domain = replace(growth.domain, states="fields")
     return FieldTrajectories(growth.params, growth.lengths, domain, values)
 
 

@@ -54,7 +54,7 @@ class Line(Dataset):
     @property
     def domain(self):
         facts = (Observable("length", "sites", length),)
-        return Domain("square", (1, SIZE), ("attached",), True, (Parameter("rho", 0.2, 0.8),), "rho", facts)
+        return Domain("square", (1, SIZE), ("attached",), "growth", (Parameter("rho", 0.2, 0.8),), "rho", facts)
 
     def prepare(self, split, rng):
         Line.calls += 1

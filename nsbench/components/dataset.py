@@ -35,15 +35,18 @@ class DatasetSpec(ComponentSpec):
     small       parameters with which the dataset is made in about a second, for `nsbench check`.
     reading     "module:function", (params) -> Reading, of a dataset that reads files: called while planning, so keep
                 it in a module that imports quickly. None for a dataset that is made from its parameters alone.
+    space       "module:Class", the state space that the domain names: its code counts as the dataset's own. None for
+                growth, labels and fields.
     """
 
     floor: SimulatorReference | None = None
     noise_free: SimulatorReference | None = None
     reading: str | None = None
+    space: str | None = None
     small: dict[str, Any] = field(default_factory=dict)
 
     def code(self) -> tuple[str, ...]:
-        return (*super().code(), *([self.reading] if self.reading is not None else []))
+        return (*super().code(), *(text for text in (self.reading, self.space) if text is not None))
 
 
 @dataclass(frozen=True)
@@ -84,3 +87,11 @@ class Dataset(Component, ABC):
     def part(self, split: Split, rng: np.random.Generator, k: int) -> Trajectories:
         """Part k of a split. All parts joined equal what ``prepare`` makes from the same generator state."""
         return self.prepare(split, rng)
+
+    def continued(self, starts: Trajectories, members: int, rng: np.random.Generator) -> Trajectories | None:
+        """The ground truth from given starts on, `members` times each with other noise; None where it cannot be had.
+
+        starts: their first frames and parameters count. Returns a record, as ``prepare`` does, of len(starts) · members
+        trajectories: all members of the first start, then those of the next.
+        """
+        return None

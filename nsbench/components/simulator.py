@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +63,7 @@ class Simulator(Component, ABC):
     evidence lower bound. "vlb": another variational lower bound. None: the simulator has no likelihood.
     """
 
-    likelihood: ClassVar[LikelihoodKind | None] = None
+    likelihood: LikelihoodKind | None = None
     conditions: Conditions = Conditions()
 
     def fit(self, train: Trajectories, val: Trajectories, ctx: FitContext) -> None:

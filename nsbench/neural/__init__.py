@@ -1,15 +1,16 @@
-"""The code that neural simulators of growth share: CGNE, PNS and a third party's network.
+"""The code that neural simulators share: CGNE, PNS and a third party's network.
 
+states               state spaces: what a network needs to know of growth, labels, fields
 schedules, params    the settings that a suite can make; neither imports torch
 layers, resampling   residual blocks and perceptrons; maps made smaller and larger
+padding              what lies beyond the last site, as a convolution sees it
 conditioning         the parameters of a trajectory as inputs of a network
-frames, batches      states made from growth maps on the device; the order in which they are drawn
+frames, batches      states made on the device; the order in which they are drawn
 devices              the device and the arithmetic of a network
 randomness           torch's generators, made from integers
 gaussian             diagonal Gaussians: samples, densities, KL, free bits
-likelihood           the growth likelihood and its importance-weighted bounds
+likelihood           importance-weighted bounds on the likelihood
 model                the base class of networks; latent-variable models in four methods
-rollouts             trajectories drawn from a network
 training             the one training loop
 averaging            the mean of late weights
 checkpoint, weights  the state of a fit, and the weights that it learned, as files

@@ -13,9 +13,9 @@ from nsbench.trajectories.domain import Domain
 
 
 def chosen_parameters(domain: Domain, which: str) -> list[str]:
-    """The names of the parameters that a network is given: "varying" ones or "all"."""
+    """The names of the parameters that a network is given: "varying" ones or "all", hidden ones never."""
     if which == "all":
-        return [p.name for p in domain.parameters]
+        return [p.name for p in domain.parameters if not p.hidden]
     return [domain.parameters[i].name for i in domain.varying]
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nsbench.neural.padding import Convolution
 from nsbench.neural.resampling import double, doubled_convolution, halve
 
 
@@ -43,9 +44,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, groups: int = 32) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.first = Convolution(inputs, outputs)
         self.first_norm = group_norm(outputs, groups)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.second = Convolution(outputs, outputs)
         self.second_norm = group_norm(outputs, groups)
         self.project = nn.Conv2d(inputs, outputs, 1)
 

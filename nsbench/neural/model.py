@@ -1,4 +1,4 @@
-"""The base class of networks of growth, and latent-variable models in four methods."""
+"""The base class of networks that draw the next state, and latent-variable models in four methods."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, kl_divergence
-from nsbench.neural.likelihood import growth_log_likelihood, site_cross_entropy
+from nsbench.neural.states.space import StateSpace
 
 Context = TypeVar("Context")
 
@@ -20,8 +20,8 @@ class StepLoss:
     """The loss of one step of training.
 
     total  the loss, a mean over the batch.
-    guided logits of the next state, given a latent that has seen the true next state; an unrolled training goes on
-           from the state that they decode to.
+    guided output for the next state, given a latent that has seen the true next state; an unrolled training goes on
+           from the state that it decodes to.
     terms  means over the batch by name, for the curves.
     """
 
@@ -30,22 +30,26 @@ class StepLoss:
     terms: dict[str, Tensor] = field(default_factory=dict)
 
 
-class GrowthModel(nn.Module, ABC):
-    """A network that draws the next state of growth.
+class TransitionModel(nn.Module, ABC):
+    """A network that draws the next state.
 
-    x, x_next: float32[b, 1, H, W], 0 or 1. y: float32[b, P], standardised. Logits: [b, 1, H, W], of each
-    site being attached in the next state. frozen: attached sites stay attached, whatever the logits.
+    space: what its states are. x, x_next: float32[b, C, H, W]. y: float32[b, P], standardised. Output:
+    [b, space.outputs, H, W], which the space turns into a distribution of the next state.
     """
 
-    frozen: bool = True
+    space: StateSpace
+
+    def __init__(self, space: StateSpace) -> None:
+        super().__init__()
+        self.space = space
 
     @abstractmethod
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
         """The loss of transitions x -> x_next when that fraction of the budget is spent."""
 
     @abstractmethod
-    def logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        """Logits of the next state, given one draw of the network's latents, if it has any."""
+    def output(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        """The output for the next state, given one draw of the network's latents, if it has any."""
 
     @abstractmethod
     def log_weights(self, x: Tensor, x_next: Tensor, y: Tensor, samples: int, generator: torch.Generator) -> Tensor:
@@ -59,10 +63,12 @@ class GrowthModel(nn.Module, ABC):
         return None
 
 
-class LatentGrowth(GrowthModel, Generic[Context]):
+class LatentModel(TransitionModel, Generic[Context]):
     """A conditional VAE: prior p(z | x, y), posterior q(z | x', x, y), decoder p(x' | x, z, y).
 
-    The context is the part of (x, y) that all three need: computed once a transition, shared by all samples.
+    All four methods below see states as the space encodes them: x as ``encode`` does, the next one as ``encode_next``.
+    The context is the part of (x, y) that prior, posterior and decoder need: computed once a transition, shared by all
+    samples.
     """
 
     @abstractmethod
@@ -76,37 +82,44 @@ class LatentGrowth(GrowthModel, Generic[Context]):
 
     @abstractmethod
     def decode(self, context: Context, z: Tensor) -> Tensor:
-        """Logits [b, 1, H, W], of the next state given z."""
+        """The output for the next state, given z."""
 
     @abstractmethod
     def repeat(self, context: Context, times: int) -> Context:
         """The context with each element of the batch `times` times in a row."""
 
-    def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """The loss −ELBO, nats a transition, of a model that defines no loss of its own."""
-        context = self.context(x, y)
-        prior, posterior = self.prior(context), self.posterior(context, x_next)
-        logits = self.decode(context, posterior.sample(generator))
-        losses = site_cross_entropy(logits, x_next)
-        error = (losses * (1 - x) if self.frozen else losses).flatten(1).sum(1).mean()
-        kl = kl_divergence(posterior, prior).flatten(1).sum(1).mean()
-        return StepLoss(error + kl, logits, {"error": error.detach(), "kl": kl.detach()})
+    def inferred(self, x: Tensor, x_next: Tensor, y: Tensor) -> tuple[Context, Gaussian, Gaussian]:
+        """The context, the prior and the posterior of transitions."""
+        context = self.context(self.space.encode(x), y)
+        return context, self.prior(context), self.posterior(context, self.space.encode_next(x, x_next))
 
-    def logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        context = self.context(x, y)
+    def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
+        """The loss −ELBO, nats a transition up to a constant, of a model that defines no loss of its own."""
+        context, prior, posterior = self.inferred(x, x_next, y)
+        out = self.decode(context, posterior.sample(generator))
+        error = self.error(out, x, x_next).mean()
+        kl = kl_divergence(posterior, prior).flatten(1).sum(1).mean()
+        return StepLoss(error + kl, out, {"error": error.detach(), "kl": kl.detach()})
+
+    def error(self, out: Tensor, x: Tensor, x_next: Tensor) -> Tensor:
+        """−log p(x_next | x, z, y), float32[b], nats up to a constant; settled sites of frozen states count nothing."""
+        losses = self.space.site_loss(out, x, x_next)
+        return (losses * (1 - self.space.settled(x)) if self.space.frozen else losses).flatten(1).sum(1)
+
+    def output(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        context = self.context(self.space.encode(x), y)
         return self.decode(context, self.prior(context).sample(generator))
 
     def latent_kl(self, x: Tensor, x_next: Tensor, y: Tensor) -> Tensor | None:
-        context = self.context(x, y)
-        return kl_divergence(self.posterior(context, x_next), self.prior(context)).flatten(1)
+        _, prior, posterior = self.inferred(x, x_next, y)
+        return kl_divergence(posterior, prior).flatten(1)
 
     def log_weights(self, x: Tensor, x_next: Tensor, y: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-        context = self.context(x, y)
-        prior, posterior = self.prior(context), self.posterior(context, x_next)
+        context, prior, posterior = self.inferred(x, x_next, y)
         prior, posterior = prior.repeated(samples), posterior.repeated(samples)
         z = posterior.sample(generator)
-        logits = self.decode(self.repeat(context, samples), z)
+        out = self.decode(self.repeat(context, samples), z)
         x, x_next = x.repeat_interleave(samples, 0), x_next.repeat_interleave(samples, 0)
-        seen = growth_log_likelihood(logits, x, x_next, frozen=self.frozen)
+        seen = self.space.log_density(out, x, x_next)
         weights = seen + prior.log_density(z) - posterior.log_density(z)
         return weights.view(-1, samples).T

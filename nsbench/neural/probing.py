@@ -1,4 +1,4 @@
-"""The effect of the latents of a network of growth, measured through its prior, posterior and decoder."""
+"""The effect of the latents of a network, measured through its prior, posterior and decoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import Simulator
 from nsbench.neural.devices import autocast, device_of
 from nsbench.neural.gaussian import kl_divergence
-from nsbench.neural.model import LatentGrowth
+from nsbench.neural.model import LatentModel
 from nsbench.neural.randomness import draw_seed, generator
 
 DECODED_SITES = 512 * 32 * 32
@@ -27,6 +27,7 @@ class Answers(NamedTuple):
 
     kl: Tensor
     shift: Tensor
+    changed: Tensor
     redrawn: Tensor
     redrawn_probability: Tensor
     shuffled: Tensor
@@ -52,12 +53,12 @@ def neural_latent_use(
     trajectory: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> LatentUse | None:
-    """The use that a simulator makes of its latents; None for one that is not neural with a LatentGrowth model.
+    """The use that a simulator makes of its latents; None for one that is not neural with a LatentModel model.
 
     Arguments as of ``nsbench.stages.probing``.
     """
     model = getattr(getattr(simulator, "network", None), "model", None)
-    if not isinstance(model, LatentGrowth):
+    if not isinstance(model, LatentModel):
         return None
     neural = cast(Neural, simulator)
     device = device_of(neural.conditions)
@@ -75,26 +76,17 @@ def neural_latent_use(
         kl=answers["kl"].sum(axis=1),
         latents=answers["kl"].mean(axis=0),
         spread=answers["shift"].var(axis=0),
-        changed=np.abs(x_next - x).sum(axis=(1, 2, 3), dtype=np.float64),
         **{name: answers[name] for name in Answers._fields[2:]},
     )
 
 
-def asked(model: LatentGrowth[Any], x: Tensor, x_next: Tensor, y: Tensor, noise: torch.Generator) -> Answers:
+def asked(model: LatentModel[Any], x: Tensor, x_next: Tensor, y: Tensor, noise: torch.Generator) -> Answers:
     """The measurements of b transitions; shuffling gives each transition's z to the next one in the batch."""
-    context = model.context(x, y)
-    prior, posterior = model.prior(context), model.posterior(context, x_next)
+    context, prior, posterior = model.inferred(x, x_next, y)
     z = prior.sample(noise)
-    logits = model.decode(context, z)
-    free = 1 - x if model.frozen else torch.ones_like(x)
-    redrawn = changes(logits, model.decode(context, prior.sample(noise)), free)
-    shuffled = changes(logits, model.decode(context, z.roll(1, 0)), free)
+    out = model.decode(context, z)
+    redrawn = model.space.changes(out, model.decode(context, prior.sample(noise)), x)
+    shuffled = model.space.changes(out, model.decode(context, z.roll(1, 0)), x)
     shift = (posterior.mean - prior.mean) / prior.scale
-    return Answers(kl_divergence(posterior, prior).flatten(1).double(), shift.flatten(1).double(), *redrawn, *shuffled)
-
-
-def changes(logits: Tensor, others: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    """The changes between logits: (sites whose likelier state differs, Σ |π − π'|) over free sites, each float64[b]."""
-    sites = ((logits > 0) != (others > 0)) * free
-    probability = (torch.sigmoid(logits.float()) - torch.sigmoid(others.float())).abs() * free
-    return sites.double().flatten(1).sum(1), probability.double().flatten(1).sum(1)
+    kl, changed = kl_divergence(posterior, prior), model.space.changed(x, x_next)
+    return Answers(kl.flatten(1).double(), shift.flatten(1).double(), changed, *redrawn, *shuffled)

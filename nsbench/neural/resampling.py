@@ -9,7 +9,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from nsbench.neural.padding import OPEN, Convolution, padded
+from nsbench.trajectories.domain import Boundary
 
 
 def halve(x: Tensor) -> Tensor:
@@ -48,8 +51,8 @@ def _doubled(x: Tensor) -> Tensor:
     return out
 
 
-def doubled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """The result of convolution(double(x)) for a 3 × 3 convolution with padding 1, at 4/9 of the operations.
+def doubled_convolution(x: Tensor, convolution: Convolution) -> Tensor:
+    """The result of convolution(double(x)) for a 3 × 3 convolution, at 4/9 of the operations.
 
     After doubling, the three taps of a row fall on two sites of x, on which two depends on the phase (even
     or odd): each of the four phases is a 2 × 2 convolution of x, whose weights are sums of the 3 × 3 ones.
@@ -58,12 +61,24 @@ def doubled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     weight = torch.cat([phase for row in rows for phase in _two_taps(row, 3)])  # [4·O, C, 2, 2]
     bias = None if convolution.bias is None else convolution.bias.repeat(4)
     height, width = x.shape[2:]
-    phases = F.conv2d(F.pad(x, (1, 1, 1, 1)), weight, bias)
+    phases = F.conv2d(_surrounded(x, convolution), weight, bias)
     phases = phases.view(len(x), 2, 2, -1, height + 1, width + 1)  # [b, 2, 2, O, H+1, W+1]
     lines = [
         torch.stack([phases[:, a, b, :, a : a + height, b : b + width] for b in (0, 1)], -1).flatten(-2) for a in (0, 1)
     ]
     return torch.stack(lines, -2).flatten(-3, -2)
+
+
+def _surrounded(x: Tensor, convolution: Convolution) -> Tensor:
+    """Maps with the sites beyond them; one that mirrors the doubled map about its last site repeats that site here."""
+    if convolution.boundaries == OPEN:
+        return F.pad(x, (1, 1, 1, 1))
+    rows, columns = (_of_halves(boundary) for boundary in convolution.boundaries)
+    return padded(x, 1, (rows, columns))
+
+
+def _of_halves(boundary: Boundary) -> Boundary:
+    return "closed" if boundary == "mirror" else boundary
 
 
 def _two_taps(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,10 @@
-"""The base class that makes a network of growth a simulator.
+"""The base class that makes a network a simulator, of whatever states.
 
 A subclass builds its network:
 
     class Mine(NeuralSimulator):
-        def build(self, inputs: int) -> GrowthModel:
-            return MyNetwork(self.params.width, inputs)
+        def build(self, space: StateSpace, inputs: int) -> TransitionModel:
+            return MyNetwork(self.params.width, space, inputs)
 
 with parameters that extend ``nsbench.neural.params.TrainingParams``.
 """
@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,12 +28,15 @@ from nsbench.components.protocol import LikelihoodKind
 from nsbench.components.simulator import FitContext, Simulator
 from nsbench.neural.conditioning import Standardise, chosen_parameters, columns_of
 from nsbench.neural.devices import autocast, device_of
-from nsbench.neural.frames import GrowthFrames
+from nsbench.neural.frames import frames_of
 from nsbench.neural.likelihood import importance_bound
-from nsbench.neural.model import GrowthModel
+from nsbench.neural.model import TransitionModel
+from nsbench.neural.padding import set_boundaries
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import draw_seed, generator, initialised
-from nsbench.neural.rollouts import Step, evolve, grow
+from nsbench.neural.states.choice import space_of
+from nsbench.neural.states.facts import StateFacts
+from nsbench.neural.states.space import StateSpace, Step
 from nsbench.neural.training import Training
 from nsbench.neural.weights import load_weights, read_facts, save_weights
 from nsbench.trajectories.base import Trajectories
@@ -50,32 +53,38 @@ VALIDATION_TRANSITIONS = 256
 
 
 class Network(nn.Module):
-    """A model of growth with the standardisation of its conditioning; both are saved together."""
+    """A model with the standardisation of its conditioning; both are saved together."""
 
-    def __init__(self, model: GrowthModel, inputs: int) -> None:
+    def __init__(self, model: TransitionModel, inputs: int) -> None:
         super().__init__()
         self.standardise = Standardise(inputs)
         self.model = model
 
 
 class NeuralSimulator(Simulator):
-    """The base class of simulators that are a network of growth: a subclass has only to build the network.
+    """The base class of simulators that are a network: a subclass has only to build the network.
 
     network     the network that was learned; None before a fit or a load.
+    states      the facts of the states that it was fitted on; None before a fit or a load.
     parameters  names of the parameters that condition the network, in the order of its inputs.
     columns     their columns in ``Trajectories.params`` of the training set.
     """
 
-    likelihood: ClassVar[LikelihoodKind | None] = "elbo"
+    likelihood: LikelihoodKind | None = "elbo"
     params: TrainingParams
 
     network: Network | None = None
+    states: StateFacts | None = None
     parameters: Sequence[str] = ()
     columns: Sequence[int] = ()
 
     @abstractmethod
-    def build(self, inputs: int) -> GrowthModel:
-        """The network, for that many conditioning parameters, at torch's default initialisation."""
+    def build(self, space: StateSpace, inputs: int) -> TransitionModel:
+        """The network, for such states and that many conditioning parameters, at torch's default initialisation."""
+
+    def space(self, states: StateFacts) -> StateSpace:
+        """The state space through which the network sees such states."""
+        return space_of(states)
 
     def lattice_multiple(self) -> int:
         """The number by which a lattice's sides must be divisible: 2 for each halving of the resolution."""
@@ -90,17 +99,19 @@ class NeuralSimulator(Simulator):
 
     def fit(self, train: Trajectories, val: Trajectories, ctx: FitContext) -> None:
         self._check(train.domain)
+        self.states = StateFacts.of(train.domain)
         device, seed = device_of(ctx.conditions), draw_seed(ctx.rng)
         self.conditions = ctx.conditions
         self.parameters = chosen_parameters(train.domain, self.params.condition)
         self.columns = columns_of(train.domain, self.parameters)
         network = initialised(self._make, seed).to(device)
         network.standardise.measure(train.params[:, list(self.columns)])
+        network.model.space.measure(train)
         self.network = network.train()
         longest = int(train.lengths.max()) - 1
         Training(
             network.model,
-            GrowthFrames(train, self._standardised(train.params[:, list(self.columns)])),
+            frames_of(train, self._standardised(train.params[:, list(self.columns)])),
             self.params,
             ctx,
             seed=seed,
@@ -114,14 +125,14 @@ class NeuralSimulator(Simulator):
         self._check(start.domain)
         network, device = self._trained(), self._device()
         noise = generator(device, draw_seed(rng))
-        run = grow if network.model.frozen else evolve
         parts: list[Trajectories] = []
         with torch.inference_mode(), autocast(self.conditions):
             for first in range(0, len(start), ROLLOUT_BATCH):
                 batch = start.select(slice(first, first + ROLLOUT_BATCH))
                 x = torch.from_numpy(batch.frame(0)).to(device)
                 y = self._standardised(batch.params[:, columns_of(batch.domain, self.parameters)])
-                parts.append(run(batch, x, y, steps, self.conditions.decode, self._stepper(noise), noise))
+                rollout, step = network.model.space.rollout, self._stepper(noise)
+                parts.append(rollout(batch, x, y, steps, self.conditions.decode, step, noise))
         return type(parts[0]).joined(parts)
 
     def log_likelihood(
@@ -165,12 +176,15 @@ class NeuralSimulator(Simulator):
         return None if kl is None else kl.double().mean(0).cpu().numpy()
 
     def save(self, directory: Path) -> None:
-        facts = {"parameters": list(self.parameters), "columns": list(self.columns)}
-        save_weights(directory, self._trained(), {"simulator": type(self).__name__, **facts})
+        network, states = self._trained(), self.states
+        assert states is not None
+        facts = {"parameters": list(self.parameters), "columns": list(self.columns), "states": states.stored()}
+        save_weights(directory, network, {"simulator": type(self).__name__, **facts})
 
     def load(self, directory: Path) -> None:
         facts = read_facts(directory)
         self.parameters, self.columns = facts["parameters"], facts["columns"]
+        self.states = StateFacts.read(facts["states"])
         network = initialised(self._make, 0)
         load_weights(directory, network)
         self.network = network.to(device_of(self.conditions)).eval()
@@ -185,11 +199,14 @@ class NeuralSimulator(Simulator):
         return float(counter.get_total_flops()) / len(start)
 
     def _make(self) -> Network:
-        return Network(self.build(len(self.parameters)), len(self.parameters))
+        assert self.states is not None
+        model = self.build(self.space(self.states), len(self.parameters))
+        set_boundaries(model, self.states.boundaries)
+        return Network(model, len(self.parameters))
 
     def _stepper(self, noise: torch.Generator) -> Step:
         model = self._trained().model.eval()
-        return lambda x, y: model.logits(x, y, noise)
+        return lambda x, y: model.output(x, y, noise)
 
     def _trained(self) -> Network:
         """The network. Raises RuntimeError before a fit or a load."""
@@ -216,8 +233,8 @@ class NeuralSimulator(Simulator):
         if any(side % multiple for side in domain.shape):
             height, width = domain.shape
             raise ValueError(f"{name} needs lattices whose sides are divisible by {multiple}, got {height}×{width}")
-        if len(domain.channels) != 1 or not domain.irreversible:
-            raise ValueError(f"{name} learns irreversible growth of one channel, got {', '.join(domain.channels)}")
+        if self.network is not None and StateFacts.of(domain) != self.states:
+            raise ValueError(f"{name} was fitted on other states: {self.states}, not {StateFacts.of(domain)}")
 
     def _identity(self, train: Trajectories, ctx: FitContext, seed: int) -> dict[str, Any]:
         """The facts that two trainings must share for one to continue the other."""

@@ -24,11 +24,10 @@ from nsbench.neural.batches import Shuffled
 from nsbench.neural.checkpoint import optimizer_tensors, read_checkpoint, restore_optimizer, write_checkpoint
 from nsbench.neural.curves import Curves
 from nsbench.neural.devices import autocast
-from nsbench.neural.frames import GrowthFrames
-from nsbench.neural.model import GrowthModel
+from nsbench.neural.frames import Frames
+from nsbench.neural.model import TransitionModel
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import generator
-from nsbench.neural.rollouts import next_state
 from nsbench.neural.schedules import learning_rate_factor
 from nsbench.store.checked import set_file_aside
 from nsbench.store.manifest import Damaged
@@ -48,7 +47,7 @@ VALIDATIONS = 10
 
 @dataclass
 class Sequences:
-    """Sequences that are being unrolled: trajectory index[b] at frame t[b], in state x [b, 1, H, W]."""
+    """Sequences that are being unrolled: trajectory index[b] at frame t[b], in state x [b, C, H, W]."""
 
     index: NDArray[np.int64]
     t: NDArray[np.int64]
@@ -76,8 +75,8 @@ class Training:
 
     def __init__(
         self,
-        model: GrowthModel,
-        frames: GrowthFrames,
+        model: TransitionModel,
+        frames: Frames,
         recipe: TrainingParams,
         ctx: FitContext,
         *,
@@ -164,6 +163,8 @@ class Training:
             if not len(sequences):
                 return
             x, x_next = sequences.x, self.frames.states(sequences.index, sequences.t + 1)
+            exchange = self.model.space.exchange(len(sequences), noise)
+            x, x_next = exchange.there(x), exchange.there(x_next)
             with autocast(self.ctx.conditions):
                 out = self.model.loss(x, x_next, self.frames.conditions(sequences.index), fraction, noise)
             (out.total * (len(sequences) / begun)).backward()  # type: ignore[no-untyped-call]
@@ -171,8 +172,8 @@ class Training:
             self.curves.add(len(sequences), {"loss": out.total, **out.terms})
             yield
             if step + 1 < steps:
-                guided = next_state(x, out.guided.detach(), "mode", self.model.frozen, noise)
-                sequences = replace(sequences, t=sequences.t + 1, x=guided)
+                guided = exchange.back(self.model.space.next_state(x, out.guided.detach(), "mode", noise))
+                sequences = replace(sequences, t=sequences.t + 1, x=guided.detach())
 
     def learning_rate(self, fraction: float) -> float:
         """The learning rate when that fraction of the budget is spent."""
@@ -239,7 +240,7 @@ class Training:
         self.iteration, self.started, self.done = facts["iteration"], facts["started"], facts["done"]
 
 
-def make_optimizer(model: GrowthModel, recipe: TrainingParams) -> torch.optim.Optimizer:
+def make_optimizer(model: TransitionModel, recipe: TrainingParams) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019), or Adam with the decay added to the gradient."""
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     # Fused: one pass over the weights, and the same numbers.

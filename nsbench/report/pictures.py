@@ -1,7 +1,8 @@
 """Pictures of rollouts beside the truth: an animation (GIF) and a still of the final states (PNG).
 
 A picture is a grid of panels, the truth above, the simulator below, one column for each case. Panels are drawn
-on the domain's lattice: square sites, hexagonal sites, or the whole six-fold shape of a quadrant.
+on the domain's lattice: square sites, hexagonal sites, or the whole six-fold shape of a quadrant. Growth is coloured by
+arrival, labels each in a colour of its own, fields by their first channel with a colour bar below.
 """
 
 from __future__ import annotations
@@ -16,19 +17,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.report.colours import BACKGROUND, EMPTY, INK, LEVELS, label_colours, site_colours
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.labels import LabelTrajectories
 from nsbench.trajectories.plane import draw_sites, site_map
 
 Labels = tuple[str, str]
 Pixels = NDArray[np.uint8]
 
-_BACKGROUND, _EMPTY, _TEXT, _SITES = 0, 1, 2, 18  # first entry of each part of the palette
-_GREYS, _LEVELS = _SITES - _TEXT, 32
+_GREYS = 16
+_BACKGROUND, _EMPTY, _TEXT = 0, 1, 2  # first entry of each part of the palette
+_SITES = _TEXT + _GREYS
+_LABELS = _SITES + LEVELS
 
-_ICE = np.array([(24, 58, 122), (38, 120, 190), (102, 200, 232), (255, 255, 255)])
+_BAR = 96
+"""The width of a colour bar in pixels."""
 
 _FONT_SIZE, _GAP = 14, 8
 
@@ -59,7 +65,8 @@ def animate(
     truth: one trajectory for each case. rollouts: `members` in a row for each case, of which the first is shown.
     panel: the width of a panel in pixels. seconds: the duration of the whole; the last frame is held longer.
     limit: the largest number of frames, evenly spaced in longer trajectories. Growth maps are coloured by arrival,
-    the newest sites bright; fields by their first channel, on the truth's range.
+    the newest sites bright; labels have the colours of ``label_colours``; fields are coloured by their first channel,
+    on the truth's range, which the colour bar shows.
     """
     from PIL import Image
 
@@ -177,18 +184,23 @@ def _sheet(
     margin = max(_text(label).shape[1] for label in labels) + 2 * _GAP
     tops = [_line() + 2 * _GAP + row * (height + _GAP) for row in range(2)]
     lefts = [margin + column * (width + _GAP) for column in range(len(cases))]
-    canvas = np.full((tops[1] + height + _line() + 2 * _GAP, lefts[-1] + width + _GAP), _BACKGROUND, np.uint8)
+    scale = colour_span(truth)
+    bar = _colour_bar(truth, scale)
+    bottom = tops[1] + height + _GAP
+    size = bottom + bar.shape[0] + _line() + _GAP, max(lefts[-1] + width, _GAP + bar.shape[1]) + _GAP
+    canvas = np.full(size, _BACKGROUND, np.uint8)
+    _put(canvas, bar, _GAP, bottom)
     for top, label in zip(tops, labels, strict=True):
         _write(canvas, label, _GAP, top + height // 2 - _line() // 2)
     for case, left in enumerate(lefts):
         title = case_title(truth.domain, truth.params[case])
         _write(canvas, title, left + max(width - _text(title).shape[1], 0) // 2, _GAP)
     corners = (tuple((tops[0], left) for left in lefts), tuple((tops[1], left) for left in lefts))
-    return _Sheet(truth, rollouts, canvas, corners, panel, colour_span(truth))
+    return _Sheet(truth, rollouts, canvas, corners, panel, scale)
 
 
 def colour_span(truth: Trajectories) -> tuple[float, float]:
-    """(low, high) that the colours span: arrival times of growth, or values of a field's first channel."""
+    """(low, high) that the colours span: frames of growth, or values of a field's first channel."""
     if not isinstance(truth, FieldTrajectories):
         return 0.0, float(truth.lengths.max())
     shown = [truth.values[k, :length, 0] for k, length in enumerate(truth.lengths)]
@@ -201,13 +213,32 @@ def _levels(trajectories: Trajectories, case: int, t: int, scale: tuple[float, f
     t = min(t, int(trajectories.lengths[case]) - 1)
     if isinstance(trajectories, GrowthTrajectories):
         arrival = trajectories.arrival[case]
-        settled = (arrival * (_LEVELS * 3 / 4 / scale[1])).astype(np.int64)
-        fresh = np.maximum(_LEVELS - 1 - (t - arrival) * (_LEVELS // 8), 0)
-        level = _SITES + np.maximum(settled, fresh).clip(max=_LEVELS - 1)
+        settled = (arrival * (LEVELS * 3 / 4 / scale[1])).astype(np.int64)
+        fresh = np.maximum(LEVELS - 1 - (t - arrival) * (LEVELS // 8), 0)
+        level = _SITES + np.maximum(settled, fresh).clip(max=LEVELS - 1)
         return np.where((arrival < 0) | (arrival > t), _EMPTY, level).astype(np.uint8)
+    if isinstance(trajectories, LabelTrajectories):
+        return (_LABELS + trajectories.labels[case, t] % len(label_colours())).astype(np.uint8)
     values = trajectories.at(np.array([case]), np.array([t]))[0, 0]
     share = np.clip((values - scale[0]) / (scale[1] - scale[0]), 0, 1)
-    return (_SITES + np.rint(share * (_LEVELS - 1))).astype(np.uint8)
+    return (_SITES + np.rint(share * (LEVELS - 1))).astype(np.uint8)
+
+
+def span_ends(domain: Domain, span: tuple[float, float]) -> tuple[str, str]:
+    """The ends of a colour bar in words, e.g. ("u −1.2", "3.4 K"): channel and low end, high end and unit."""
+    unit = domain.units[0] if domain.units else "1"
+    low, high = (f"{value:.3g}".replace("-", "−") for value in span)
+    return f"{domain.channels[0]} {low}", high if unit == "1" else f"{high} {unit}"
+
+
+def _colour_bar(truth: Trajectories, scale: tuple[float, float]) -> Pixels:
+    """The colour bar of fields between its ends, uint8[line height, width]; nothing, uint8[0, 0], for other states."""
+    if not isinstance(truth, FieldTrajectories):
+        return np.empty((0, 0), np.uint8)
+    low, high = span_ends(truth.domain, scale)
+    bar = np.full((_line(), _BAR + 2 * _GAP), _BACKGROUND, np.uint8)
+    bar[3:-3, _GAP:-_GAP] = _SITES + np.arange(_BAR) * LEVELS // _BAR
+    return np.concatenate([_text(low), bar, _text(high)], axis=1)
 
 
 def case_title(domain: Domain, params: NDArray[np.float64]) -> str:
@@ -225,7 +256,12 @@ def symbol(parameter: str) -> str:
 
 def _write(canvas: Pixels, text: str, left: int, top: int) -> None:
     """Write text onto a canvas, cut at the canvas's edge."""
-    ink = _text(text)[: canvas.shape[0] - top, : canvas.shape[1] - left]
+    _put(canvas, _text(text), left, top)
+
+
+def _put(canvas: Pixels, ink: Pixels, left: int, top: int) -> None:
+    """Put an image onto a canvas, cut at the canvas's edge."""
+    ink = ink[: canvas.shape[0] - top, : canvas.shape[1] - left]
     canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
 
 
@@ -267,16 +303,9 @@ def _image(indices: Pixels, library: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _palette() -> Pixels:
-    """The palette, uint8[n, 3]: background, empty sites, greys of text, sites from old to new."""
+    """The palette, uint8[n, 3]: background, empty sites, greys of text, sites from old to new, labels."""
     grey = np.linspace(0, 1, _GREYS)[:, None]
-    background, ink = np.array([11, 17, 30]), np.array([226, 232, 240])
-    palette: Pixels = np.concatenate(
-        [background[None], [[22, 31, 50]], background + grey * (ink - background), site_colours()]
-    ).astype(np.uint8)
+    background = np.array(BACKGROUND)
+    greys = background + grey * (np.array(INK) - background)
+    palette: Pixels = np.concatenate([[BACKGROUND, EMPTY], greys, site_colours(), label_colours()]).astype(np.uint8)
     return palette
-
-
-def site_colours() -> Pixels:
-    """The colours of sites, uint8[levels, 3], from old (or low) to new (or high)."""
-    at = np.linspace(0, len(_ICE) - 1, _LEVELS)
-    return np.stack([np.interp(at, range(len(_ICE)), _ICE[:, c]) for c in range(3)], axis=1).astype(np.uint8)

@@ -24,7 +24,7 @@ from nsbench.store.manifest import Damaged
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
-from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.kinds import trajectories_of
 from nsbench.trajectories.stored import LARGE_BYTES, Place, StoredFields, in_files
 
 SECONDS = 30.0
@@ -195,8 +195,7 @@ class Parts(Keeper):
                 n, frames, *sites = item["values"].shape
                 place = Place(path, (f"{item.name}/values",))
                 arrays["values"] = StoredFields.of(place, np.arange(n), frames, (sites[0], sites[1], sites[2]))
-            kind = GrowthTrajectories if "arrival" in arrays else FieldTrajectories
-            return kind(domain=self._domain, **arrays)
+            return trajectories_of(self._domain, arrays)
         return np.asarray(item) if item.shape else item[()].item()
 
 

@@ -5,7 +5,7 @@ A simulator reports it through a method of its own,
     def latent_use(self, x, x_next, params, trajectory, rng) -> LatentUse | None
 
 with x, x_next float32[m, C, H, W], params float64[m, P], trajectory int64[m]; or it is a ``NeuralSimulator`` whose
-model is a ``LatentGrowth``, whose prior, posterior and decoder are then evaluated.
+model is a ``LatentModel``, whose prior, posterior and decoder are then evaluated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def latent_use(simulator: Simulator, test: Trajectories, rng: np.random.Generato
     if method is not None:
         answer: LatentUse | None = method(x, x_next, params, index, rng)
         return answer
-    # A LatentGrowth can exist only once its module is imported; a run without one must not pay for torch.
+    # A LatentModel can exist only once its module is imported; a run without one must not pay for torch.
     if "nsbench.neural.model" not in sys.modules:
         return None
     from nsbench.neural.probing import neural_latent_use

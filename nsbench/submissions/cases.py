@@ -2,7 +2,7 @@
 
     /case        int64[n]              0, 1, …, n − 1
     /start       float32[n, C, H, W]   frame 0; attribute names: the channels
-    /params      float64[n, P]         attributes names, units: of the parameters
+    /params      float64[n, P]         attributes names, units, hidden (1 or 0): of the parameters
     /stop_sites  uint8[H, W]           1 where an attached site ends a rollout
 
 Attributes of the file: see ``describe``. docs/scoring.md is the page for readers of such files.
@@ -39,6 +39,7 @@ def write_cases(path: Path, test: Trajectories, protocol: Protocol, *, suite: st
         params = file.create_dataset("params", data=start.params)
         params.attrs["names"] = [p.name for p in start.domain.parameters]
         params.attrs["units"] = [p.unit for p in start.domain.parameters]
+        params.attrs["hidden"] = np.array([p.hidden for p in start.domain.parameters], np.uint8)
         file["stop_sites"] = start.domain.stop_sites().astype(np.uint8)
 
 
@@ -50,7 +51,9 @@ def describe(start: Trajectories, protocol: Protocol) -> dict[str, Any]:
         "version": VERSION,
         "cases": cases_digest(start, protocol),
         "lattice": domain.lattice,
-        "irreversible": int(domain.irreversible),
+        "states": domain.states,
+        "labels": domain.labels,
+        "boundaries": ", ".join(domain.boundaries),
         "condition": domain.condition,
         "clock": domain.clock,
         "stride": protocol.stride,

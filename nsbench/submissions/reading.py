@@ -1,6 +1,7 @@
 """Rollouts made elsewhere, read from a file and checked: a fault in them is reported before anything is scored.
 
     /arrival  int32[r, H, W]              growth: the frame in which a site attached, 0 at the start, −1 never; or
+    /labels   uint8[r, T, H, W]           labels, frame by frame; uint16 for more than 256 of them; or
     /values   float32[r, T, C, H, W]      states, frame by frame; of growth 0 or 1, which may be uint8
     /lengths  int32[r]                    frames of each rollout, the first included
     /case     int32 or int64[r]           which case each rollout belongs to; without it cases × members in order
@@ -27,13 +28,16 @@ from numpy.typing import NDArray
 from nsbench.components.evidence import Cost, Likelihood
 from nsbench.components.protocol import Device, LikelihoodKind, Protocol
 from nsbench.submissions.cases import cases_digest
-from nsbench.submissions.strict_hdf5 import Fault, array, first, group, opened, require_known, word
+from nsbench.submissions.strict_hdf5 import Fault, Shape, array, first, group, opened, require_known, word
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.kinds import KINDS
+from nsbench.trajectories.labels import LabelTrajectories, label_type
 
-_ENTRIES = ("arrival", "values", "lengths", "case", "params", "likelihood", "cost")
+_STATES = ("arrival", "labels", "values")
+_ENTRIES = (*_STATES, "lengths", "case", "params", "likelihood", "cost")
 _COSTS: dict[str, type] = {
     "ms_per_trajectory": float,
     "ms_per_trajectory_alone": float,
@@ -73,8 +77,8 @@ def read_rollouts(path: Path, test: Trajectories, protocol: Protocol) -> Rollout
     """
     with opened(path) as file:
         require_known(file, _ENTRIES)
-        if ("arrival" in file) == ("values" in file):
-            raise Fault("", "must hold either /arrival or /values")
+        if sum(name in file for name in _STATES) != 1:
+            raise Fault("", "must hold one of /arrival, /labels, /values")
         case = _cases(file, test, protocol)
         rollouts = _rollouts(file, test, protocol, case)
         likelihood = _likelihood(file, test)
@@ -123,14 +127,18 @@ def _rollouts(file: h5py.File, test: Trajectories, protocol: Protocol, case: NDA
         )
     params, dense = test.params[case], "values" in file
     rollouts: Trajectories
-    if domain.irreversible:
+    name = next(name for name in _STATES if name in file)
+    if name not in (KINDS[domain.states].held, "values"):
+        raise Fault(f"/{name}", f"these systems' states are {domain.states}; give /values")
+    if domain.states == "labels":
+        frames = _values(file, domain, lengths, horizon, name)
+        rollouts = LabelTrajectories(params, lengths, domain, _labels_of(frames, domain, name))
+    elif domain.states == "growth":
         arrival = _arrival_of(_values(file, domain, lengths, horizon)) if dense else _arrival(file, domain, lengths)
         rollouts = GrowthTrajectories(params, lengths, domain, arrival)
-    elif dense:
-        rollouts = FieldTrajectories(params, lengths, domain, _values(file, domain, lengths, horizon))
     else:
-        raise Fault("/arrival", "these systems do not only grow; give /values")
-    _check_start_and_end(rollouts, test, case, "values" if dense else "arrival")
+        rollouts = FieldTrajectories(params, lengths, domain, _values(file, domain, lengths, horizon))
+    _check_start_and_end(rollouts, test, case, name)
     return rollouts.select(np.argsort(case, kind="stable"))
 
 
@@ -146,18 +154,34 @@ def _arrival(file: h5py.File, domain: Domain, lengths: NDArray[np.int32]) -> NDA
     return arrival
 
 
-def _values(file: h5py.File, domain: Domain, lengths: NDArray[np.int32], horizon: int) -> NDArray[Any]:
-    """The states [r, T, C, H, W]; after the end of a rollout its last state is repeated."""
-    dtypes = (np.float32, np.uint8) if domain.irreversible else (np.float32,)
-    shape = (len(lengths), "T", len(domain.channels), *domain.shape)
-    values = array(file, "values", dtypes, shape, most=horizon + 1)
+def _values(
+    file: h5py.File, domain: Domain, lengths: NDArray[np.int32], horizon: int, name: str = "values"
+) -> NDArray[Any]:
+    """The states [r, T, C, H, W], or labels [r, T, H, W]; after the end of a rollout its last state is repeated."""
+    dtypes: tuple[type[np.generic], ...] = (np.float32, np.uint8) if domain.states == "growth" else (np.float32,)
+    shape: Shape = (len(lengths), "T", len(domain.channels), *domain.shape)
+    if name == "labels":
+        dtypes, shape = (label_type(domain.labels),), (len(lengths), "T", *domain.shape)
+    values = array(file, name, dtypes, shape, most=horizon + 1)
     for (k,) in first(lengths > values.shape[1]):
-        raise Fault("/lengths", f"rollout {k} has {lengths[k]} frames, /values holds {values.shape[1]}")
+        raise Fault("/lengths", f"rollout {k} has {lengths[k]} frames, /{name} holds {values.shape[1]}")
     frame = np.minimum(np.arange(int(lengths.max())), lengths[:, None] - 1)  # [r, T]
     values = values[np.arange(len(values))[:, None], frame]
     for k, t, *_ in first(~np.isfinite(values)):
         raise Fault("/values", f"rollout {k} is not finite in frame {t}")
     return values
+
+
+def _labels_of(values: NDArray[Any], domain: Domain, name: str) -> NDArray[np.unsignedinteger[Any]]:
+    """The labels [r, T, H, W] of /labels [r, T, H, W], or of /values [r, T, 1, H, W]."""
+    values = values.reshape(*values.shape[:2], *domain.shape)
+    for k, t, i, j in first((values < 0) | (values >= domain.labels) | (values != np.rint(values))):
+        raise Fault(
+            f"/{name}",
+            f"labels are whole numbers from 0 to {domain.labels - 1}; rollout {k} has {values[k, t, i, j]:g} in frame "
+            f"{t} at ({i}, {j})",
+        )
+    return values.astype(label_type(domain.labels))
 
 
 def _arrival_of(values: NDArray[Any]) -> NDArray[np.int32]:
@@ -193,7 +217,7 @@ def _likelihood(file: h5py.File, test: Trajectories) -> Likelihood | None:
     nats = array(file, "likelihood/nats", (np.float64,), (len(index),))
     for (k,) in first(~np.isfinite(nats)):
         raise Fault("/likelihood/nats", f"entry {k}, of case {index[k]} from frame {t[k]} to the next, is {nats[k]}")
-    if kind == "exact" and test.domain.irreversible:
+    if kind == "exact" and test.domain.states != "fields":
         for (k,) in first(nats > 1e-9):
             raise Fault("/likelihood/nats", f"entry {k} is {nats[k]:g}; no probability of a state is above 1 (0 nats)")
     return Likelihood(cast(LikelihoodKind, kind), nats)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nsbench.components.contracts.dataset import require_parts, require_recorded
 from nsbench.components.contracts.simulator import require_rollout
@@ -82,10 +83,22 @@ def can_be_made(subject: DatasetSubject) -> Iterator[Finding]:
         yield Finding(
             place_of(dataset, "domain"), f"has stride {domain.stride}", "stride=None: frames are the protocol's"
         )
+    if domain.space != (subject.spec.space or ""):
+        yield Finding(
+            place_of(dataset, "domain"),
+            f"names the state space {domain.space!r}, its spec {subject.spec.space!r}",
+            "the same in both: the spec's is how the space's code gets into keys",
+        )
     if domain.condition not in [p.name for p in domain.parameters]:
         names = ", ".join(p.name for p in domain.parameters) or "none"
         yield Finding(
             place_of(dataset, "domain"), f"condition is {domain.condition!r}", f"one of its parameters: {names}"
+        )
+    elif domain.parameters[domain.column(domain.condition)].hidden:
+        yield Finding(
+            place_of(dataset, "domain"),
+            f"condition is {domain.condition!r}, which is hidden",
+            "a parameter that the law depends on: tables and pictures go by it",
         )
     for split in SPLITS:
         subject.prepare(split)
@@ -123,7 +136,7 @@ def splits_are_apart(subject: DatasetSubject) -> Iterator[Finding]:
                 f"{shared} trajectories of {second} are in {first} too",
                 "splits share no case: draw each from its generator, or cut files by their parameters",
             )
-        elif a.domain.varying and (same := len(_parameters(a) & _parameters(b))):
+        elif a.domain.varying and (same := len(varying_parameters(a) & varying_parameters(b))):
             yield Finding(
                 where,
                 f"{same} parameter sets of {second} are in {first} too, with other trajectories",
@@ -140,8 +153,9 @@ def _digests(trajectories: Trajectories) -> set[bytes]:
     }
 
 
-def _parameters(trajectories: Trajectories) -> set[bytes]:
-    return {row.tobytes() for row in trajectories.params}
+def varying_parameters(trajectories: Trajectories) -> set[bytes]:
+    """The distinct values of the parameters that vary and are not hidden, as bytes."""
+    return {row.tobytes() for row in trajectories.params[:, list(trajectories.domain.varying)]}
 
 
 def facts_are_true(subject: DatasetSubject) -> Iterator[Finding]:
@@ -149,11 +163,11 @@ def facts_are_true(subject: DatasetSubject) -> Iterator[Finding]:
     where = place_of(subject.dataset, "domain")
     for split, trajectories in subject.splits.items():
         with calling(subject.dataset, "domain", "state facts and observables that can be read off every state"):
-            untrue = list(_untrue(trajectories))
+            untrue = list(untrue_statements(trajectories))
         yield from (Finding(where, f"{wrong} ({split})", right) for wrong, right in untrue)
 
 
-def _untrue(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
+def untrue_statements(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
     """The domain's untrue statements about a record: (what is wrong, what would be right) of each."""
     domain = trajectories.domain
     for column, parameter in enumerate(domain.parameters):
@@ -166,11 +180,11 @@ def _untrue(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
     states = np.stack([trajectories.frame(t) for t in _some_frames(trajectories)])  # [k, n, C, H, W]
     if not np.isfinite(states).all():
         yield "states are NaN or infinite", "finite numbers"
-    elif domain.irreversible:
+    elif domain.states == "growth":
         if not np.isin(states, (0, 1)).all():
-            yield "says that growth is irreversible, states hold numbers other than 0 and 1", "attached, 1, or not, 0"
+            yield "says that its states are growth, and they hold numbers other than 0 and 1", "attached, 1, or not, 0"
         if (np.diff(states, axis=0) < 0).any():
-            yield "says that growth is irreversible, sites melt", "irreversible=False, or growth that is monotone"
+            yield "says that its states are growth, and sites melt", "states='fields', or growth that is monotone"
     beyond = trajectories.lengths - trajectories.stopped().lengths
     if (beyond > 0).any():
         yield (
@@ -182,6 +196,7 @@ def _untrue(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
 
 def _unobservable(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
     final = trajectories.final()
+    images = dict(_symmetric_images(final, trajectories.domain))
     for observable in trajectories.domain.observables:
         values = observable.function(final)
         if not isinstance(values, np.ndarray) or values.shape != (len(trajectories),) or values.dtype != np.float64:
@@ -189,8 +204,24 @@ def _unobservable(trajectories: Trajectories) -> Iterator[tuple[str, str]]:
             yield f"observable {observable.name} returns {got}", f"float64[n], here float64[{len(trajectories)}]"
         elif not np.isfinite(values).all():
             yield f"observable {observable.name} is NaN or infinite", "a finite number for every state"
+        else:
+            for symmetry, image in images.items():
+                if not np.allclose(observable.function(image), values, rtol=1e-4, atol=1e-4 * np.abs(values).max()):
+                    yield (
+                        f"claims the symmetry {symmetry!r}, under which observable {observable.name} changes",
+                        "observables that are the same for states that the law takes for the same, or no such claim",
+                    )
     if not trajectories.domain.observables:
         yield "names no observable", "at least one number that is read off a state: metrics compare its distributions"
+
+
+def _symmetric_images(states: NDArray[np.float32], domain: Domain) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """States moved along periodic axes, and with labels renamed, as far as the domain claims these symmetries."""
+    periodic = [axis for axis, boundary in zip((2, 3), domain.boundaries, strict=True) if boundary == "periodic"]
+    if "translations" in domain.symmetries and periodic:
+        yield "translations", np.roll(states, [1 + domain.shape[axis - 2] // 3 for axis in periodic], axis=periodic)
+    if "labels" in domain.symmetries:
+        yield "labels", (states + 1) % domain.labels
 
 
 def _some_frames(trajectories: Trajectories) -> list[int]:

@@ -57,7 +57,7 @@ class Growth(Dataset):
             lattice=LATTICE,
             shape=(self.params.size, self.params.size),
             channels=("attached",),
-            irreversible=True,
+            states="growth",
             parameters=(Parameter("rho", 0.15, 0.6),),
             condition="rho",
             observables=(

@@ -99,7 +99,7 @@ def is_a_bound(subject: SimulatorSubject) -> Iterator[Finding]:
     """The likelihood's exponentials over all next states of a few open sites do not sum to more than 1."""
     simulator = _claimant(subject)
     domain = subject.data.dataset.domain
-    if not domain.irreversible or len(domain.channels) != 1:
+    if domain.states != "growth" or len(domain.channels) != 1:
         raise LeftOut("states cannot be summed over: they are no growth of one channel")
     params = subject.data.test.params[:1]
     judge = _exactly_one if simulator.likelihood == "exact" else _at_most_one

@@ -17,6 +17,7 @@ from nsbench.testing.other_process import elsewhere, rollout_job
 from nsbench.testing.simulator_subject import FEW_TRANSITIONS, FIT_SECONDS, Fitted, SimulatorSubject
 from nsbench.testing.small_data import bits, truth_of
 from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.labels import LabelTrajectories
 
 
 def can_be_made(subject: SimulatorSubject) -> Iterator[Finding]:
@@ -112,12 +113,18 @@ def rollouts_keep_their_contract(subject: SimulatorSubject) -> Iterator[Finding]
         yield Finding(place_of(subject.fitted, "rollout"), "changed its start", "copy what is to be changed")
     subject.rollout(0, steps=1)
     subject.rollout(0, start=start.select(slice(0, 1)))
-    if rollout.domain.irreversible:
+    if rollout.domain.states == "growth":
         yield from _grows(subject, rollout)
+    elif rollout.domain.states == "labels" and not isinstance(rollout, LabelTrajectories):
+        yield Finding(
+            place_of(subject.fitted, "rollout"),
+            f"returned {type(rollout).__name__}, and the domain's states are labels",
+            f"LabelTrajectories: whole numbers from 0 to {rollout.domain.labels - 1}",
+        )
 
 
 def _grows(subject: SimulatorSubject, rollout: Trajectories) -> Iterator[Finding]:
-    """Sites of irreversible growth are attached or not, and stay attached."""
+    """Sites of growth are attached or not, and stay attached."""
     where = place_of(subject.fitted, "rollout")
     frames = np.stack([rollout.frame(t) for t in range(int(rollout.lengths.max()))])  # [T, n, 1, H, W]
     if not np.isin(frames, (0, 1)).all():
@@ -131,7 +138,7 @@ def _grows(subject: SimulatorSubject, rollout: Trajectories) -> Iterator[Finding
             where,
             f"attached sites melt in {int(melted.any(axis=0).sum())} of {melted.shape[1]} trajectories, first in frame "
             f"{frame + 1} of trajectory {case}",
-            "the domain is irreversible: keep what is attached, x_next = max(x, x_next), or return GrowthTrajectories",
+            "the domain is one of growth: keep what is attached, x_next = max(x, x_next), or return GrowthTrajectories",
         )
 
 

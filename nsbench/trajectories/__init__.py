@@ -2,8 +2,11 @@
 
 domain       the facts of a system
 base         the base class of trajectories of every kind
-growth       irreversible growth: when each site attached
-fields       dense fields, frame by frame
+growth       growth: when each site attached
+dense        states in an array, frame by frame
+labels       one of K labels at every site
+fields       real numbers at every site
+kinds        the kinds of states, and what holds each
 stored       dense fields that stay in their files
 lattices     the neighbours of each site
 morphology   area, boundary and front of what has attached

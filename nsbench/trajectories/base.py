@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ class Trajectories(ABC):
 
     params:  float64[n, P], in the order of ``domain.parameters``.
     lengths: int32[n], the number of frames that are valid, the first included.
+    held:    the name of the array that holds the states.
     """
+
+    held: ClassVar[str]
 
     params: NDArray[np.float64]
     lengths: NDArray[np.int32]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,20 @@ from nsbench.trajectories.base import Trajectories, require_array
 
 @dataclass(frozen=True, eq=False)
 class GrowthTrajectories(Trajectories):
-    """Trajectories of irreversible growth, one integer a site: the frame in which the site attached.
+    """Trajectories of growth, one integer a site: the frame in which the site attached.
 
     arrival: int32[n, H, W]; 0 at the start, t >= 1 for a site first attached in frame t (in step t,
     while ``domain.stride`` is None), −1 for a site that never attached.
     """
 
+    held: ClassVar[str] = "arrival"
     arrival: NDArray[np.int32]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_array(self.arrival, "arrival", np.int32, (len(self.lengths), *self.domain.shape))
-        if not self.domain.irreversible:
-            raise ValueError("growth maps hold irreversible growth only; use FieldTrajectories")
+        if self.domain.states != "growth":
+            raise ValueError(f"growth maps hold growth only, and the domain's states are {self.domain.states}")
         if len(self) and self.arrival.min() < -1:
             raise ValueError("arrival must be >= -1")
         if np.any(self.arrival.max(axis=(1, 2), initial=0) >= self.lengths):

@@ -3,6 +3,7 @@
 /params   float64[n, P]
 /lengths  int32[n]
 /arrival  int32[n, H, W]            growth maps, or
+/labels   uint8[n, T, H, W]         labels, uint16 for more than 256 of them, or
 /values   float32[n, T, C, H, W]    dense fields
 attribute "domain": JSON, see Domain.describe
 
@@ -27,9 +28,8 @@ from numpy.typing import NDArray
 
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
-from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.foreign_hdf5 import require_self_contained
-from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.kinds import trajectories_of
 from nsbench.trajectories.stored import LARGE_BYTES, Place, StoredFields, in_files, in_pieces
 
 _CHUNK_BYTES = 1 << 20
@@ -68,7 +68,7 @@ def _write(file: h5py.File, name: str, array: NDArray[Any]) -> None:
 def _chunks(array: NDArray[Any]) -> tuple[int, ...]:
     """The shape of an array's chunks: whole trajectories; of a long one some frames, so that one can be read alone."""
     each = array.nbytes // len(array)
-    if array.ndim == 5 and each > _CHUNK_BYTES // 2:
+    if array.ndim >= 4 and each > _CHUNK_BYTES // 2:
         return 1, max(1, min(array.shape[1], _CHUNK_BYTES * array.shape[1] // each)), *array.shape[2:]
     return max(1, min(len(array), _CHUNK_BYTES // each)), *array.shape[1:]
 
@@ -101,9 +101,8 @@ def read_trajectories(
         raise ValueError(f"{path}: trajectories of another domain; {', '.join(differing)} differ")
     if _ELSEWHERE in arrays:
         arrays["values"] = arrays.pop(_ELSEWHERE)
-    kind = GrowthTrajectories if "arrival" in arrays else FieldTrajectories
     try:
-        return kind(domain=domain, **arrays)
+        return trajectories_of(domain, arrays)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 

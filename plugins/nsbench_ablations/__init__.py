@@ -16,17 +16,20 @@ _VARIANTS = {
 """Name -> class, the one thing that differs from "cgne". Parameters: the class's name and "Params"."""
 
 _NULLS = {
-    "persistence": ("persistence:Persistence", None, "nothing grows"),
+    "persistence": ("persistence:Persistence", None, "nothing changes"),
     "frozen-neighbour": (
         "frozen_neighbour:FrozenNeighbour",
         "FrozenNeighbourParams",
         "a table of probabilities by attached neighbours and conditioning parameter; exact likelihood",
     ),
-    "bernoulli-unet": (
-        "bernoulli_unet:BernoulliUNet",
-        "BernoulliUNetParams",
-        "CGNE's decoder with y and without z: independent sites; exact likelihood",
-    ),
+    **{
+        f"{law}-unet": (
+            f"factorised_unet:{law.title()}UNet",
+            "FactorisedUNetParams",
+            f"CGNE's decoder with y and without z: independent sites of {states}; exact likelihood",
+        )
+        for law, states in (("bernoulli", "growth"), ("categorical", "labels"), ("gaussian", "fields"))
+    },
     "stochastic-nca": (
         "stochastic_nca:StochasticNCA",
         "StochasticNCAParams",

@@ -7,25 +7,25 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from nsbench.neural.likelihood import growth_log_likelihood, site_cross_entropy
-from nsbench.neural.model import GrowthModel, StepLoss
+from nsbench.neural.model import StepLoss, TransitionModel
 
 
-class FactorisedGrowth(GrowthModel):
-    """A network with p(x' | x, y) = Π over unattached sites of Bern(π(x, y)), so that the likelihood is exact."""
+class Factorised(TransitionModel):
+    """A network with p(x' | x, y) = Π over sites of p(x'_s; π(x, y)), so that the likelihood is exact."""
 
     @abstractmethod
-    def site_logits(self, x: Tensor, y: Tensor) -> Tensor:
-        """Logits of the next state, [b, 1, H, W]."""
+    def sites(self, x: Tensor, y: Tensor) -> Tensor:
+        """The output for the next state; x: encoded."""
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
         """The loss −log p(x' | x, y) a site, weighted as CGNE's error is."""
-        logits = self.site_logits(x, y)
-        total = (site_cross_entropy(logits, x_next) * (1 - x)).mean()
-        return StepLoss(total, logits, {"error": total.detach() * x[0].numel()})
+        out = self.output(x, y, generator)
+        losses = self.space.site_loss(out, x, x_next)
+        total = (losses * (1 - self.space.settled(x))).mean()
+        return StepLoss(total, out, {"error": total.detach() * losses[0].numel()})
 
-    def logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        return self.site_logits(x, y)
+    def output(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        return self.sites(self.space.encode(x), y)
 
     def log_weights(self, x: Tensor, x_next: Tensor, y: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-        return growth_log_likelihood(self.site_logits(x, y), x, x_next)[None]
+        return self.space.log_density(self.output(x, y, generator), x, x_next)[None]

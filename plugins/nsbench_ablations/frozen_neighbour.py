@@ -121,7 +121,7 @@ class FrozenNeighbour(Simulator):
 
 
 def _checked(domain: Domain) -> Domain:
-    """The domain, if it is one of irreversible growth of one channel. Raises ValueError."""
-    if len(domain.channels) != 1 or not domain.irreversible:
-        raise ValueError(f"FrozenNeighbour learns irreversible growth of one channel, got {', '.join(domain.channels)}")
+    """The domain, if it is one of growth of one channel. Raises ValueError."""
+    if len(domain.channels) != 1 or domain.states != "growth":
+        raise ValueError(f"FrozenNeighbour learns growth of one channel, got {', '.join(domain.channels)}")
     return domain

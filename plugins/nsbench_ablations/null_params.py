@@ -33,7 +33,7 @@ class FactorisedParams(TrainingParams):
     condition: Literal["varying", "all"] = Field("varying", description="parameters that y holds")
 
 
-class BernoulliUNetParams(FactorisedParams):
+class FactorisedUNetParams(FactorisedParams):
     """Sizes of CGNE's decoder."""
 
     width: int = Field(16, ge=4, le=512, multiple_of=4, description="w, channels at full resolution")

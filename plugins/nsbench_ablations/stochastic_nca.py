@@ -12,36 +12,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.layers import broadcast, concatenate, perceptron
+from nsbench.neural.padding import Convolution
 from nsbench.neural.simulator import NeuralSimulator
+from nsbench.neural.states.space import StateSpace
 from nsbench_ablations.drawing import DrawnSites
-from nsbench_ablations.factorised import FactorisedGrowth
+from nsbench_ablations.factorised import Factorised
 from nsbench_ablations.null_params import StochasticNCAParams
 
 
-class NCAModel(FactorisedGrowth):
-    """The rule h = 0, then `updates` times h ← h + U·gelu(3×3 convolution of (h, x, y)); logit = L·h.
+class NCAModel(Factorised):
+    """The rule h = 0, then `updates` times h ← h + U·gelu(3×3 convolution of (h, x, y)); output = L·h.
 
     The same rule at every site and in every update; no normalisation over the lattice, so that a site knows of
     nothing that is farther away than `updates` sites.
     """
 
-    def __init__(self, params: StochasticNCAParams, inputs: int) -> None:
-        super().__init__()
+    def __init__(self, params: StochasticNCAParams, space: StateSpace, inputs: int) -> None:
+        super().__init__(space)
         self.updates, self.channels = params.updates, params.channels
         self.embed = perceptron([inputs, params.embedding_width, params.embedding])
-        self.perceive = nn.Conv2d(params.channels + 1 + params.embedding, params.hidden, 3, padding=1)
+        self.perceive = Convolution(params.channels + space.inputs + params.embedding, params.hidden)
         self.update = nn.Conv2d(params.hidden, params.channels, 1)
-        self.logit = nn.Conv2d(params.channels, 1, 1)
+        self.logit = nn.Conv2d(params.channels, space.outputs, 1)
         # Otherwise gradients of some bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def site_logits(self, x: Tensor, y: Tensor) -> Tensor:
+    def sites(self, x: Tensor, y: Tensor) -> Tensor:
         present = concatenate(x, broadcast(self.embed(y), like=x))
         h = x.new_zeros(len(x), self.channels, *x.shape[-2:])
         for _ in range(self.updates):
             h = h + self.update(F.gelu(self.perceive(concatenate(h, present))))
-        logits: Tensor = self.logit(h)
-        return logits
+        out: Tensor = self.logit(h)
+        return out
 
 
 class StochasticNCA(DrawnSites, NeuralSimulator):
@@ -50,5 +52,5 @@ class StochasticNCA(DrawnSites, NeuralSimulator):
     likelihood = "exact"
     params: StochasticNCAParams
 
-    def build(self, inputs: int) -> NCAModel:
-        return NCAModel(self.params, inputs)
+    def build(self, space: StateSpace, inputs: int) -> NCAModel:
+        return NCAModel(self.params, space, inputs)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, standard_gaussian
+from nsbench.neural.states.space import StateSpace
 from nsbench_ablations.variants import Variant
 from nsbench_cgne.model import CGNEModel, ConditionalEncoder, Present
 from nsbench_cgne.network import Regressor
@@ -33,8 +34,8 @@ class VectorRegressor(Regressor):
 class VectorModel(CGNEModel):
     """CGNE's model with latents [b, dz, 1, 1]."""
 
-    def __init__(self, params: CGNEParams, inputs: int) -> None:
-        super().__init__(params, inputs)
+    def __init__(self, params: CGNEParams, space: StateSpace, inputs: int) -> None:
+        super().__init__(params, space, inputs)
         for encoder in (self.posterior_encoder, self.prior_encoder):
             if isinstance(encoder, ConditionalEncoder):
                 encoder.encode.layers.append(LatticeMean())
@@ -55,5 +56,5 @@ class VectorModel(CGNEModel):
 class VectorZ(Variant):
     """CGNE with one latent for each of its channels of latents, the same at every place of the lattice."""
 
-    def build(self, inputs: int) -> VectorModel:
-        return VectorModel(self.params, inputs)
+    def build(self, space: StateSpace, inputs: int) -> VectorModel:
+        return VectorModel(self.params, space, inputs)

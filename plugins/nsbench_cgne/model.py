@@ -1,6 +1,6 @@
 """CGNE's distribution of the next state, and its loss.
 
-    prior p(z | x, y), posterior q(z | x', x, y), decoder p(x' | x, z): Bernoulli, independent over sites
+    prior p(z | x, y), posterior q(z | x', x, y), decoder p(x' | x, z): independent over sites given z
 
 Timmer et al. 2024 (arXiv 2405.16608).
 """
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence, standard_gaussian
 from nsbench.neural.layers import broadcast, concatenate, perceptron
-from nsbench.neural.likelihood import site_cross_entropy
-from nsbench.neural.model import LatentGrowth, StepLoss
+from nsbench.neural.model import LatentModel, StepLoss
 from nsbench.neural.schedules import linear_annealing
+from nsbench.neural.states.space import StateSpace
 from nsbench_cgne.network import Decoder, LatentEncoder, Regressor
 from nsbench_cgne.params import CGNEParams
 
 
 class Present(NamedTuple):
-    """The present, which is known before a step: the state x [b, 1, H, W] and the parameters y [b, P]."""
+    """The present, which is known before a step: the encoded state x [b, C, H, W] and the parameters y [b, P]."""
 
     x: Tensor
     y: Tensor
@@ -42,18 +42,19 @@ class ConditionalEncoder(nn.Module):
         return gaussian
 
 
-class CGNEModel(LatentGrowth[Present]):
-    """The networks of CGNE put together, for `inputs` conditioning parameters."""
+class CGNEModel(LatentModel[Present]):
+    """The networks of CGNE put together, for states of that space and `inputs` conditioning parameters."""
 
-    def __init__(self, params: CGNEParams, inputs: int) -> None:
-        super().__init__()
-        self.params, self.frozen = params, params.frozen_state
-        self.posterior_encoder = ConditionalEncoder(2, inputs, params)
-        self.prior_encoder = ConditionalEncoder(1, inputs, params) if params.conditional_prior else None
+    def __init__(self, params: CGNEParams, space: StateSpace, inputs: int) -> None:
+        super().__init__(space)
+        self.params = params
+        self.posterior_encoder = ConditionalEncoder(2 * space.inputs, inputs, params)
+        self.prior_encoder = ConditionalEncoder(space.inputs, inputs, params) if params.conditional_prior else None
         self.decoder_embed = None
         if params.condition_decoder:
             self.decoder_embed = perceptron([inputs, params.embedding_width, params.embedding])
-        self.decoder = Decoder(1 + (params.embedding if params.condition_decoder else 0), params)
+        seen = space.inputs + (params.embedding if params.condition_decoder else 0)
+        self.decoder = Decoder(seen, space.outputs, params)
         self.regressor = Regressor(inputs, params) if params.auxiliary_weight > 0 else None
         # Otherwise gradients of some bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -80,36 +81,33 @@ class CGNEModel(LatentGrowth[Present]):
         seen = context.x
         if self.decoder_embed is not None:
             seen = concatenate(seen, broadcast(self.decoder_embed(context.y), like=seen))
-        logits: Tensor = self.decoder(seen, z)
-        return logits
+        out: Tensor = self.decoder(seen, z)
+        return out
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """The loss: error on unattached sites + w_a · on attached ones + β·KL + w_y · |ŷ(z) − y|², each a mean.
+        """The loss: error on open sites + w_a · on settled ones + β·KL + w_y · |ŷ(z) − y|², each a mean.
 
-        The errors are means over all sites, the KL over sites or latents: see ``CGNEParams``. Samplewise
-        decoder dropout: the decoder, and only it, sees no crystal in some of the samples.
+        The errors are means over all sites, the KL over sites or latents: see ``CGNEParams``. Settled are the attached
+        sites of growth. Samplewise decoder dropout: the decoder, and only it, sees zeros in some of the samples.
         """
         p = self.params
-        context = self.context(x, y)
-        prior, posterior = self.prior(context), self.posterior(context, x_next)
+        context, prior, posterior = self.inferred(x, x_next, y)
         z = posterior.sample(generator)
-        logits = self.decode(context._replace(x=self.drop_out(x, fraction, generator)), z)
+        out = self.decode(context._replace(x=self.drop_out(context.x, fraction, generator)), z)
 
-        error = site_cross_entropy(logits, x_next)
-        growth, attached = (error * (1 - x)).mean(), (error * x).mean()
+        error, settled = self.space.site_loss(out, x, x_next), self.space.settled(x)
+        opened, closed = (error * (1 - settled)).mean(), (error * settled).mean()
         kl = kl_divergence(posterior, prior)
-        charged = free_bits(kl, p.free_bits).mean() * (1 if p.kl_mean == "latents" else kl[0].numel() / x[0].numel())
+        each = 1 if p.kl_mean == "latents" else kl[0].numel() / error[0].numel()
+        charged = free_bits(kl, p.free_bits).mean() * each
         beta = p.kl_weight * linear_annealing(fraction, p.kl_annealing)
-        if p.frozen_state:
-            total = growth + p.attached_weight * attached + beta * charged
-        else:
-            total = growth + attached + beta * charged
-        terms = {"error": growth * x[0].numel(), "kl": kl.flatten(1).sum(1).mean()}
+        total = opened + (p.attached_weight if self.space.frozen else 1) * closed + beta * charged
+        terms = {"error": opened * error[0].numel(), "kl": kl.flatten(1).sum(1).mean()}
         if self.regressor is not None:
             regression = F.mse_loss(self.regressor(z).float(), y)
             total = total + p.auxiliary_weight * regression
             terms["regression"] = regression
-        return StepLoss(total, logits, {name: term.detach() for name, term in terms.items()})
+        return StepLoss(total, out, {name: term.detach() for name, term in terms.items()})
 
     def drop_out(self, x: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
         """The states x, those of a random part of the samples set to 0."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
 from nsbench.neural.layers import Down, ResidualBlock, Up, concatenate, perceptron
+from nsbench.neural.padding import Convolution
 from nsbench.neural.resampling import double
 from nsbench_cgne.params import CGNEParams
 
@@ -43,7 +44,7 @@ class LatentEncoder(nn.Module):
             Down(w, 2 * w, groups),
             third(2 * w, 4 * w, groups),
             ResidualBlock(4 * w, 4 * w, groups),
-            nn.Conv2d(4 * w, 2 * params.latent_channels, 3, padding=1),
+            Convolution(4 * w, 2 * params.latent_channels),
         )
 
     def forward(self, maps: Tensor) -> Gaussian:
@@ -61,14 +62,14 @@ def latent_embedding(params: CGNEParams) -> nn.Sequential:
 
 
 class Decoder(nn.Module):
-    """A UNet from x and z to one logit a site.
+    """A UNet from x and z to the output for the next state.
 
-    Block w; down 2w, 4w, 4w; up 4w, 2w, w; block w; conv to the logit. The embedded z, upsampled by
+    Block w; down 2w, 4w, 4w; up 4w, 2w, w; block w; conv to `outputs` maps. The embedded z, upsampled by
     nearest neighbour, stands beside the features at every level of the encoder that is as fine as z or
     finer, and so in the skips.
     """
 
-    def __init__(self, inputs: int, params: CGNEParams) -> None:
+    def __init__(self, inputs: int, outputs: int, params: CGNEParams) -> None:
         super().__init__()
         w, z, groups = params.width, params.latent_width, params.norm_groups
         self.halvings = params.latent_halvings
@@ -81,10 +82,10 @@ class Decoder(nn.Module):
         self.up2 = Up(4 * w + 4 * w + z, 2 * w, groups)
         self.up1 = Up(2 * w + 2 * w + z, w, groups)
         self.leave = ResidualBlock(w + w + z, w, groups)
-        self.logit = nn.Conv2d(w, 1, 3, padding=1)
+        self.logit = Convolution(w, outputs)
 
     def forward(self, seen: Tensor, z: Tensor) -> Tensor:
-        """Logits of the next state. seen: the part of the present that the decoder is shown, [b, C, H, W]."""
+        """The output for the next state. seen: the part of the present that the decoder is shown, [b, C, H, W]."""
         embedded = self.embed(z)
         quarter = double(embedded) if self.halvings == 3 else embedded
         half = double(quarter)
@@ -95,8 +96,8 @@ class Decoder(nn.Module):
         features = self.up3(concatenate(at_eighth, embedded) if self.halvings == 3 else at_eighth)
         features = self.up2(concatenate(features, at_quarter))
         features = self.up1(concatenate(features, at_half))
-        logits: Tensor = self.logit(self.leave(concatenate(features, at_full)))
-        return logits
+        out: Tensor = self.logit(self.leave(concatenate(features, at_full)))
+        return out
 
 
 class Regressor(nn.Module):

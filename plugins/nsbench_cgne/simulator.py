@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nsbench.neural.simulator import NeuralSimulator
+from nsbench.neural.states.choice import space_of
+from nsbench.neural.states.facts import StateFacts
+from nsbench.neural.states.space import StateSpace
 from nsbench_cgne.model import CGNEModel
 from nsbench_cgne.params import CGNEParams
 
@@ -14,8 +17,11 @@ class CGNE(NeuralSimulator):
 
     params: CGNEParams
 
-    def build(self, inputs: int) -> CGNEModel:
-        return CGNEModel(self.params, inputs)
+    def build(self, space: StateSpace, inputs: int) -> CGNEModel:
+        return CGNEModel(self.params, space, inputs)
+
+    def space(self, states: StateFacts) -> StateSpace:
+        return space_of(states, frozen=self.params.frozen_state)
 
     def lattice_multiple(self) -> int:
         return 8

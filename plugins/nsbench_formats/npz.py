@@ -4,6 +4,7 @@ domain   JSON text, see Domain.describe
 params   float64[n, P]
 lengths  int32[n]
 arrival  int32[n, H, W]            growth maps, or
+labels   uint8[n, T, H, W]         labels, uint16 for more than 256 of them, or
 values   float32[n, T, C, H, W]    dense fields
 """
 
@@ -24,7 +25,7 @@ from nsbench.foreign_files import open_regular
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 from nsbench.trajectories.fields import FieldTrajectories
-from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.kinds import KINDS
 from nsbench_formats.archives import arrays_in, names_in
 from nsbench_formats.domains import domain_from, domain_text
 
@@ -49,7 +50,8 @@ class Npz(Format):
     def read(self, path: Path, index: NDArray[np.int64]) -> Trajectories:
         header = self.header(path)
         domain = header.domain
-        kind, name = (GrowthTrajectories, "arrival") if domain.irreversible else (FieldTrajectories, "values")
+        kind = KINDS[domain.states]
+        name = kind.held
         with naming(path), _archive(path) as archive:
             expected, names = {"domain", "params", "lengths", name}, names_in(archive)
             if set(names) != expected:

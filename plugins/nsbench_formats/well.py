@@ -23,13 +23,14 @@ from nsbench.components.dataset import UnreadableData
 from nsbench.components.format import Format, Header, naming, require_range, unreadable
 from nsbench.foreign_files import require_memory
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.domain import Domain, Parameter
+from nsbench.trajectories.domain import Boundary, Domain, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.foreign_hdf5 import foreign_hdf5, read_all
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.labels import LabelTrajectories, label_type
 from nsbench.trajectories.stored import Place, StoredFields, UnreadableFields
 from nsbench_formats.domains import SAME_DT, common_dt, domain_from, merged
-from nsbench_formats.observables import observables
+from nsbench_formats.observables import with_observables
 from nsbench_formats.params import WellParams
 from nsbench_formats.well_writing import OURS
 
@@ -70,11 +71,12 @@ class Well(Format):
     def _joined(self, path: Path, headers: dict[Path, Header]) -> Header:
         """The header of all files together, which must fit."""
         with naming(path):
+            dt = common_dt(headers)
             joined = merged([header.domain for header in headers.values()])
             params = np.concatenate([header.params for header in headers.values()])
             if self.params.parameters is None and not self._is_ours(next(iter(headers))):
                 _require_no_label(joined, params)
-            return Header(joined, params, common_dt(headers))
+            return Header(joined, params, dt)
 
     def _is_ours(self, path: Path) -> bool:
         with _opened(path) as file:
@@ -100,11 +102,19 @@ class Well(Format):
         condition = self.params.condition or next((p.name for p in parameters if p.varies), parameters[0].name)
         if condition not in [p.name for p in parameters]:
             raise ValueError(f"has no scalar {condition!r}, only {', '.join(p.name for p in parameters)}")
-        lattice = self.params.lattice
+        dt = _dt(file)
         domain = Domain(
-            lattice, shape, channels, False, parameters, condition, observables(lattice, channels, irreversible=False)
+            self.params.lattice,
+            shape,
+            channels,
+            "fields",
+            parameters,
+            condition,
+            (),
+            boundaries=_boundaries(file),
+            dt=dt,
         )
-        return Header(domain, params, _dt(file))
+        return Header(with_observables(domain), params, dt)
 
     def _channels(self, file: h5py.File) -> tuple[str, ...]:
         """The fields that are channels of a state. Raises ValueError where they cannot be read, or are none."""
@@ -170,9 +180,11 @@ def _read_ours(path: Path, file: h5py.File, header: Header, index: NDArray[np.in
     for channel in domain.channels:
         _require_field(file["t0_fields"][channel], channel, _dense_shape(file, domain.shape))
     params = header.params[index]
-    if not domain.irreversible:
+    if domain.states == "fields":
         return FieldTrajectories(params, lengths, domain, _values(path, file, domain, index))
     (channel,) = domain.channels
+    if domain.states == "labels":
+        return LabelTrajectories(params, lengths, domain, _labels(file["t0_fields"][channel], domain, index))
     arrival = np.empty((len(index), *domain.shape), np.int32)
     for k, i in enumerate(index):
         arrival[k] = _grown(file["t0_fields"][channel][i], steps[k], int(frames[k]), f"trajectory {i}")
@@ -193,6 +205,17 @@ def _grown(states: Array, steps: NDArray[np.int32], frames: int, name: str) -> N
     return np.where(attached[-1], steps[attached.argmax(axis=0)], np.int32(-1))
 
 
+def _labels(field: h5py.Dataset, domain: Domain, index: NDArray[np.int64]) -> NDArray[np.unsignedinteger[Any]]:
+    """The labels [n, T, H, W] of the trajectories at `index`, from a field of whole numbers."""
+    labels = np.empty((len(index), *field.shape[1:]), label_type(domain.labels))
+    for k, i in enumerate(index):
+        states = field[i]
+        if not ((states >= 0) & (states < domain.labels) & (states == np.rint(states))).all():
+            raise ValueError(f"trajectory {i}: labels must be whole numbers from 0 to {domain.labels - 1}")
+        labels[k] = states
+    return labels
+
+
 def _values(path: Path, file: h5py.File, domain: Domain, index: NDArray[np.int64]) -> NDArray[np.float32]:
     """The fields of the trajectories at `index`, [n, T, C, H, W], still in their file."""
     place = Place(path, tuple(f"t0_fields/{channel}" for channel in domain.channels))
@@ -207,6 +230,25 @@ def _require_field(field: h5py.Dataset, name: str, shape: tuple[int, ...]) -> No
     if field.dtype != np.float32 or field.shape != shape:
         raise ValueError(f"field {name} must be float32{list(shape)}, got {field.dtype.name}{list(field.shape)}")
     require_memory(4 * math.prod(shape[1:]), f"a trajectory of {name}")
+
+
+def _boundaries(file: h5py.File) -> tuple[Boundary, Boundary]:
+    """The boundary of each axis: periodic, a wall (closed), or open; open where the file does not say.
+
+    An axis with a wall at one end and another boundary at the other is open: nsbench has one boundary an axis.
+    """
+    said: dict[str, set[str]] = {}
+    for condition in file.get("boundary_conditions", {}).values():
+        for axis in map(_text, condition.attrs["associated_dims"]):
+            said.setdefault(axis, set()).add(_text(condition.attrs["bc_type"]).lower())
+    rows, columns = (_text(name) for name in file["dimensions"].attrs["spatial_dims"])
+    return _boundary(said.get(rows, set())), _boundary(said.get(columns, set()))
+
+
+def _boundary(kinds: set[str]) -> Boundary:
+    if kinds == {"periodic"}:
+        return "periodic"
+    return "closed" if kinds == {"wall"} else "open"
 
 
 def _grid(file: h5py.File) -> tuple[int, int]:

@@ -22,12 +22,15 @@ from numpy.typing import NDArray
 from nsbench.components.dataset import Split
 from nsbench.components.format import Origin
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.domain import Domain
+from nsbench.trajectories.domain import Boundary, Domain
 from nsbench.trajectories.growth import GrowthTrajectories
 from nsbench_formats.domains import domain_text
 
 OURS = "nsbench"
 """The name of the group that only nsbench reads."""
+
+WELL_KINDS: dict[Boundary, str] = {"open": "open", "closed": "wall", "mirror": "wall", "periodic": "periodic"}
+"""What The Well calls each boundary."""
 
 _CHUNK_BYTES = 1 << 20
 _AXES = ("x", "y")
@@ -85,23 +88,22 @@ def _write_scalars(file: h5py.File, domain: Domain, params: NDArray[np.float64])
     """Write each parameter as one number if it is the same for all trajectories, else as one a trajectory."""
     group = file.create_group("scalars")
     _set_names(group, "field_names", [p.name for p in domain.parameters])
-    constant = [p.name for p in domain.parameters if not p.varies]
+    constant = [p.name for p in domain.parameters if p.high == p.low]
     _set_names(file, "simulation_parameters", constant)
     for column, parameter in enumerate(domain.parameters):
-        values = params[:, column].astype(np.float32)
-        group[parameter.name] = values if parameter.varies else values[0]
-        group[parameter.name].attrs.update({"sample_varying": parameter.varies, "time_varying": False})
-        if not parameter.varies:
+        values, varies = params[:, column].astype(np.float32), parameter.high > parameter.low
+        group[parameter.name] = values if varies else values[0]
+        group[parameter.name].attrs.update({"sample_varying": varies, "time_varying": False})
+        if not varies:
             file.attrs[parameter.name] = parameter.low
 
 
 def _write_boundaries(group: h5py.Group, domain: Domain) -> None:
-    """Write the boundaries: a quadrant is mirrored at its axes and open at its far edges.
-
-    For other lattices the domain says nothing, which The Well takes for open.
-    """
-    sides = [("wall", 0), ("open", -1)] if domain.lattice == "hexagonal-quadrant" else [("open", 0), ("open", -1)]
-    for axis, length in zip(_AXES, domain.shape, strict=True):
+    """Write the boundaries: a closed or mirrored end is a wall; a quadrant has its mirrors at its axes."""
+    quadrant = domain.lattice == "hexagonal-quadrant"
+    for axis, length, boundary in zip(_AXES, domain.shape, domain.boundaries, strict=True):
+        kind = WELL_KINDS[boundary]
+        sides = [("wall" if quadrant else kind, 0), (kind, -1)]
         for kind in sorted({kind for kind, _ in sides}):
             mask = np.zeros(length, bool)
             mask[[at for k, at in sides if k == kind]] = True

@@ -19,7 +19,22 @@ def nsbench_datasets() -> list[DatasetSpec]:
             floor=SimulatorReference("lca"),
             noise_free=SimulatorReference("lca", {"sigma": 0.0}),
             small={"size": 16, "train": 48, "val": 12, "test": {"parameters": 8, "repeats": 2}},
-        )
+        ),
+        DatasetSpec(
+            "lca-open",
+            f"{_HERE}.open_dataset:OpenDataset",
+            f"{_HERE}.open_params:OpenDatasetParams",
+            "whole crystals from random clusters or in mid-growth, under laws that vary in several parameters",
+            floor=SimulatorReference("lca-open"),
+            noise_free=SimulatorReference("lca-open", {"sigma": 0.0}),
+            small={
+                "size": 16,
+                "start": {"after": [0.2, 0.4]},
+                "train": 48,
+                "val": 12,
+                "test": {"cases": 8, "repeats": 2},
+            },
+        ),
     ]
 
 
@@ -31,7 +46,13 @@ def nsbench_simulators() -> list[SimulatorSpec]:
             f"{_HERE}.simulator:LCASimulator",
             f"{_HERE}.params:SimulatorParams",
             "the ground truth itself: the floor, or without its noise the deterministic reference",
-        )
+        ),
+        SimulatorSpec(
+            "lca-open",
+            f"{_HERE}.open_simulator:OpenSimulator",
+            f"{_HERE}.params:SimulatorParams",
+            "the ground truth of lca-open, which goes on from its starts with noise of its own or none",
+        ),
     ]
 
 

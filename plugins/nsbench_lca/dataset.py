@@ -28,7 +28,7 @@ class LCADataset(Dataset):
             lattice=LATTICES[p.symmetry],
             shape=(side, side),
             channels=("attached",),
-            irreversible=True,
+            states="growth",
             parameters=tuple(Parameter(name, *(p.rho if name == "rho" else (getattr(p, name),) * 2)) for name in LAWS),
             condition="rho",
             observables=OBSERVABLES[p.symmetry],

@@ -147,7 +147,7 @@ class CGNE(Format):
             lattice="hexagonal-quadrant",
             shape=(size, size),
             channels=("attached",),
-            irreversible=True,
+            states="growth",
             parameters=tuple(Parameter(name, float(low), float(high)) for name, low, high in ranges),
             condition="rho",
             observables=OBSERVABLES["quadrant"],

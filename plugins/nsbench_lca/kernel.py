@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nsbench_lca.layout import Symmetry, layout
+from nsbench_lca.params import Law
 from nsbench_lca.rules import grow_all, memory
 
-LAWS = ("alpha", "beta", "gamma", "theta", "kappa", "mu", "rho", "sigma")
+LAWS: tuple[Law, ...] = ("alpha", "beta", "gamma", "theta", "kappa", "mu", "rho", "sigma")
 """The parameters of the rules, in the order in which the compiled functions take them."""
 
 Precision = Literal["float32", "float64"]

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from nsbench.components.component import Params
 
+Law = Literal["alpha", "beta", "gamma", "theta", "kappa", "mu", "rho", "sigma"]
+"""The parameters of the rules."""
+
 
 class TestCases(Params):
     """The cases of the test split. parameters: distinct values of ρ; repeats: trajectories grown at each."""

@@ -85,6 +85,15 @@ def random_word(key: np.uint64, counter: np.uint64) -> np.uint64:
 @njit(cache=True)
 def seed_crystal(rho, lattice):
     """A crystal of one site at the centre, in vapour of density ρ: (its Crystal, the size of its front)."""
+    crystal = vapour_alone(rho, lattice)
+    crystal.crystal_mass[lattice.centre] = 1
+    crystal.born[0] = lattice.centre
+    return crystal, attach(crystal, lattice, 1, 0)
+
+
+@njit(cache=True)
+def vapour_alone(rho, lattice):
+    """A lattice of vapour of density ρ on which nothing has attached."""
     length, kind = lattice.weight.size, type(rho)
     weight = lattice.weight.astype(kind)
     vapour = np.full((2, length), rho, kind)
@@ -94,10 +103,7 @@ def seed_crystal(rho, lattice):
         openings[s >> SHIFT] += lattice.weight[s] > 0
     signs = np.empty((length + 63) // 64, np.uint64)
     front, born = np.empty(length, np.uint32), np.empty(length, np.uint32)
-    crystal = Crystal(vapour, weight, boundary_mass, crystal_mass, openings, signs, front, born)
-    crystal_mass[lattice.centre] = 1
-    born[0] = lattice.centre
-    return crystal, attach(crystal, lattice, 1, 0)
+    return Crystal(vapour, weight, boundary_mass, crystal_mass, openings, signs, front, born)
 
 
 @njit(cache=True)

@@ -17,6 +17,7 @@ from nsbench_metrics.shared.comparison import Comparison
 from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean
 from nsbench_metrics.shared.lead_times import state_at
 from nsbench_metrics.shared.spec import metric_spec
+from nsbench_metrics.shared.states import require_numbers
 
 Array = NDArray[np.float64]
 
@@ -77,6 +78,7 @@ class ArrivalError(EnsembleMean):
     params: ArrivalParams
 
     def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
+        require_numbers(comparison.reference.domain)
         sides = [self._errors(comparison, chunk) for chunk in comparison.chunks()]
         error, spread = (np.concatenate(side) for side in zip(*sides, strict=True))
         if comparison.members[0] < 2:

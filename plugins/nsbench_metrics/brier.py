@@ -13,12 +13,13 @@ from nsbench_metrics.shared.comparison import Comparison
 from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean
 from nsbench_metrics.shared.reliability_table import counts_by_ensemble, reliability_table
 from nsbench_metrics.shared.spec import metric_spec
+from nsbench_metrics.shared.states import event_threshold
 
 Array = NDArray[np.float64]
 
 
 class BrierParams(Params):
-    """The event that is said to be probable."""
+    """The event that is said to be probable; of labels: that a site holds one of them, whatever the threshold."""
 
     threshold: float = fields.threshold()
     resamples: int = fields.resamples()
@@ -40,6 +41,8 @@ def fair_brier(truths: Array, members: Array, threshold: float = 0.5) -> Array:
 class Brier(EnsembleMean):
     """Fair Brier score by site, the mean over sites, lead times and truths.
 
+    Of labels it is half the sum over them, ½ Σ_k (p_k − y_k)², which for two labels is the score of either.
+
     Items: by ensemble and lead time. Extras: reliability, resolution and uncertainty of the plain score, over all lead
     times together; members.
     """
@@ -50,10 +53,13 @@ class Brier(EnsembleMean):
     params: BrierParams
 
     def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
-        threshold = self.params.threshold
-        values = comparison.at_lead_times(partial(fair_brier, threshold=threshold))
+        domain = comparison.reference.domain
+        threshold = event_threshold(domain, self.params.threshold)
+        share = max(domain.labels, 2) / 2  # the mean over K labels becomes half their sum
+        values = comparison.at_lead_times(partial(fair_brier, threshold=threshold)) * share
         parts = reliability_table(counts_by_ensemble(comparison, threshold)).decomposition()
-        return ByEnsemble(values, dict(zip(("reliability", "resolution", "uncertainty"), parts, strict=True)))
+        names = ("reliability", "resolution", "uncertainty")
+        return ByEnsemble(values, {name: part * share for name, part in zip(names, parts, strict=True)})
 
 
 SPEC = metric_spec(Brier, BrierParams, "fair Brier score by site, with its decomposition")

@@ -54,7 +54,7 @@ class CRPS(EnsembleMean):
     def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
         observables = choose_observables(comparison.reference.domain, self.params.observables)
         truth, simulated = comparison.observed(observables)  # [n, L, K]
-        dense = not comparison.reference.domain.irreversible
+        dense = comparison.reference.domain.states != "growth"
         if dense:
             scale = deviations(truth.reshape(-1, len(observables)))
             truth, simulated, unit = truth / scale, simulated / scale, "σ"

@@ -42,8 +42,8 @@ class Divergence(EnsembleMean):
     """First lead time at which a member has left the truth: ‖x − y‖² > tolerance · ‖y‖². Later is better.
 
     For growth the share of sites that differ, of those that the truth has attached; channels of fields are in the
-    truth's standard deviations. The mean over pairs of a
-    truth and a member; a pair that stays together counts L + 1. Truths leave each other too, which is the floor;
+    truth's standard deviations; for labels twice the share of sites that differ. The mean over pairs of a truth and a
+    member; a pair that stays together counts L + 1. Truths leave each other too, which is the floor;
     a deterministic simulator in their middle may stay longer. Items: by ensemble.
     """
 

@@ -27,8 +27,8 @@ def energy_score(truths: Array, members: Array) -> Array:
         ES = mean_m ‖x_m − y‖ − Σ_{m,m'} ‖x_m − x_m'‖ / (2 M (M − 1))
 
     truths: float64[E, g, ...], members: float64[E, M, ...], M ≥ 2; whatever follows is one vector. Of binary
-    states ‖x − y‖ is the square root of the number of sites that differ. Its expectation does not depend on M
-    (Ferro 2014, doi 10.1002/qj.2270), so it may be negative. Gneiting & Raftery 2007,
+    states, and of labels, ‖x − y‖ is the square root of the number of sites that differ. Its expectation does not
+    depend on M (Ferro 2014, doi 10.1002/qj.2270), so it may be negative. Gneiting & Raftery 2007,
     doi 10.1198/016214506000001437. By inner products: `scoringrules` makes
     an array of M × M × D differences for every truth.
     """

@@ -18,6 +18,7 @@ from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.descriptors import DESCRIPTORS, describe
 from nsbench_metrics.shared.features import deviations
 from nsbench_metrics.shared.figures import SIMULATOR, TRUTH, figure, png
+from nsbench_metrics.shared.observables import common_unit
 from nsbench_metrics.shared.spec import metric_spec
 
 Array = NDArray[np.float64]
@@ -125,6 +126,8 @@ class EWD(Metric):
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         domain = reference.domain
+        if self.params.observables is None:
+            common_unit(domain.observables)
         rho = np.repeat(reference.params[:, domain.column(domain.condition)], evidence.members)
         names = self.params.observables or [o.name for o in domain.observables]
         truth, simulated = (final_observables(t, self.params.observables) for t in (reference, evidence.rollouts))

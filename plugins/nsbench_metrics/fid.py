@@ -23,6 +23,7 @@ from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared.frechet import frechet_distance
 from nsbench_metrics.shared.spec import metric_spec
+from nsbench_metrics.shared.states import require_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,6 +83,7 @@ class FID(Metric):
     params: FIDParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        require_numbers(reference.domain)
         layers = read_layers(Path(self.params.weights), self.params.sha256)
         if layers[0][0].shape[1] != len(reference.domain.channels):
             raise NotApplicable(f"the network takes {layers[0][0].shape[1]} channels")

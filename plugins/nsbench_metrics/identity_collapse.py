@@ -17,6 +17,7 @@ from nsbench_metrics.shared.bootstrap import estimate, share
 from nsbench_metrics.shared.comparison import rollouts_by_ensemble, sums_by_ensemble
 from nsbench_metrics.shared.lead_times import last_lead
 from nsbench_metrics.shared.spec import metric_spec
+from nsbench_metrics.shared.states import require_numbers
 
 
 class IdentityCollapseParams(Params):
@@ -76,6 +77,7 @@ class IdentityCollapse(Metric):
     params: IdentityCollapseParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        require_numbers(reference.domain)
         last = last_lead(reference)
         simulated, truth = (stillness(t, last, self.params.patience) for t in (evidence.rollouts, reference))
         if not simulated.transitions.any() or not truth.transitions.any():

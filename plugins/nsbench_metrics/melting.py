@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nsbench.components.component import Params
-from nsbench.trajectories.domain import Lattice
+from nsbench.trajectories.domain import Domain
 from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.spec import metric_spec
 from nsbench_metrics.shared.violations import Counts, Mask, Violations, sites
@@ -29,7 +29,7 @@ class Melting(Violations):
 
     params: MeltingParams
 
-    def counted(self, before: Mask, now: Mask, lattice: Lattice) -> dict[str, Counts]:
+    def counted(self, before: Mask, now: Mask, domain: Domain) -> dict[str, Counts]:
         return {"wrong": sites(melted(before, now)), "all": sites(before)}
 
 

@@ -15,10 +15,11 @@ from nsbench_metrics.shared.comparison import compare
 from nsbench_metrics.shared.figures import SIMULATOR, TRUTH, figure, png
 from nsbench_metrics.shared.reliability_table import Reliability, counts_by_ensemble, reliability_table
 from nsbench_metrics.shared.spec import metric_spec
+from nsbench_metrics.shared.states import event_threshold
 
 
 class ReliabilityParams(Params):
-    """The event that is said to be probable."""
+    """The event that is said to be probable; of labels: that a site holds one of them, whatever the threshold."""
 
     threshold: float = fields.threshold()
     resamples: int = fields.resamples()
@@ -41,7 +42,7 @@ class ReliabilityDiagram(Metric):
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         comparison = compare(evidence, reference)
-        counts = counts_by_ensemble(comparison, self.params.threshold)
+        counts = counts_by_ensemble(comparison, event_threshold(reference.domain, self.params.threshold))
 
         def gap(times: NDArray[np.int64]) -> float:
             return reliability_table(counts * times[:, None, None]).decomposition()[0] ** 0.5

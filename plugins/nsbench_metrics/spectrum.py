@@ -57,7 +57,7 @@ class Spectrum(Metric):
     """Log spectral distance between mean spectra of truths and rollouts, the mean over some lead times.
 
     All cases together: blind to parameters, and to where things are. Channels of fields are in the truth's standard
-    deviations. Items: by lead time.
+    deviations; of labels it is the mean spectrum of the maps of each. Items: by lead time.
     """
 
     direction = "min"

@@ -15,6 +15,7 @@ from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.bootstrap import estimate, mean
 from nsbench_metrics.shared.lead_times import last_lead, state_at
 from nsbench_metrics.shared.spec import metric_spec
+from nsbench_metrics.shared.states import require_numbers
 
 Array = NDArray[np.float64]
 
@@ -54,6 +55,7 @@ class SSIM(Metric):
     params: SSIMParams
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
+        require_numbers(reference.domain)
         window = self.params.window
         if min(reference.domain.shape) < window:
             raise NotApplicable(f"states must be at least {window} sites wide and high")

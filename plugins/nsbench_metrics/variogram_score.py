@@ -30,22 +30,29 @@ class VariogramParams(Params):
 def variogram_score(truths: Array, members: Array, offsets: Sequence[tuple[int, int]], p: float = 0.5) -> Array:
     """Fair variogram score of order p over pairs of neighbouring sites, which judges texture.
 
-        VS = mean over pairs (i, j) of (mean_m v_m − v)² − var_m(v_m) / M,   v = |x_i − x_j|^p
+        VS = mean over pairs (i, j) of (mean_m v_m − v)² − var_m(v_m) / M,   v = ‖x_i − x_j‖^p
 
     with the unbiased variance over members. truths: float64[E, g, C, H, W], members: float64[E, M, C, H, W],
-    M ≥ 2; pairs: every site i and i + offset, both on the lattice, of each channel. Blind to what changes no
+    M ≥ 2; pairs: every site i and i + offset, both on the lattice; ‖·‖ over channels. Blind to what changes no
     difference between neighbours, such as a constant added everywhere. Its expectation does not depend on M
     (Ferro 2014, doi 10.1002/qj.2270), so it may be negative.
     Scheuerer & Hamill 2015, doi 10.1175/MWR-D-14-00269.1.
     """
     total, pairs = np.zeros(truths.shape[:2]), 0
     for offset in offsets:
-        v, simulated = (np.abs(np.subtract(*_shifted(a, offset))) ** p for a in (truths, members))
-        mean = simulated.mean(axis=1, keepdims=True)  # [E, 1, C, h, w]
+        v, simulated = (_norm(np.subtract(*_shifted(a, offset))) ** p for a in (truths, members))
+        mean = simulated.mean(axis=1, keepdims=True)  # [E, 1, 1, h, w]
         spread = ((simulated - mean) ** 2).sum(axis=1) / (simulated.shape[1] - 1)
         total += ((v - mean) ** 2).sum(axis=(2, 3, 4)) - spread.sum(axis=(1, 2, 3))[:, None] / simulated.shape[1]
         pairs += v[0, 0].size
     return total / pairs
+
+
+def _norm(differences: Array) -> Array:
+    """‖·‖ over channels, float64[E, m, 1, h, w], of float64[E, m, C, h, w]."""
+    if differences.shape[2] == 1:
+        return np.abs(differences)
+    return np.sqrt((differences**2).sum(axis=2, keepdims=True))
 
 
 def _shifted(states: Array, offset: tuple[int, int]) -> tuple[Array, Array]:
@@ -63,7 +70,8 @@ class VariogramScore(EnsembleMean):
     Items: by ensemble and lead time.
 
     Of fields each channel is in the truth's standard deviations, and items are by channel too. Extras: the mean of each
-    channel, members. Neighbours are those of the domain's lattice, each pair once; pairs across a mirror are left out.
+    channel, members. Of labels v is 1 where neighbours differ, else 0. Neighbours are those of the domain's lattice,
+    each pair once; pairs across an end of the lattice, mirrored or periodic, are left out.
     """
 
     direction = "min"

@@ -1,6 +1,6 @@
 """PNS's distribution of the next state, and its loss.
 
-    e = P·(x, y),  h = e + UNet(e),  p(z | h),  q(z | h, x'),  logits = L·(e + decoder(h, z))
+    e = P·(x, y),  h = e + UNet(e),  p(z | h),  q(z | h, x'),  output = L·(e + decoder(h, z))
 
 Minartz et al. 2023 (arXiv 2305.14286).
 """
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
 from nsbench.neural.layers import broadcast, concatenate
-from nsbench.neural.likelihood import site_cross_entropy
-from nsbench.neural.model import LatentGrowth, StepLoss
+from nsbench.neural.model import LatentModel, StepLoss
 from nsbench.neural.schedules import linear_annealing
+from nsbench.neural.states.space import StateSpace
 from nsbench_pns.network import Decoder, LatentEncoder, UNet
 from nsbench_pns.params import PNSParams
 
@@ -28,18 +28,18 @@ class Forwarded(NamedTuple):
     h: Tensor
 
 
-class PNSModel(LatentGrowth[Forwarded]):
-    """The networks of PNS put together, for `inputs` conditioning parameters."""
+class PNSModel(LatentModel[Forwarded]):
+    """The networks of PNS put together, for states of that space and `inputs` conditioning parameters."""
 
-    def __init__(self, params: PNSParams, inputs: int) -> None:
-        super().__init__()
-        self.params, self.frozen = params, params.frozen_state
-        self.embed = nn.Conv2d(1 + inputs, params.width, 1)
+    def __init__(self, params: PNSParams, space: StateSpace, inputs: int) -> None:
+        super().__init__(space)
+        self.params = params
+        self.embed = nn.Conv2d(space.inputs + inputs, params.width, 1)
         self.forward_model = UNet(params)
         self.prior_encoder = LatentEncoder(params.width, params)
-        self.posterior_encoder = LatentEncoder(params.width + 1, params)
+        self.posterior_encoder = LatentEncoder(params.width + space.inputs, params)
         self.decoder = Decoder(params)
-        self.logit = nn.Conv2d(params.width, 1, 1)
+        self.logit = nn.Conv2d(params.width, space.outputs, 1)
         # Otherwise gradients of bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -59,18 +59,16 @@ class PNSModel(LatentGrowth[Forwarded]):
         return gaussian
 
     def decode(self, context: Forwarded, z: Tensor) -> Tensor:
-        logits: Tensor = self.logit(context.embedded + self.decoder(context.h, z))
-        return logits
+        out: Tensor = self.logit(context.embedded + self.decoder(context.h, z))
+        return out
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
         """The loss: error + β·KL, nats a transition; latents below their free bits give no gradient."""
         p = self.params
-        context = self.context(x, y)
-        prior, posterior = self.prior(context), self.posterior(context, x_next)
-        logits = self.decode(context, posterior.sample(generator))
-        errors = site_cross_entropy(logits, x_next)
-        error = (errors * (1 - x) if p.frozen_state else errors).flatten(1).sum(1).mean()
+        context, prior, posterior = self.inferred(x, x_next, y)
+        out = self.decode(context, posterior.sample(generator))
+        error = self.error(out, x, x_next).mean()
         kl = kl_divergence(posterior, prior)
         charged = free_bits(kl, p.free_bits).sum(1).mean()
         total = error + p.kl_weight * linear_annealing(fraction, p.kl_annealing) * charged
-        return StepLoss(total, logits, {"error": error.detach(), "kl": kl.detach().sum(1).mean()})
+        return StepLoss(total, out, {"error": error.detach(), "kl": kl.detach().sum(1).mean()})

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
 from nsbench.neural.layers import ResidualBlock, concatenate
+from nsbench.neural.padding import OPEN, Boundaries, Convolution, convolved
 from nsbench.neural.resampling import double, halve
 from nsbench_pns.params import PNSParams
 
@@ -47,7 +48,7 @@ class LatentEncoder(nn.Module):
     def __init__(self, inputs: int, params: PNSParams) -> None:
         super().__init__()
         channels = [inputs] + [params.width] * (params.encoder_layers - 1)
-        self.convolutions = nn.ModuleList(nn.Conv2d(c, params.width, 3, padding=1) for c in channels)
+        self.convolutions = nn.ModuleList(Convolution(c, params.width) for c in channels)
         self.head = nn.Linear(params.width, 2 * params.latents)
 
     def forward(self, maps: Tensor) -> Gaussian:
@@ -62,26 +63,31 @@ class Decoder(nn.Module):
     def __init__(self, params: PNSParams) -> None:
         super().__init__()
         w, kernel = params.width, params.decoder_kernel
-        self.wide = nn.Conv2d(w + params.latents, w, kernel, padding=kernel // 2)
-        self.further = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for _ in range(params.decoder_layers))
+        self.wide = Convolution(w + params.latents, w, kernel)
+        self.further = nn.ModuleList(Convolution(w, w) for _ in range(params.decoder_layers))
 
     def forward(self, h: Tensor, z: Tensor) -> Tensor:
         of_h, of_z = self.wide.weight[:, : h.shape[1]], self.wide.weight[:, h.shape[1] :]
-        features = F.conv2d(h, of_h, self.wide.bias, padding=self.wide.padding)
-        features = features + convolved_constant(z, of_z, (h.shape[2], h.shape[3]))
+        features = convolved(h, of_h, self.wide.bias, self.wide.boundaries)
+        features = features + convolved_constant(z, of_z, (h.shape[2], h.shape[3]), self.wide.boundaries)
         for convolution in self.further:
             features = convolution(F.relu(features))
         return features
 
 
-def convolved_constant(z: Tensor, weight: Tensor, shape: tuple[int, int]) -> Tensor:
+def convolved_constant(z: Tensor, weight: Tensor, shape: tuple[int, int], boundaries: Boundaries = OPEN) -> Tensor:
     """The "same" convolution of z [b, C] broadcast over a lattice, without the lattice: [b, O, H, W].
 
-    A constant map gives Σ_ij R_yi (Σ_c z_c w_ocij) C_xj at site (y, x), R and C saying which taps fall
-    inside: the kernel is summed once a sample, not once a site. weight: [O, C, k, k], k odd.
+    A constant map gives Σ_ij R_yi (Σ_c z_c w_ocij) C_xj at site (y, x), R and C saying which taps fall inside, or on
+    what stands beyond a boundary that is not open: the kernel is summed once a sample, not once a site.
+    weight: [O, C, k, k], k odd.
     """
     kernel = torch.einsum("bc,ocij->boij", z, weight)
-    rows, columns = (taps_inside(size, weight.shape[-1], weight.device) for size in shape)
+    taps, device = weight.shape[-1], weight.device
+    rows, columns = (
+        taps_inside(size, taps, device) if boundary == "open" else torch.ones(size, taps, device=device)
+        for size, boundary in zip(shape, boundaries, strict=True)
+    )
     return rows @ kernel @ columns.T
 
 

@@ -7,6 +7,9 @@ import math
 import numpy as np
 
 from nsbench.neural.simulator import NeuralSimulator
+from nsbench.neural.states.choice import space_of
+from nsbench.neural.states.facts import StateFacts
+from nsbench.neural.states.space import StateSpace
 from nsbench_pns.model import PNSModel
 from nsbench_pns.params import PNSParams
 
@@ -16,8 +19,11 @@ class PNS(NeuralSimulator):
 
     params: PNSParams
 
-    def build(self, inputs: int) -> PNSModel:
-        return PNSModel(self.params, inputs)
+    def build(self, space: StateSpace, inputs: int) -> PNSModel:
+        return PNSModel(self.params, space, inputs)
+
+    def space(self, states: StateFacts) -> StateSpace:
+        return space_of(states, frozen=self.params.frozen_state)
 
     def lattice_multiple(self) -> int:
         return int(2 ** (self.params.levels - 1))

@@ -1,7 +1,8 @@
 """Rollouts beside the truth, same case, same frame: packed for the page's script, which draws them.
 
-Growth is sent as the frame in which each site attached, fields as levels of their first channel; one byte a site,
-deflated. Pictures are drawn on the domain's lattice by the map from pixels to sites of nsbench.report.pictures.
+Growth is sent as the frame in which each site attached, labels as the number of their colour, fields as levels of their
+first channel; one byte a site, deflated. Pictures are drawn on the domain's lattice by the map from pixels to sites of
+nsbench.trajectories.plane.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.report.colours import label_colours, site_colours
 from nsbench.report.page.gather import DatasetPictures
-from nsbench.report.pictures import case_title, colour_span, site_colours, spread
+from nsbench.report.pictures import case_title, colour_span, span_ends, spread
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench.trajectories.labels import LabelTrajectories
 from nsbench.trajectories.plane import site_map
 
 PANEL = 168
@@ -29,7 +32,7 @@ NEVER = 255
 """The byte of a site that never attaches."""
 
 FRAMES = 48
-"""The largest number of frames of fields."""
+"""The largest number of frames of labels and fields."""
 
 
 def gallery(pictures: DatasetPictures) -> dict[str, Any]:
@@ -38,20 +41,21 @@ def gallery(pictures: DatasetPictures) -> dict[str, Any]:
     sides = [("truth", truth), *((simulator.name, simulator.rollouts) for simulator in pictures.shown)]
     chosen = [(name, side.select(cases)) for name, side in sides]
     last = max(int(side.lengths.max()) for _, side in chosen) - 1
-    growth = isinstance(truth, GrowthTrajectories)
+    growth, labels = isinstance(truth, GrowthTrajectories), isinstance(truth, LabelTrajectories)
     coarse, frames = _affordable(truth.domain.shape, len(cases) * len(sides), last, growth=growth)
     span = colour_span(chosen[0][1])
     shape = (-(-truth.domain.shape[0] // coarse), -(-truth.domain.shape[1] // coarse))
     places = site_map(truth.domain.lattice, shape, PANEL)
     return {
-        "growth": growth,
+        "kind": "growth" if growth else "labels" if labels else "fields",
         "width": places.shape[1],
         "height": places.shape[0],
         "sites": shape[0] * shape[1],
         "map": _packed((places + 1).astype(np.uint16 if places.max() < 65_535 else np.uint32)),
         "wide": bool(places.max() >= 65_535),
         "frames": frames.tolist(),
-        "colours": site_colours().tolist(),
+        "colours": (label_colours() if labels else site_colours()).tolist(),
+        "ends": None if growth or labels else span_ends(truth.domain, span),
         "span": float(np.searchsorted(frames, span[1])) if growth else 1.0,
         "titles": [case_title(truth.domain, params) for params in chosen[0][1].params],
         "rows": [{"name": name, "panels": _panels(side, frames, coarse, span)} for name, side in chosen],
@@ -74,8 +78,10 @@ def _panels(side: Trajectories, frames: NDArray[np.int64], coarse: int, span: tu
         arrival = side.arrival[:, ::coarse, ::coarse]
         shown = np.where(arrival < 0, NEVER, np.searchsorted(frames, arrival)).astype(np.uint8)
         return [_packed(panel) for panel in shown]
-    parts = [side.frame(int(t))[:, 0, ::coarse, ::coarse] for t in frames]
-    share = np.clip((np.stack(parts, axis=1) - span[0]) / (span[1] - span[0]), 0, 1)
+    states = np.stack([side.frame(int(t))[:, 0, ::coarse, ::coarse] for t in frames], axis=1)  # [n, frames, h, w]
+    if isinstance(side, LabelTrajectories):
+        return [_packed(panel) for panel in (states % len(label_colours())).astype(np.uint8)]
+    share = np.clip((states - span[0]) / (span[1] - span[0]), 0, 1)
     return [_packed(np.rint(panel * 255).astype(np.uint8)) for panel in share]
 
 

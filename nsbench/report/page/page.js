@@ -44,7 +44,7 @@ async function unpacked(text) {
 async function play(gallery) {
   const data = JSON.parse(gallery.querySelector("script").textContent);
   const places = await unpacked(data.map).then((b) => (data.wide ? new Uint32Array(b) : new Uint16Array(b)));
-  const canvases = [...gallery.querySelectorAll("canvas")];
+  const canvases = [...gallery.querySelectorAll(".panels canvas")];
   const panels = await Promise.all(data.titles.flatMap((_, c) => data.rows.map((row) => row.panels[c])).map(unpacked));
   const values = panels.map((buffer) => new Uint8Array(buffer));
   const slider = gallery.querySelector("input"), output = gallery.querySelector("output");
@@ -52,7 +52,8 @@ async function play(gallery) {
   const empty = [22, 31, 50];
 
   function colour(panel, site, t) {
-    if (!data.growth) return data.colours[Math.round((panel[t * data.sites + site] / 255) * levels)];
+    if (data.kind === "labels") return data.colours[panel[t * data.sites + site]];
+    if (data.kind === "fields") return data.colours[Math.round((panel[t * data.sites + site] / 255) * levels)];
     const arrival = panel[site];
     if (arrival > t) return empty;
     const settled = Math.floor((arrival * (levels + 1) * 0.75) / Math.max(data.span, 1));
@@ -71,6 +72,12 @@ async function play(gallery) {
       context.putImageData(image, 0, 0);
     });
     output.textContent = `frame ${data.frames[t]} of ${data.frames[last]}`;
+  }
+
+  for (const bar of gallery.querySelectorAll(".ends canvas")) {
+    const context = bar.getContext("2d"), image = context.createImageData(bar.width, 1);
+    data.colours.forEach((colour, k) => image.data.set([...colour, 255], 4 * k));
+    context.putImageData(image, 0, 0);
   }
 
   let timer = null;

@@ -178,12 +178,14 @@ def _rollouts(pictures: DatasetPictures) -> str:
         )
         cases.append(f'<h4>{title}</h4><div class="panels">{panels}</div>')
     last = len(content["frames"]) - 1
+    bar = f'<canvas width="{len(content["colours"])}" height="1" role="img" aria-label="to"></canvas>'
+    ends = f'<p class="ends">{bar.join(map(escape, content["ends"]))}</p>' if content["ends"] else ""
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     return (
         f'<div class="gallery"><h3>Rollouts</h3><p class="player"><button type="button">play</button>'
         f'<label><input type="range" min="0" max="{last}" value="{last}" aria-label="frame">'
         f"<output></output></label></p>"
-        f'{"".join(cases)}<script type="application/json">{data}</script></div>'
+        f'{ends}{"".join(cases)}<script type="application/json">{data}</script></div>'
     )
 
 

@@ -5,6 +5,7 @@ fields             parameters that several metrics take
 comparison         ensembles of truths and rollouts, side by side
 ensemble_mean      base class: the mean over ensembles
 bootstrap          estimates with their intervals, by resampling ensembles or trajectories
+states             states as vectors, whatever kind they are
 lead_times         states and observables at the frames after the start
 observables        observables of a domain, by name
 increments         growth of an observable from frame to frame

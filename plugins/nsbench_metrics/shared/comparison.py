@@ -20,6 +20,7 @@ from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Observable
 from nsbench.trajectories.ensembles import Ensembles, ensembles
 from nsbench_metrics.shared.lead_times import last_lead, near, observed, pieces, state_at
+from nsbench_metrics.shared.states import as_vectors, width
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -71,28 +72,30 @@ class Comparison:
         """All ensembles, no more at a time than states may be held at once."""
         domain = self.reference.domain
         for group in self.groups:
-            numbers = domain.sites * len(domain.channels) * (group.cases.shape[1] + group.rollouts.shape[1])
+            numbers = domain.sites * width(domain) * (group.cases.shape[1] + group.rollouts.shape[1])
             yield from group.chunks(max(1, CHUNK_NUMBERS // numbers))
 
     def states(self, chunk: Ensembles, leads: Iterable[int] | None = None) -> Iterator[tuple[Array, Array]]:
-        """(truths float64[E, g, C, H, W], members float64[E, M, C, H, W]) at each of the lead times; at all if None."""
+        """(truths float64[E, g, C, H, W], members float64[E, M, C, H, W]) at each of the lead times; at all if None.
+
+        States are vectors (nsbench_metrics/shared/states.py): of labels, C is the number of them.
+        """
+        domain = self.reference.domain
         truths, rollouts = near(self.reference, chunk.cases), near(self.rollouts, chunk.rollouts)
         for t in range(1, self.last + 1) if leads is None else leads:
-            yield state_at(*truths, t), state_at(*rollouts, t)
+            yield as_vectors(state_at(*truths, t), domain), as_vectors(state_at(*rollouts, t), domain)
 
     @cached_property
     def scale(self) -> Array:
-        """The unit of each channel, float64[C]: of fields the standard deviation of the truths, of growth 1.
+        """The unit of each channel of fields, float64[C]: the standard deviation of the truths.
 
         Over all truths, sites and lead times; 1 for a channel that is the same everywhere.
         """
-        if self.reference.domain.irreversible:
-            return np.ones(len(self.reference.domain.channels))
         return channel_deviations(some.frame(t) for some in pieces(self.reference) for t in range(1, self.last + 1))
 
     def scaled_states(self, chunk: Ensembles, leads: Iterable[int] | None = None) -> Iterator[tuple[Array, Array]]:
-        """The same as `states`, each channel in its unit."""
-        if self.reference.domain.irreversible:
+        """The same as `states`, each channel of fields in its unit; growth and labels have none."""
+        if self.reference.domain.states != "fields":
             yield from self.states(chunk, leads)
             return
         unit = self.scale[:, None, None]
@@ -100,11 +103,16 @@ class Comparison:
             yield truths / unit, members / unit
 
     def by_channel(self, rule: Rule) -> Array:
-        """The mean over truths of a rule applied to each channel in its unit, float64[E, L, C]."""
-        channels = range(len(self.reference.domain.channels))
+        """The mean over truths of a rule applied to each channel in its unit, float64[E, L, C].
+
+        All labels together are one channel.
+        """
+        domain = self.reference.domain
+        fields = [slice(c, c + 1) for c in range(len(domain.channels))]
+        channels = fields if domain.states == "fields" else [slice(None)]
 
         def apart(truths: Array, members: Array) -> Array:
-            sides = ((truths[:, :, c : c + 1], members[:, :, c : c + 1]) for c in channels)
+            sides = ((truths[:, :, c], members[:, :, c]) for c in channels)
             return np.stack([rule(*pair).mean(axis=1) for pair in sides], axis=-1)  # [E, C]
 
         parts = [np.stack([apart(*pair) for pair in self.scaled_states(chunk)], axis=1) for chunk in self.chunks()]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from nsbench.trajectories import morphology
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.domain import Domain, Lattice
+from nsbench.trajectories.domain import Boundary, Domain, Lattice
 from nsbench_metrics.shared.pieces import connected_pieces
+from nsbench_metrics.shared.states import require_numbers
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -38,6 +39,7 @@ class Shapes:
     tips: Array
     frames: Array
     lattice: Lattice
+    boundaries: tuple[Boundary, Boundary] = ("open", "open")
 
 
 def area(s: Shapes) -> Array:
@@ -47,7 +49,7 @@ def area(s: Shapes) -> Array:
 
 def boundary(s: Shapes) -> Array:
     """Unattached sites with an attached neighbour."""
-    return morphology.boundary(s.attached[:, None], s.lattice)
+    return morphology.boundary(s.attached[:, None], s.lattice, s.boundaries)
 
 
 def radius_of_gyration(s: Shapes) -> Array:
@@ -59,7 +61,7 @@ def arm_count(s: Shapes) -> Array:
     """Connected pieces of the attached sites beyond 0.6 of the largest radius."""
     reach = (s.radius * s.attached).max(axis=(1, 2), keepdims=True)
     outer = s.attached & (s.radius > ARM_RADIUS * reach)
-    pieces, count = connected_pieces(outer, s.lattice)
+    pieces, count = connected_pieces(outer, s.lattice, s.boundaries)
     owner = np.zeros(count + 1, np.int64)
     state, row, column = np.nonzero(outer)
     owner[pieces[state, row, column]] = state
@@ -114,7 +116,7 @@ def shapes(trajectories: Trajectories) -> Shapes:
     first, last = (state[:, 0] > 0.5 for state in (trajectories.frame(0), trajectories.final()))
     radius = radii(first, domain)
     tips = np.stack([(radius * attached).max(axis=(1, 2)) for attached in (first, last)], axis=1)
-    return Shapes(last, radius, tips, (trajectories.lengths - 1).astype(np.float64), domain.lattice)
+    return Shapes(last, radius, tips, (trajectories.lengths - 1).astype(np.float64), domain.lattice, domain.boundaries)
 
 
 def radii(first: Mask, domain: Domain) -> Array:
@@ -132,7 +134,11 @@ def radii(first: Mask, domain: Domain) -> Array:
 
 
 def describe(trajectories: Trajectories, names: Sequence[str] | None = None) -> Array:
-    """The named descriptors, all if None, float64[n, number of names]. Raises ValueError for an unknown name."""
+    """The named descriptors, all if None, float64[n, number of names].
+
+    Raises ValueError for an unknown name, NotApplicable for states that are labels.
+    """
+    require_numbers(trajectories.domain)
     if unknown := [name for name in names or () if name not in DESCRIPTORS]:
         raise ValueError(f"no descriptor {unknown[0]!r}; there are {', '.join(DESCRIPTORS)}")
     final = shapes(trajectories)

@@ -12,6 +12,7 @@ from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared.comparison import channel_deviations
 from nsbench_metrics.shared.descriptors import describe
 from nsbench_metrics.shared.lead_times import last_lead, observed
+from nsbench_metrics.shared.states import as_vectors
 
 Array = NDArray[np.float64]
 Space = Literal["observables", "curves", "descriptors", "fields"]
@@ -21,12 +22,13 @@ def feature_pair(evidence: Evidence, reference: Trajectories, space: Space) -> t
     """The features of truths float64[n, d] and of rollouts float64[n · members, d].
 
     All are divided by their standard deviation over all truths, so that they have no unit; a feature that is the same
-    for all truths is left as it is. Of final states each channel has one, over truths and sites; growth has none.
+    for all truths is left as it is. Of final states each channel of fields has one, over truths and sites; growth and
+    labels have none.
     """
     truth, simulated = (_features(t, space, last_lead(reference)) for t in (reference, evidence.rollouts))
     domain = reference.domain
     if space == "fields":
-        if domain.irreversible:
+        if domain.states != "fields":
             return truth, simulated
         scale = channel_deviations([truth.reshape(len(truth), len(domain.channels), *domain.shape)]).repeat(
             domain.sites
@@ -50,4 +52,4 @@ def _features(trajectories: Trajectories, space: Space, last: int) -> Array:
         return observed(trajectories, last, domain.observables).reshape(len(trajectories), -1)
     if space == "descriptors":
         return describe(trajectories)
-    return trajectories.final().reshape(len(trajectories), -1).astype(np.float64)
+    return as_vectors(trajectories.final().astype(np.float64), domain).reshape(len(trajectories), -1)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.domain import Lattice
+from nsbench.trajectories.domain import Domain
 from nsbench_metrics.shared.bootstrap import estimate, share
 from nsbench_metrics.shared.comparison import rollouts_by_ensemble, sums_by_ensemble
+from nsbench_metrics.shared.states import require_numbers
 
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -30,7 +31,7 @@ class Violations(Metric):
     zero = "climatology"
 
     @abstractmethod
-    def counted(self, before: Mask, now: Mask, lattice: Lattice) -> dict[str, Counts]:
+    def counted(self, before: Mask, now: Mask, domain: Domain) -> dict[str, Counts]:
         """Sites of one transition, int64[n] each: "wrong", "all" that could be, and by name further parts of these.
 
         before, now: bool[n, H, W], the attached sites of two frames.
@@ -38,9 +39,10 @@ class Violations(Metric):
 
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
         rollouts = evidence.rollouts
+        require_numbers(rollouts.domain)
         sums: dict[str, Counts] = {}
         for valid, before, now in transitions(rollouts, self.params.threshold):
-            for name, counts in self.counted(before, now, rollouts.domain.lattice).items():
+            for name, counts in self.counted(before, now, rollouts.domain).items():
                 sums[name] = sums.get(name, 0) + counts * valid
         if not sums or not sums["all"].any():
             raise NotApplicable("nothing happens in any rollout")
