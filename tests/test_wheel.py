@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
+DATASETS = ["dendrite", "grains", "gusts", "lca", "lca-open", "spinodal", "trajectories"]
+
 METRICS = [
     "arrival_error",
     "autocorrelation",
@@ -41,6 +43,7 @@ METRICS = [
 
 SIMULATORS = [
     "bernoulli-unet",
+    "categorical-unet",
     "cgne",
     "cgne-bernoulli-sampling",
     "cgne-no-annealing",
@@ -50,10 +53,16 @@ SIMULATORS = [
     "cgne-standard-sampling",
     "cgne-unconditional-prior",
     "cgne-vector-z",
+    "dendrite",
     "frozen-neighbour",
+    "gaussian-unet",
+    "grains",
+    "gusts",
     "lca",
+    "lca-open",
     "persistence",
     "pns",
+    "spinodal",
     "stochastic-nca",
 ]
 
@@ -93,8 +102,7 @@ def test_a_wheel_loads_every_component_without_the_checkout(tmp_path):
         check=True,
     )
     assert done.stdout.splitlines() == [
-        "dataset lca",
-        "dataset trajectories",
+        *(f"dataset {name}" for name in DATASETS),
         *(f"simulator {name}" for name in SIMULATORS),
         *(f"metric {name}" for name in METRICS),
         "format cgne",

@@ -37,11 +37,11 @@ def command(session: Session, dataset: str | None, to: Path | None, truth: Path 
             raise CannotScore(f"{file}: is there already; nothing is overwritten")
     with progress_display(console) as display:
         test = prepare(workshop_of(session, display), data.name, data, "test")
-    write_cases(path, test, suite.protocol, suite=suite.name, dataset=data.name, key=data.keys["test"].digest)
+    write_cases(path, test, data.protocol, suite=suite.name, dataset=data.name, key=data.keys["test"].digest)
     say(
         console,
-        f"{path}: {len(test):,} cases of {data.name}, {suite.protocol.members} rollouts of each wanted, "
-        f"at most {suite.protocol.horizon} frames after the first",
+        f"{path}: {len(test):,} cases of {data.name}, {data.protocol.members} rollouts of each wanted, "
+        f"at most {data.protocol.horizon} frames after the first",
     )
     if truth is not None:
         with whole(truth) as draft:

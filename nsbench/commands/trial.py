@@ -116,7 +116,7 @@ def _settings(session: Session, trial: Trial) -> Iterator[str]:
     yield from _part("simulator", trial.part, registry)
     for metric in trial.scores:
         yield from _part("metric", metric.part, registry)
-    yield f"  protocol {_plain(suite.protocol.model_dump(mode='json'))}"
+    yield f"  protocol {_plain(trial.data.protocol.model_dump(mode='json'))}"
     yield f"  budget {_plain(suite.budget.model_dump(mode='json'))}"
     threads = suite.compute.threads or f"{default_threads()} (here and now; the suite names none)"
     yield f"  device {conditions.device}, precision {conditions.precision}, threads {threads}"

@@ -24,7 +24,6 @@ from nsbench.store.contents import digests
 from nsbench.store.manifest import Damaged
 from nsbench.store.store import Artifact, Draft
 from nsbench.suite.seeds import generator
-from nsbench.suite.suite import Suite
 from nsbench.suite.trials import DataPlan, Part
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
@@ -41,12 +40,12 @@ _kept: dict[tuple[str, str], Trajectories] = {}
 
 def prepare(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
     """The trajectories of a split, framed by the suite's protocol."""
-    return framed(recorded(workshop, job, data, split), workshop.suite)
+    return framed(recorded(workshop, job, data, split), data)
 
 
-def framed(trajectories: Trajectories, suite: Suite) -> Trajectories:
-    """Recorded trajectories as the suite's protocol cuts them into frames."""
-    return trajectories.framed(suite.protocol.stride, suite.protocol.horizon)
+def framed(trajectories: Trajectories, data: DataPlan) -> Trajectories:
+    """A dataset's recorded trajectories as the protocol cuts them into frames."""
+    return trajectories.framed(data.protocol.stride, data.protocol.horizon)
 
 
 def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:

@@ -88,7 +88,7 @@ def _simulate(
         evidence = collect(
             simulator,
             test,
-            workshop.suite.protocol,
+            trial.data.protocol,
             workshop.conditions,
             generator(trial.simulate_seed),
             truth=ground_truth(workshop, trial),

@@ -70,7 +70,7 @@ def submit(session: Session, path: Path, entry: Entry, listeners: Sequence[Liste
     require_free_name(session.plan, entry.name, entry.replicate)
     workshop = workshop_of(session, fan_out(listeners, session.registry))
     test = prepare(workshop, data.name, data, "test")
-    rollouts = read_rollouts(path, test, session.suite.protocol)
+    rollouts = read_rollouts(path, test, data.protocol)
     submission = session.plan.submission(data, entry.name, entry.replicate, rollouts.digest)
     take_in(workshop, submission, _evidence(rollouts), {"machine": rollouts.machine})
     submissions = [earlier for earlier in submissions_of(session)[0] if earlier.id != submission.id]

@@ -84,7 +84,7 @@ class _Planner:
 
     def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
         """A null model. It has no evidence artifact; its scores' keys hold the recipe instead."""
-        protocol = self.suite.protocol
+        protocol = data.protocol
         source, libraries = self._source(NULLS_MADE)
         seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
         recipe: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
@@ -109,7 +109,7 @@ class _Planner:
         content, formats = self._reading(use)
         fields = part.fields() | content
         keys = {split: Key("data", fields | {"split": split, "seed": seeds[split]}) for split in SPLITS}
-        return DataPlan(use.name, part, keys, seeds, formats)
+        return DataPlan(use.name, part, self.suite.protocol_on(use), keys, seeds, formats)
 
     def _dataset_spec(self, use: DatasetUse) -> DatasetSpec:
         spec = self.registry.spec("dataset", use.use)
@@ -151,8 +151,8 @@ class _Planner:
         fields = {
             "train": fit_data.keys["train"].digest,
             "val": fit_data.keys["val"].digest,
-            "stride": self.suite.protocol.stride,
-            "horizon": self.suite.protocol.horizon,
+            "stride": fit_data.protocol.stride,
+            "horizon": fit_data.protocol.horizon,
             "budget": self.suite.budget.model_dump(mode="json"),
             "device": self.conditions.device,
             "precision": self.conditions.precision,
@@ -164,7 +164,7 @@ class _Planner:
         fields = {
             "model": model.digest,
             "test": data.keys["test"].digest,
-            "protocol": self.suite.protocol.model_dump(mode="json"),
+            "protocol": data.protocol.model_dump(mode="json"),
             "threads": self.suite.compute.threads,
             "source": self._source(MEASURING)[0],
             "seed": seed,

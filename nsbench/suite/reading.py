@@ -16,7 +16,7 @@ from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponen
 from nsbench.suite.faults import by_place, explained
 from nsbench.suite.grids import MAX_TRIALS, expand_grids
 from nsbench.suite.places import At, Places
-from nsbench.suite.suite import SECTIONS, Suite, Use
+from nsbench.suite.suite import SECTIONS, SimulatorUse, Suite, Use
 from nsbench.suite.yaml import (
     MAX_DEPTH,
     MAX_FAULTS,
@@ -161,7 +161,10 @@ def _check_components(
 
 
 def _faults_of_names(suite: Suite, document: Document) -> Iterator[Fault]:
-    """The faults of names: each must be unique and safe as a folder name, and those referred to must exist."""
+    """The faults of names: each must be unique and safe as a folder name, and those referred to must exist.
+
+    Simulators may share a name where no dataset meets two of them.
+    """
     if not NAME.fullmatch(suite.name):
         yield document.fault(("name",), bad_name(suite.name))
     trials = len(suite.datasets) * len(suite.simulators) * suite.replicates
@@ -173,15 +176,18 @@ def _faults_of_names(suite: Suite, document: Document) -> Iterator[Fault]:
         yield document.fault(("metrics",), text)
     datasets = {use.name for use in suite.datasets}
     for section in SECTIONS:
-        names: dict[str, int] = {}
+        names: dict[tuple[str, str], int] = {}
         for i, use in enumerate(getattr(suite, section)):
             if not NAME.fullmatch(use.name):
                 yield document.fault((section, i, "as"), bad_name(use.name))
-            if use.name in names:
-                first = document.places.nearest((section, names[use.name])).rpartition(":")[2]
+            met = (datasets if use.on is None else use.on) if isinstance(use, SimulatorUse) else [""]
+            claims = [(use.name, dataset) for dataset in met]
+            taken = [names[claim] for claim in claims if claim in names]
+            if taken:
+                first = document.places.nearest((section, min(taken))).rpartition(":")[2]
                 text = f"the name {use.name!r:.80} is taken (line {first}); tell them apart with `as:`"
                 yield document.fault((section, i), text)
-            names.setdefault(use.name, i)
+            names = dict.fromkeys(claims, i) | names
     for i, data in enumerate(suite.datasets):
         if data.fit_on is not None and data.fit_on not in datasets:
             yield document.fault(("datasets", i, "fit_on"), _no_dataset(data.fit_on, datasets))

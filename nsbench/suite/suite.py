@@ -64,9 +64,14 @@ class Use(Section):
 
 
 class DatasetUse(Use):
-    """A dataset. fit_on: another dataset of the suite on which simulators are fitted instead."""
+    """A dataset. fit_on: another dataset of the suite on which simulators are fitted instead.
+
+    stride, horizon: its own, where its clock or its length are not those of the suite's other datasets.
+    """
 
     fit_on: str | None = Field(None, description="dataset to fit on, for transfer across datasets")
+    stride: int | None = Field(None, ge=1, description="ticks between frames; the protocol's if not given")
+    horizon: int | None = Field(None, ge=1, description="frames simulated at most; the protocol's if not given")
 
 
 class SimulatorUse(Use):
@@ -163,6 +168,11 @@ class Suite(Section):
     compute: Compute = Compute()
     limits: Limits = Limits()
     tracking: Tracking = Tracking()
+
+    def protocol_on(self, use: DatasetUse) -> Protocol:
+        """The protocol on a dataset: the suite's, with the dataset's own stride and horizon where it has them."""
+        own = {"stride": use.stride, "horizon": use.horizon}
+        return self.protocol.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     def to_yaml(self) -> str:
         """The suite as a file that reads back equal."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from nsbench.components.dataset import SPLITS, Split
 from nsbench.components.metric import Anchor, Null
-from nsbench.components.protocol import Conditions
+from nsbench.components.protocol import Conditions, Protocol
 from nsbench.errors import Refusal
 from nsbench.names import did_you_mean
 from nsbench.registry.registry import Kind
@@ -58,10 +58,14 @@ def with_variables(variables: dict[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class DataPlan:
-    """A dataset of the suite: its splits' keys and seeds. formats: those that read its files."""
+    """A dataset of the suite: its splits' keys and seeds, and the protocol there.
+
+    formats: those that read its files.
+    """
 
     name: str
     part: Part
+    protocol: Protocol
     keys: dict[Split, Key]
     seeds: dict[Split, Seed]
     formats: tuple[Part, ...] = ()
@@ -240,7 +244,7 @@ class Plan:
 
     def submission(self, data: DataPlan, simulator: str, replicate: int, rollouts: str) -> Submission:
         """The plan of rollouts with that digest. Metrics have the same seeds as for every simulator."""
-        protocol = {name: getattr(self.suite.protocol, name) for name in ("stride", "horizon", "members")}
+        protocol = {name: getattr(data.protocol, name) for name in ("stride", "horizon", "members")}
         fields = {"rollouts": rollouts, "test": data.keys["test"].digest, "protocol": protocol}
         evidence = Key("evidence", fields)
         scores = (metric.applied(self.suite.seed, data, evidence.digest, replicate) for metric in self.metrics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.resources import files
 
 from nsbench.outcomes.stored import StoredResults
@@ -15,6 +15,7 @@ from nsbench.report.page.charts import charts
 from nsbench.report.page.escaping import escape
 from nsbench.report.page.gallery import gallery
 from nsbench.report.page.gather import DatasetPictures, gather
+from nsbench.suite.trials import DataPlan
 
 _POLICY = (
     "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -65,12 +66,21 @@ def _facts(stored: StoredResults) -> str:
         f"{ok:,} of {len(plan.trials):,} trials",
         f"{suite.replicates} replicate{'s' * (suite.replicates > 1)}",
         f"{suite.budget.transitions:,} training transitions",
-        f"frames {suite.protocol.stride} ticks apart, horizon {suite.protocol.horizon}",
+        *_framing(plan.data.values()),
         f"{suite.protocol.members} rollout{'s' * (suite.protocol.members > 1)} a case",
         f"{plan.conditions.device}, {plan.conditions.precision}",
         f"seed {suite.seed}",
     ]
     return " · ".join(parts)
+
+
+def _framing(datasets: Collection[DataPlan]) -> Iterator[str]:
+    """How the datasets are cut into frames: in one sentence, where it is the same for all."""
+    said = {data.name: f"frames {data.protocol.stride} ticks apart, horizon {data.protocol.horizon}" for data in datasets}
+    if len(set(said.values())) == 1:
+        yield next(iter(said.values()))
+    else:
+        yield from (f"{name}: {words}" for name, words in said.items())
 
 
 def _table(layout: Grid) -> str:
