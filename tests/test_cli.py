@@ -136,6 +136,11 @@ SMALL = [
     *("--set", "datasets[0].params.train=24"),
     *("--set", "datasets[0].params.val=8"),
     *("--set", "datasets[0].params.test={parameters: 6, repeats: 2}"),
+    *(
+        f"--set=datasets[{k}].params.{value}"
+        for k in (1, 2)
+        for value in ("train=16", "val=4", "test={cases: 3, repeats: 2}")
+    ),
     *("--set", "protocol.bounds.transitions=8"),
     *("--set", "protocol.horizon=12"),
 ]
@@ -162,9 +167,12 @@ def rows(workspace):
 def test_a_run_ends_with_its_table_and_says_where_to_look(smoke):
     workspace, output = smoke
     lines = table(output)
-    names = ["floor", "noise-free", "cgne", "pns"]
-    assert [line.split("|")[1].strip() for line in lines[2:6]] == names
-    assert [line.split("|")[1:3] for line in lines[8:]] == [[" crps ↓ sites ", f" {name} "] for name in names]
+    trials = [(name, "snow16") for name in ("floor", "noise-free", "cgne", "pns")]
+    trials += [(name, dataset) for dataset in ("grains16", "mixture16") for name in ("floor", "cgne", "pns")]
+    cells = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines]
+    assert [(name, dataset) for name, dataset, _ in cells[2:12]] == trials
+    units = {"snow16": "sites", "grains16": "σ", "mixture16": "σ"}
+    assert cells[14:] == [[f"crps ↓ {units[dataset]}", name, dataset] for name, dataset in trials]
     for heading in (
         "ewd ↓",
         "floor",
@@ -196,15 +204,17 @@ def test_mlflow_holds_a_run_a_trial_with_the_same_numbers(smoke):
     workspace, _ = smoke
     client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("smoke")
-    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert sorted(runs) == ["cgne-r0", "floor-r0", "noise-free-r0", "pns-r0"]
-    for row in rows(workspace).values():
-        run = runs[f"{row['simulator']}-r0"]
-        assert run.data.tags["nsbench.trial"] == row["trial"]
+    runs = {run.data.tags["nsbench.trial"]: run for run in client.search_runs([experiment.experiment_id])}
+    datasets = ("snow16", "grains16", "mixture16")
+    common = {f"{dataset}/{name}/r0" for dataset in datasets for name in ("floor", "cgne", "pns")}
+    assert set(runs) == common | {"snow16/noise-free/r0"}
+    for trial, row in rows(workspace).items():
+        run = runs[trial]
+        assert run.info.run_name == f"{row['simulator']}-r0"
         assert run.data.tags["nsbench.status"] == "ok"
         for score in row["scores"]:
             assert run.data.metrics.get(f"score/{score['metric']}") == score["value"]
-    cgne = runs["cgne-r0"]
+    cgne = runs["snow16/cgne/r0"]
     assert cgne.data.params["simulator"] == "cgne"
     assert cgne.data.params["sim.width"] == "4"
     assert cgne.data.params["data.size"] == "16"
@@ -220,10 +230,10 @@ def test_plan_says_hit_and_why_not(smoke):
     text = nsbench("plan", "suites/smoke.yaml", *SMALL, workspace=workspace).stdout
     assert "miss" not in text.replace("0 misses", "")
     text = nsbench(
-        "plan", "suites/smoke.yaml", *SMALL, "--set", "simulators[2].params.width=8", workspace=workspace
+        "plan", "suites/smoke.yaml", *SMALL, "--set", "simulators[4].params.width=8", workspace=workspace
     ).stdout
     assert "params.width: 8 here, 4 in the store" in text
-    assert text.count("miss ") == 6  # the model, its evidence, four scores
+    assert text.count("miss ") == 18  # on each dataset the model, its evidence, four scores
 
 
 @pytest.mark.slow

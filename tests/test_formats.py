@@ -17,6 +17,7 @@ from nsbench.components.format import FormatSpec, Origin
 from nsbench.registry.registry import Plugin
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
+from nsbench.trajectories import stored
 from nsbench.trajectories.domain import Domain, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
@@ -331,7 +332,7 @@ def test_a_well_file_of_ours_that_is_wrong_is_refused_by_name(written, tmp_path,
         read(folder, "well")
 
 
-def foreign(path, values, rho, orders=(), **scalars):
+def foreign(path, values, rho, **scalars):
     """A file of The Well's that nsbench did not write: fields a and b, float32[n, T, H, W]."""
     n, frames, height, width = values.shape
     with h5py.File(path, "w") as file:
@@ -345,7 +346,7 @@ def foreign(path, values, rho, orders=(), **scalars):
             file[f"scalars/{name}"].attrs.update({"sample_varying": sample, "time_varying": time})
         file["scalars"].attrs["field_names"] = list(scalars)
         for order in ("t0_fields", "t1_fields", "t2_fields"):
-            file.create_group(order).attrs["field_names"] = ["a", "b"] if order == "t0_fields" else list(orders)
+            file.create_group(order).attrs["field_names"] = ["a", "b"] if order == "t0_fields" else []
         for name, sign in (("a", 1), ("b", -1)):
             field = file["t0_fields"].create_dataset(name, data=sign * values)
             field.attrs.update({"sample_varying": True, "time_varying": True, "dim_varying": [True, True]})
@@ -379,14 +380,77 @@ def test_without_our_group_an_exported_file_is_dense_fields(written, tmp_path):
         np.testing.assert_array_equal(read_back.frame(t), framed.frame(t)[kept])
 
 
+def add_field(path, name, values, samples=True, times=True):
+    """Add a vector, a tensor or a constant field to a file of The Well's, in the group of its order."""
+    order = values.ndim - 2 - samples - times
+    with h5py.File(path, "a") as file:
+        group = file[f"t{order}_fields"]
+        group.attrs["field_names"] = [*group.attrs["field_names"], name]
+        group[name] = values.astype(np.float32)
+        group[name].attrs.update({"sample_varying": samples, "time_varying": times, "dim_varying": [True, True]})
+
+
+@pytest.mark.parametrize("stays", [stored.LARGE_BYTES, 0], ids=["in memory", "in its file"])
+def test_vectors_tensors_and_constants_of_a_foreign_well_file_are_channels(tmp_path, monkeypatch, stays):
+    monkeypatch.setattr(stored, "LARGE_BYTES", stays)
+    rng, path = np.random.default_rng(0), tmp_path / "a.h5"
+    foreign(path, rng.normal(size=(3, 4, 3, 5)).astype(np.float32), np.array([0.1, 0.2, 0.4]))
+    velocity, strain = rng.normal(size=(3, 4, 3, 5, 2)), rng.normal(size=(3, 4, 3, 5, 2, 2))
+    ground, mask = rng.normal(size=(3, 3, 5)), rng.normal(size=(3, 5))
+    add_field(path, "velocity", velocity)
+    add_field(path, "strain", strain)
+    add_field(path, "ground", ground, times=False)
+    add_field(path, "mask", mask, samples=False, times=False)
+    taken = read(path, "well", "train", split={"val": 0.3, "test": 0.3})
+    assert taken.domain.channels == (
+        *("a", "b", "ground", "mask", "velocity_x", "velocity_y"),
+        *("strain_xx", "strain_xy", "strain_yx", "strain_yy"),
+    )
+    (kept,) = [k for k, rho in enumerate([0.1, 0.2, 0.4]) if rho == taken.params[0, 0]]
+    for t in range(4):
+        expected = [
+            ground[kept],
+            mask,
+            *np.moveaxis(velocity[kept, t], -1, 0),
+            *strain[kept, t].reshape(3, 5, 4).T.swapaxes(1, 2),
+        ]
+        np.testing.assert_array_equal(taken.values[0, t, 2:], np.float32(expected))
+    some = read(path, "well", split={"val": 0.3, "test": 0.3}, options={"fields": ["velocity", "mask"]})
+    assert some.domain.channels == ("velocity_x", "velocity_y", "mask")
+    with pytest.raises(UnreadableData, match="has no fields that vary in time"):
+        read(path, "well", split={}, options={"fields": ["ground", "mask"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "varies", "fault"),
+    [
+        ("v", np.ones((3, 2, 3, 5, 3)), {}, r"field v must be float32\[3, 2, 3, 5, 2\], got float32\[3, 2, 3, 5, 3\]"),
+        (
+            "m",
+            np.ones((2, 3, 5)),
+            {"samples": False},
+            "field m must vary .* between trajectories where it varies in time",
+        ),
+        ("g", np.ones((4, 5)), {"samples": False, "times": False}, r"field g must be float32\[3, 5\]"),
+        ("a", np.ones((3, 2, 3, 5, 2)), {}, "names a field twice: a, b, a"),
+    ],
+)
+def test_other_fields_of_a_foreign_well_file_that_are_wrong_are_refused_by_name(tmp_path, name, values, varies, fault):
+    foreign(tmp_path / "a.h5", np.ones((3, 2, 3, 5), np.float32), np.array([0.1, 0.2, 0.4]))
+    add_field(tmp_path / "a.h5", name, values, **varies)
+    with pytest.raises(UnreadableData, match=rf"a\.h5: .*{fault}"):
+        read(tmp_path / "a.h5", "well", split={})
+
+
 def test_of_a_foreign_well_file_only_what_is_named_need_be_understood(tmp_path):
     values = np.ones((3, 2, 3, 5), np.float32)
-    foreign(tmp_path / "a.h5", values, np.array([0.1, 0.2, 0.4]), orders=["velocity"])
-    with pytest.raises(UnreadableData, match=r"a\.h5: besides scalar fields .* holds velocity.*fields: \[a, b\]"):
+    foreign(tmp_path / "a.h5", values, np.array([0.1, 0.2, 0.4]))
+    add_field(tmp_path / "a.h5", "mesh", np.ones((7, 3)), samples=False, times=False)
+    with pytest.raises(UnreadableData, match=r"a\.h5: field mesh must be float32\[3, 5\], got float32\[7, 3\]"):
         read(tmp_path / "a.h5", "well", split={})
     taken = read(tmp_path / "a.h5", "well", split={}, options={"fields": ["b"], "condition": "nu"})
     assert (taken.domain.channels, taken.domain.condition) == (("b",), "nu")
-    with pytest.raises(UnreadableData, match="has no scalar field 'c'"):
+    with pytest.raises(UnreadableData, match="has no field 'c', only a, b, mesh"):
         read(tmp_path / "a.h5", "well", split={}, options={"fields": ["c"]})
     with pytest.raises(UnreadableData, match="has no scalar 'phi', only rho, nu"):
         read(tmp_path / "a.h5", "well", split={}, options={"fields": ["a"], "condition": "phi"})

@@ -33,7 +33,9 @@ class Place:
     """The place of fields in a file.
 
     path      the file, HDF5.
-    datasets  one dataset float32[n, T, C, H, W] with all channels, or one float32[n, T, H, W] a channel.
+    datasets  one dataset float32[n, T, C, H, W] with all channels, or one float32[n, T, H, W] a channel. A channel
+              that is the same in all frames may be [n, H, W], or [H, W] where all trajectories have it. A component of
+              a vector or tensor, whose axes are the last ones, is named below its dataset: "t1_fields/velocity/1".
     """
 
     path: Path
@@ -165,17 +167,31 @@ class StoredFields:
         )
         file = _open(place.path)
         try:
-            if len(place.datasets) == 1 and file[place.datasets[0]].ndim == 5:
-                out[:] = file[place.datasets[0]][chosen][back]
-            else:
-                for channel, name in enumerate(place.datasets):
-                    out[:, channel] = file[name][chosen][back]
+            for channel, name in enumerate(place.datasets):
+                dataset, component = _resolved(file, name)
+                if dataset.ndim == 5 and not component:
+                    out[:] = dataset[chosen][back]
+                    continue
+                lead = dataset.ndim - 2 - len(component)
+                read = dataset[(*chosen[:lead], slice(None), slice(None), *component)]
+                out[:, channel] = read[back] if lead == 2 else read
         except (KeyError, RuntimeError, ValueError) as error:
             raise UnreadableFields(f"{place.path}: cannot be read ({error})") from error
         if not np.isfinite(out).all():
             channel = int(np.argmin(np.isfinite(out).all(axis=(0, 2, 3))))
-            name = ascii(Path(place.datasets[channel]).name)[1:-1] if len(place.datasets) > 1 else f"channel {channel}"
+            name = f"channel {channel}"
+            if len(place.datasets) > 1:
+                name = ascii(place.datasets[channel].rpartition("_fields/")[2])[1:-1]
             raise UnreadableFields(f"{place.path}: trajectory {int(self.row[row])}: {name} is not finite everywhere")
+
+
+def _resolved(file: h5py.File, name: str) -> tuple[h5py.Dataset, tuple[int, ...]]:
+    """The dataset that a channel lies in, and the component there that the rest of the name says."""
+    parts = name.strip("/").split("/")
+    item, depth = file, 0
+    while hasattr(item, "keys") and depth < len(parts):
+        item, depth = item[parts[depth]], depth + 1
+    return item, tuple(map(int, parts[depth:]))
 
 
 _opened: OrderedDict[tuple[int, str, int, int], h5py.File] = OrderedDict()

@@ -50,8 +50,9 @@ class TrajectoriesParams(Params):
 class WellParams(Params):
     """The meaning of files of The Well that nsbench did not write; those that it wrote hold it themselves.
 
-    fields       names of t0 fields that vary in time, the channels of a state; null: all of them, and then
-                 there may be no other fields.
+    fields       names of the fields that are channels of a state; null: all of them. A vector is a channel an axis,
+                 <name>_x and <name>_y; a tensor four, <name>_xx to <name>_yy; a field that is constant in time is a
+                 channel that stays as it is.
     parameters   names of the scalars that condition a trajectory; null: all of them, and then none may look like a
                  label, such as a seed or a trajectory's number.
     condition    the scalar over whose range distributions are compared; null: the first that varies.

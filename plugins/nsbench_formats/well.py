@@ -1,8 +1,9 @@
-"""The Well's HDF5 files (Ohana et al. 2024, arXiv 2412.00568): the reader of scalar fields on 2-D grids.
+"""The Well's HDF5 files (Ohana et al. 2024, arXiv 2412.00568): the reader of fields on 2-D grids.
 
-Files that nsbench wrote have a group with its own facts, see well_writing: growth comes back as growth,
-bit for bit. Of other files every frame is valid, fields are dense, scalars are the parameters, and a tick of
-the clock is a frame; several files of a folder are one after the other, in the order of their names.
+Files that nsbench wrote have a group with its own facts, see well_writing: growth comes back as growth, bit for bit. Of
+other files every frame is valid, fields are dense, components of vectors and tensors are channels, scalars are the
+parameters, and a tick of the clock is a frame; several files of a folder are one after the other, in the order of their
+names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -95,9 +97,7 @@ class Well(Format):
 
     def _foreign_header(self, file: h5py.File) -> Header:
         """The header of a file that nsbench did not write."""
-        channels, shape = self._channels(file), _grid(file)
-        for channel in channels:  # so that a size that no field has is believed nowhere
-            _require_field(file["t0_fields"][channel], channel, _dense_shape(file, shape))
+        channels, shape = tuple(self._channels(file)), _grid(file)
         parameters, params = _scalars(file, self.params.parameters)
         condition = self.params.condition or next((p.name for p in parameters if p.varies), parameters[0].name)
         if condition not in [p.name for p in parameters]:
@@ -116,36 +116,43 @@ class Well(Format):
         )
         return Header(with_observables(domain), params, dt)
 
-    def _channels(self, file: h5py.File) -> tuple[str, ...]:
-        """The fields that are channels of a state. Raises ValueError where they cannot be read, or are none."""
-        names_by_order = {
-            order: [_text(n) for n in file[order].attrs["field_names"]]
-            for order in ("t0_fields", "t1_fields", "t2_fields")
-        }
-        scalar = [name for name in names_by_order["t0_fields"] if file["t0_fields"][name].attrs["time_varying"]]
-        chosen = self.params.fields
-        unread = [name for names in names_by_order.values() for name in names if name not in scalar]
-        if chosen is None and unread:
-            raise ValueError(
-                f"besides scalar fields that vary in time holds {', '.join(unread)}; "
-                f"name what to read, e.g. fields: [{', '.join(scalar)}]"
-            )
-        for name in chosen or ():
-            if name not in scalar:
-                raise ValueError(
-                    f"has no scalar field {name!r} that varies in time, only {', '.join(scalar) or 'none'}"
-                )
-        if len(set(scalar)) < len(scalar):
-            raise ValueError(f"names a field twice: {', '.join(scalar[:8])}")
-        if not scalar:
-            raise ValueError("has no scalar fields that vary in time")
-        return chosen or tuple(scalar)
+    def _channels(self, file: h5py.File) -> dict[str, str]:
+        """The channels of a state, and the place of each in the file: see nsbench.trajectories.stored.Place.
+
+        Every field is held against its shape here, so that a size that no field has is believed nowhere. Raises
+        ValueError where fields cannot be read, or none varies in time.
+        """
+        orders = {"t0_fields": 0, "t1_fields": 1, "t2_fields": 2}
+        found = [(_text(name), group) for group in orders for name in file[group].attrs["field_names"]]
+        names = [name for name, _ in found]
+        for name in self.params.fields or ():
+            if name not in names:
+                raise ValueError(f"has no field {name!r}, only {', '.join(names) or 'none'}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"names a field twice: {', '.join(names[:8])}")
+        axes = [_text(name) for name in file["dimensions"].attrs["spatial_dims"]]
+        groups = dict(found)
+        channels: dict[str, str] = {}
+        vary = False
+        for name in self.params.fields or names:
+            field, order = file[groups[name]][name], orders[groups[name]]
+            _require_field(field, name, _shape_of(file, field, name, order))
+            vary |= bool(field.attrs["time_varying"])
+            for component in product(range(len(axes)), repeat=order):
+                suffix = "".join(axes[k] for k in component)
+                place = "/".join((groups[name], name, *map(str, component)))
+                channel = f"{name}_{suffix}" if order else name
+                if channels.setdefault(channel, place) != place:
+                    raise ValueError(f"two fields have a channel {channel}; name what to read, fields: […]")
+        if not vary:
+            raise ValueError("has no fields that vary in time")
+        return channels
 
     def _read_file(self, path: Path, header: Header, index: NDArray[np.int64]) -> Trajectories:
         with naming(path), _opened(path) as file:
             if OURS in file:
                 return _read_ours(path, file, header, index)
-            values = _values(path, file, header.domain, index)
+            values = _values(path, file, tuple(self._channels(file).values()), header.domain, index)
             lengths = np.full(len(index), values.shape[1], np.int32)
             return FieldTrajectories(header.params[index], lengths, header.domain, values)
 
@@ -177,11 +184,13 @@ def _read_ours(path: Path, file: h5py.File, header: Header, index: NDArray[np.in
             raise ValueError(f"scalar {name} contradicts {OURS}/params")
     if len(frames) and not 1 <= frames.min() <= frames.max() <= steps.shape[1]:
         raise ValueError(f"{OURS}/frames must be in [1, {steps.shape[1]}]")
+    dense = (_count(file), int(file["dimensions"]["time"].shape[-1]), *domain.shape)
     for channel in domain.channels:
-        _require_field(file["t0_fields"][channel], channel, _dense_shape(file, domain.shape))
+        _require_field(file["t0_fields"][channel], channel, dense)
     params = header.params[index]
     if domain.states == "fields":
-        return FieldTrajectories(params, lengths, domain, _values(path, file, domain, index))
+        places = tuple(f"t0_fields/{channel}" for channel in domain.channels)
+        return FieldTrajectories(params, lengths, domain, _values(path, file, places, domain, index))
     (channel,) = domain.channels
     if domain.states == "labels":
         return LabelTrajectories(params, lengths, domain, _labels(file["t0_fields"][channel], domain, index))
@@ -216,17 +225,32 @@ def _labels(field: h5py.Dataset, domain: Domain, index: NDArray[np.int64]) -> ND
     return labels
 
 
-def _values(path: Path, file: h5py.File, domain: Domain, index: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The fields of the trajectories at `index`, [n, T, C, H, W], still in their file."""
-    place = Place(path, tuple(f"t0_fields/{channel}" for channel in domain.channels))
+def _values(
+    path: Path, file: h5py.File, places: tuple[str, ...], domain: Domain, index: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The fields of the trajectories at `index`, [n, T, C, H, W], still in their file. places: of each channel."""
     frames = int(file["dimensions"]["time"].shape[-1])
-    return cast(NDArray[np.float32], StoredFields.of(place, index, frames, (len(domain.channels), *domain.shape)))
+    fields = StoredFields.of(Place(path, places), index, frames, (len(places), *domain.shape))
+    return cast(NDArray[np.float32], fields)
+
+
+def _shape_of(file: h5py.File, field: h5py.Dataset, name: str, order: int) -> tuple[int, ...]:
+    """The shape that a field must have by what it says of itself: the axes along which it does not vary are left out.
+
+    order: 0 of a scalar, 1 of a vector, 2 of a tensor. Raises ValueError where it varies along too few of them.
+    """
+    grid = _grid(file)
+    samples, times = bool(field.attrs["sample_varying"]), bool(field.attrs["time_varying"])
+    if not all(field.attrs["dim_varying"]) or (times and not samples):
+        raise ValueError(
+            f"field {name} must vary along both axes, and between trajectories where it varies in time; "
+            "name what to read, fields: […]"
+        )
+    lead = [_count(file)] * samples + [int(file["dimensions"]["time"].shape[-1])] * times
+    return (*lead, *grid, *[len(grid)] * order)
 
 
 def _require_field(field: h5py.Dataset, name: str, shape: tuple[int, ...]) -> None:
-    varies = [bool(field.attrs["sample_varying"]), bool(field.attrs["time_varying"]), *field.attrs["dim_varying"]]
-    if not all(varies):
-        raise ValueError(f"field {name} must vary between trajectories, in time and along both axes")
     if field.dtype != np.float32 or field.shape != shape:
         raise ValueError(f"field {name} must be float32{list(shape)}, got {field.dtype.name}{list(field.shape)}")
     require_memory(4 * math.prod(shape[1:]), f"a trajectory of {name}")
@@ -258,10 +282,6 @@ def _grid(file: h5py.File) -> tuple[int, int]:
         raise ValueError(f"holds fields on {len(axes)}-D grids; nsbench reads 2-D ones")
     height, width = (int(file["dimensions"][axis].shape[-1]) for axis in axes)
     return height, width
-
-
-def _dense_shape(file: h5py.File, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (_count(file), int(file["dimensions"]["time"].shape[-1]), *shape)
 
 
 def _scalars(file: h5py.File, chosen: tuple[str, ...] | None) -> tuple[tuple[Parameter, ...], NDArray[np.float64]]:

@@ -76,7 +76,9 @@ def _facts(stored: StoredResults) -> str:
 
 def _framing(datasets: Collection[DataPlan]) -> Iterator[str]:
     """How the datasets are cut into frames: in one sentence, where it is the same for all."""
-    said = {data.name: f"frames {data.protocol.stride} ticks apart, horizon {data.protocol.horizon}" for data in datasets}
+    said = {
+        data.name: f"frames {data.protocol.stride} ticks apart, horizon {data.protocol.horizon}" for data in datasets
+    }
     if len(set(said.values())) == 1:
         yield next(iter(said.values()))
     else:
