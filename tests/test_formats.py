@@ -412,7 +412,7 @@ def test_vectors_tensors_and_constants_of_a_foreign_well_file_are_channels(tmp_p
             ground[kept],
             mask,
             *np.moveaxis(velocity[kept, t], -1, 0),
-            *strain[kept, t].reshape(3, 5, 4).T.swapaxes(1, 2),
+            *np.moveaxis(strain[kept, t].reshape(3, 5, 4), -1, 0),
         ]
         np.testing.assert_array_equal(taken.values[0, t, 2:], np.float32(expected))
     some = read(path, "well", split={"val": 0.3, "test": 0.3}, options={"fields": ["velocity", "mask"]})

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from conftest import SUITE
+from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.schema import json_schema
 from nsbench.suite.suite import Suite
@@ -211,3 +212,16 @@ def test_the_suites_that_we_ship_are_right(path, registry):
     suite = read_suite(path, registry)
     assert suite.name == path.stem
     assert isinstance(Suite.model_validate(yaml.safe_load(suite.to_yaml())), Suite)
+
+
+@pytest.mark.parametrize("name", ["gusts", "grains", "spinodal", "dendrite", "snow-open"])
+def test_the_overview_of_all_systems_shares_fits_and_rollouts_with_their_own_suites(registry, name):
+    """Though the suites' strides and horizons differ: in the overview each dataset has its own."""
+    own, overview = (
+        make_plan(read_suite(ROOT / "suites" / f"{suite}.yaml", registry), registry) for suite in (name, "systems")
+    )
+    evidence = {trial.evidence.digest for trial in own.trials}
+    (dataset,) = own.data
+    shared = [trial for trial in overview.trials if trial.data.name == dataset]
+    assert {trial.simulator for trial in shared} == {"floor", "noise-free", "persistence", "unet", "cgne", "pns"}
+    assert {trial.evidence.digest for trial in shared} <= evidence

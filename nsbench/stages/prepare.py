@@ -39,7 +39,7 @@ _kept: dict[tuple[str, str], Trajectories] = {}
 
 
 def prepare(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
-    """The trajectories of a split, framed by the suite's protocol."""
+    """The trajectories of a split, framed by the protocol on its dataset."""
     return framed(recorded(workshop, job, data, split), data)
 
 

@@ -187,7 +187,8 @@ def _faults_of_names(suite: Suite, document: Document) -> Iterator[Fault]:
                 first = document.places.nearest((section, min(taken))).rpartition(":")[2]
                 text = f"the name {use.name!r:.80} is taken (line {first}); tell them apart with `as:`"
                 yield document.fault((section, i), text)
-            names = dict.fromkeys(claims, i) | names
+            for claim in claims:
+                names.setdefault(claim, i)
     for i, data in enumerate(suite.datasets):
         if data.fit_on is not None and data.fit_on not in datasets:
             yield document.fault(("datasets", i, "fit_on"), _no_dataset(data.fit_on, datasets))

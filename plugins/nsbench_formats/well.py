@@ -184,7 +184,7 @@ def _read_ours(path: Path, file: h5py.File, header: Header, index: NDArray[np.in
             raise ValueError(f"scalar {name} contradicts {OURS}/params")
     if len(frames) and not 1 <= frames.min() <= frames.max() <= steps.shape[1]:
         raise ValueError(f"{OURS}/frames must be in [1, {steps.shape[1]}]")
-    dense = (_count(file), int(file["dimensions"]["time"].shape[-1]), *domain.shape)
+    dense = (_count(file), _frames(file), *domain.shape)
     for channel in domain.channels:
         _require_field(file["t0_fields"][channel], channel, dense)
     params = header.params[index]
@@ -229,7 +229,7 @@ def _values(
     path: Path, file: h5py.File, places: tuple[str, ...], domain: Domain, index: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """The fields of the trajectories at `index`, [n, T, C, H, W], still in their file. places: of each channel."""
-    frames = int(file["dimensions"]["time"].shape[-1])
+    frames = _frames(file)
     fields = StoredFields.of(Place(path, places), index, frames, (len(places), *domain.shape))
     return cast(NDArray[np.float32], fields)
 
@@ -246,7 +246,7 @@ def _shape_of(file: h5py.File, field: h5py.Dataset, name: str, order: int) -> tu
             f"field {name} must vary along both axes, and between trajectories where it varies in time; "
             "name what to read, fields: […]"
         )
-    lead = [_count(file)] * samples + [int(file["dimensions"]["time"].shape[-1])] * times
+    lead = [_count(file)] * samples + [_frames(file)] * times
     return (*lead, *grid, *[len(grid)] * order)
 
 
@@ -353,6 +353,10 @@ def _count(file: h5py.File) -> int:
     if count < 1:
         raise ValueError(f"n_trajectories must be >= 1, got {count}")
     return count
+
+
+def _frames(file: h5py.File) -> int:
+    return int(file["dimensions"]["time"].shape[-1])
 
 
 def _int32(group: h5py.Group, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
