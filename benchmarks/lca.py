@@ -1,6 +1,6 @@
 """How fast does the ground truth grow? Nanoseconds a site and step, beside snowfake and the processor's limits.
 
-    python benchmarks/lca.py [--plot docs/lca_speed.png]
+    python benchmarks/lca.py [--plot docs/lca_speed.png] [--gpu]
 
 Every setting is run after a warm-up, `ROUNDS` times in turn with the others; the median counts. The public
 package snowfake (0.2.6, by Matt Hall) follows the same rules on a map of as many sites; it is left out unless it
@@ -25,22 +25,27 @@ import numba
 import numpy as np
 from numba import njit
 
+from nsbench.components.protocol import Device
 from nsbench.store.environment import cores, processor
 from nsbench_lca.kernel import grow
 
 ROUNDS = 5
+GPU_CRYSTALS = 1056  # grown together on a GPU
 SIZES = (32, 64, 128, 256, 512)
 SITE_STEPS = 2e8  # of ours in a measurement, on one thread
 RULES = {"alpha": 0.14, "beta": 1.1, "gamma": 7e-5, "theta": 8.5e-3, "kappa": 7e-3, "mu": 4.8e-2}
 
 
-def ours(size: int, sigma: float, threads: int) -> tuple[float, float]:
-    """(ns a site-step of a thread, ms a crystal) of crystals over the paper's range of ρ, cut at 10 N steps."""
-    count = threads * max(1, round(SITE_STEPS / size**3 / 10))
+def ours(size: int, sigma: float, threads: int, device: Device = "cpu") -> tuple[float, float]:
+    """(ns a site-step of a thread, ms a crystal) of crystals over the paper's range of ρ, cut at 10 N steps.
+
+    On a GPU the whole of it counts as one thread.
+    """
+    count = GPU_CRYSTALS if device == "cuda" else threads * max(1, round(SITE_STEPS / size**3 / 10))
     rho = np.random.default_rng(0).uniform(0.35, 0.64, count)
     numba.set_num_threads(threads)
     before = time.perf_counter()
-    growth = grow(rho, size=size, sigma=sigma, seed=0, max_steps=10 * size)
+    growth = grow(rho, size=size, sigma=sigma, seed=0, max_steps=10 * size, device=device)
     took = time.perf_counter() - before
     return 1e9 * took * threads / (float(growth.steps.sum()) * size**2), 1e3 * took / count
 
@@ -97,7 +102,9 @@ Setting = tuple[str, int, float, int]
 def measure(settings: list[Setting]) -> dict[Setting, tuple[float, float]]:
     def once(setting: Setting) -> tuple[float, float]:
         kind, size, sigma, threads = setting
-        return ours(size, sigma, threads) if kind == "nsbench" else theirs(size, sigma)
+        if kind == "snowfake":
+            return theirs(size, sigma)
+        return ours(size, sigma, threads, "cuda" if kind == "nsbench, GPU" else "cpu")
 
     for setting in settings:
         once(setting)
@@ -125,10 +132,13 @@ def plot(path: str, found: dict[Setting, tuple[float, float]], limit: float) -> 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--plot")
+    parser.add_argument("--gpu", action="store_true", help="beside the GPU, up to N = 256")
     arguments = parser.parse_args()
     settings = [
         ("nsbench", n, sigma, threads) for n in SIZES for sigma in (0.0, 1e-2) for threads in sorted({1, cores()})
     ]
+    if arguments.gpu:
+        settings += [("nsbench, GPU", n, sigma, 1) for n in SIZES if n <= 256 for sigma in (0.0, 1e-2)]
     try:
         import snowfake  # noqa: F401
 
@@ -143,10 +153,9 @@ def main() -> None:
     for kind, size, sigma, threads in settings:
         each, crystal = found[kind, size, sigma, threads]
         other = found.get(("snowfake", size, sigma, 1))
-        mine = kind == "nsbench"
-        ratio = f"{other[0] / each:.0f}" if mine and other else ""
-        share = f"{each / max(best[sigma]):.1f}" if mine else ""
-        duration = f"{crystal:.3g}" if mine else ""
+        ratio = f"{other[0] / each:.0f}" if kind != "snowfake" and other else ""
+        share = f"{each / max(best[sigma]):.1f}" if kind == "nsbench" else ""
+        duration = f"{crystal:.3g}" if kind != "snowfake" else ""
         print(f"| {kind} | {size} | {sigma:g} | {threads} | {each:.3g} | {duration} | {ratio} | {share} |")
     for sigma, (arithmetic, bandwidth) in best.items():
         print(

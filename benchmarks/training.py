@@ -4,12 +4,13 @@
     python benchmarks/training.py --reference           # the papers' widths, 64 × 64
     python benchmarks/training.py --widths 8 16 --batches 16 64 --threads 2
     python benchmarks/training.py --reference --only cgne/bfloat16   # its memory
+    python benchmarks/training.py --device cuda --reference          # on a GPU
 
 Prints, for each simulator, width, batch and precision: training transitions a second (loss, gradients,
 clipping, optimizer step), and milliseconds a sampled step of one trajectory, the best of several rounds; and
 the same of a plain implementation (``plain.py``). The rounds of the variants take turns, so that whatever else
 the machine does falls on all of them alike. Then what a checkpoint costs, and the most memory that the process held,
-all variants together: ask for one by ``--only`` to know its own.
+all variants together (on a GPU: that torch took of it): ask for one by ``--only`` to know its own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 import plain
 import torch
 
-from nsbench.components.protocol import Conditions, Precision
+from nsbench.components.protocol import Conditions, Device, Precision
 from nsbench.neural.checkpoint import optimizer_tensors, write_checkpoint
 from nsbench.neural.devices import autocast
 from nsbench.neural.model import TransitionModel
@@ -49,26 +50,29 @@ class Variant:
     batch: int
     side: int
     precision: Precision
+    device: Device
     best: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.noise = torch.Generator().manual_seed(0)
+        self.noise = torch.Generator(self.device).manual_seed(0)
+        self.model.to(self.device)
         shape = (self.batch, 1, self.side, self.side)
-        self.x = (torch.rand(shape, generator=self.noise) < 0.3).float()
-        self.x_next = torch.maximum(self.x, (torch.rand(shape, generator=self.noise) < 0.1).float())
-        self.y = torch.randn(self.batch, self.inputs, generator=self.noise)
+        self.x = (torch.rand(shape, generator=self.noise, device=self.device) < 0.3).float()
+        growth = torch.rand(shape, generator=self.noise, device=self.device) < 0.1
+        self.x_next = torch.maximum(self.x, growth.float())
+        self.y = torch.randn(self.batch, self.inputs, generator=self.noise, device=self.device)
         self.optimizer = make_optimizer(self.model, self.params)
 
     def train(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        with autocast(Conditions(precision=self.precision)):
+        with autocast(self.conditions):
             loss = self.model.loss(self.x, self.x_next, self.y, 1.0, self.noise).total
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 0.25)
         self.optimizer.step()
 
     def sample(self) -> None:
-        with torch.inference_mode(), autocast(Conditions(precision=self.precision)):
+        with torch.inference_mode(), autocast(self.conditions):
             self.model.output(self.x, self.y, self.noise)
 
     def checkpoint(self, path: Path) -> str:
@@ -81,13 +85,24 @@ class Variant:
         return f"{self.name}: a checkpoint takes {seconds:.3f} s ({size:.0f} MB), {seconds / CHECKPOINT_SECONDS:.2%}"
 
     def time(self, name: str, work: Callable[[], None]) -> None:
+        self.finish()
         began = time.perf_counter()
         work()
+        self.finish()
         self.best[name] = min(self.best.get(name, float("inf")), time.perf_counter() - began)
 
     def report(self) -> str:
         rate, step = self.batch / self.best["train"], 1000 * self.best["sample"] / self.batch
         return f"{self.name:24} {self.batch:5} {self.kind:9} {rate:10.1f} {step:10.3f}"
+
+    def finish(self) -> None:
+        """Waits until the device has done what was asked of it."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    @property
+    def conditions(self) -> Conditions:
+        return Conditions(device=self.device, precision=self.precision)
 
     @property
     def kind(self) -> str:
@@ -116,7 +131,7 @@ class Plain(Variant):
         return "plain"
 
 
-def build(simulator: str, width: int, reference: bool, batch: int, kind: str) -> Variant:
+def build(simulator: str, width: int, reference: bool, batch: int, kind: str, device: Device) -> Variant:
     inputs, side = (7, 64) if reference else (1, 32)
     if simulator == "cgne":
         sizes = {"latent_channels": 64, "latent_width": 64, "latent_halvings": 3, "encoder_entry": "pool"}
@@ -126,7 +141,7 @@ def build(simulator: str, width: int, reference: bool, batch: int, kind: str) ->
         pns = PNS(PNSParams(width=width, **({"latents": 64} if reference else {})))
         model, params = initialised(lambda: pns.build(Growth(), inputs), 0), pns.params
     make, precision = (Plain, "float32") if kind == "plain" else (Variant, kind)
-    return make(f"{simulator}, width {width}", model, params, inputs, batch, side, precision)
+    return make(f"{simulator}, width {width}", model, params, inputs, batch, side, precision, device)
 
 
 def main() -> None:
@@ -135,13 +150,14 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[16])
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--only", help="one simulator and kind, such as cgne/bfloat16")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     sizes = {"cgne": [64], "pns": [128]} if given.reference else {"cgne": given.widths, "pns": given.widths}
     variants = [
-        build(simulator, width, given.reference, batch, kind)
+        build(simulator, width, given.reference, batch, kind, given.device)
         for simulator, widths in sizes.items()
         for width in widths
         for batch in given.batches
@@ -155,7 +171,8 @@ def main() -> None:
         for variant in variants:
             variant.time("train", variant.train)
             variant.time("sample", variant.sample)
-    print(f"torch {torch.__version__}, {given.threads} threads")
+    on_gpu = given.device == "cuda"
+    print(f"torch {torch.__version__}, {torch.cuda.get_device_name() if on_gpu else f'{given.threads} threads'}")
     print(f"{'':24} {'batch':>5} {'':9} {'transit./s':>10} {'ms a step':>10}")
     for variant in variants:
         print(variant.report())
@@ -163,7 +180,8 @@ def main() -> None:
         for variant in variants:
             if variant.kind == "bfloat16" and variant.batch == given.batches[0]:
                 print(variant.checkpoint(Path(folder) / "checkpoint.safetensors"))
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} GiB")
+    peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"peak memory {peak / 1024**3:.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import hashlib
 import importlib.util
 import itertools
 import os
 import shutil
+import subprocess
 import sys
 import textwrap
 from functools import partial
@@ -228,6 +230,43 @@ def test_a_module_that_is_imported_by_a_computed_name_is_refused(plugin, executo
     assert f"{plugin.folder}/hidden.py, which its digest does not cover" in row.error
     assert 'a literal import_module("…")' in row.error
     assert plugin.run(executor).status == "failed"
+
+
+def test_a_library_of_the_system_is_no_file_in_the_current_folder(plugin, tmp_path, monkeypatch):
+    """As CUDA's driver is opened: by a name that the loader looks up."""
+    name = ctypes.util.find_library("c")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    plugin.write(f"import ctypes; ctypes.CDLL({name!r})")
+    assert plugin.run(Inline).error == ""
+    plugin.forget()
+    shutil.copy(extension(), tmp_path / "mine.so")
+    plugin.write('import ctypes; ctypes.CDLL("./mine.so")')
+    assert f"reads {tmp_path}/mine.so, which its digest does not cover" in plugin.run(Inline).error
+
+
+def test_what_was_installed_into_a_folder_of_its_own_is_a_library_and_what_lies_beside_it_is_none(tmp_path):
+    """As by `pip install --target` with PYTHONPATH."""
+    for name in ("installed/__init__.py", "single.py", "loose.py", "checkout/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for folder, listed, names in (
+        ("installed-1.0.dist-info", "RECORD", ["installed/__init__.py,,", "single.py,,"]),
+        ("checkout.egg-info", "SOURCES.txt", ["checkout/__init__.py"]),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / listed).write_text("\n".join([*names, f"{folder}/{listed},,"]))
+        (tmp_path / folder / ("METADATA" if listed == "RECORD" else "PKG-INFO")).write_text("Name: x\nVersion: 1.0\n")
+    code = """
+        import sys
+        from nsbench.registry.imports import is_library
+        print([is_library(f"{sys.argv[1]}/{name}") for name in sys.argv[2:]])
+    """
+    names = ["installed/deep/x.py", "single.py", "loose.py", "checkout/__init__.py", "installed2/x.py"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    call = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), *names]
+    said = subprocess.run(call, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[True, True, False, False, False]"
 
 
 def test_check_finds_what_a_digest_does_not_cover(plugin):

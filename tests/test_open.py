@@ -13,7 +13,6 @@ import yaml
 from pydantic import ValidationError
 
 from lookup import energy_distance, looked_up
-from nsbench.components.component import Unavailable
 from nsbench.components.protocol import Conditions
 from nsbench_lca import rules
 from nsbench_lca.branches import grow_branches
@@ -308,13 +307,17 @@ def test_a_start_that_its_history_does_not_give_is_refused():
         truth().rollout(replace(starts, arrival=arrival), 5, np.random.default_rng(0))
 
 
-def test_a_domain_without_histories_and_a_gpu_are_refused(crystals):
+def test_a_domain_without_histories_is_refused(crystals):
     with pytest.raises(ValueError, match="lattice hexagonal-quadrant, which lacks history, seeds, radius, fill, after"):
         truth().rollout(crystals[0].start(), 3, np.random.default_rng(0))
-    simulator = truth()
-    simulator.conditions = Conditions(device="cuda")
-    with pytest.raises(Unavailable, match=r"on the CPU alone: set compute\.device to cpu"):
-        simulator.rollout(crystals[0].start(), 3, np.random.default_rng(0))
+
+
+def test_the_truth_grows_on_the_cpu_where_networks_run_on_a_gpu():
+    starts = open_dataset().prepare("val", np.random.default_rng(4)).framed(4, 9).start()
+    on_cpu, beside_a_gpu = truth(), truth()
+    beside_a_gpu.conditions = Conditions(device="cuda")
+    grown = [simulator.rollout(starts, 5, np.random.default_rng(0)) for simulator in (on_cpu, beside_a_gpu)]
+    np.testing.assert_array_equal(grown[0].arrival, grown[1].arrival)
 
 
 def test_crystals_that_cannot_come_to_their_branch_are_refused():

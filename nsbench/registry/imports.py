@@ -33,9 +33,13 @@ def top_of(target: str) -> str:
 
 def packages_of(distribution: str) -> set[str]:
     """The top-level packages and modules that a distribution installed, by the list of its files."""
-    files = metadata.files(distribution) or []
-    tops = {file.parts[0].removesuffix(".py") for file in files if file.suffix == ".py"}
+    tops = {top.removesuffix(".py") for top in _tops(metadata.files(distribution))}
     return {name for name in tops if name.isidentifier()}
+
+
+def _tops(files: Sequence[metadata.PackagePath] | None) -> set[str]:
+    """The folders and files on top, of a distribution's list of files, that hold Python code."""
+    return {file.parts[0] for file in files or [] if file.suffix == ".py"}
 
 
 def is_library(path: str) -> bool:
@@ -46,7 +50,18 @@ def is_library(path: str) -> bool:
 @cache
 def _libraries() -> tuple[str, ...]:
     names = ("purelib", "platlib", "stdlib", "platstdlib")
-    return tuple({f"{sysconfig.get_path(name)}/" for name in names})
+    own = {f"{sysconfig.get_path(name)}/" for name in names}
+    elsewhere = {folder for folder in sys.path if os.path.isabs(folder) and f"{folder}/" not in own}
+    return tuple(own.union(*map(_installed_in, elsewhere)))
+
+
+def _installed_in(folder: str) -> set[str]:
+    """What was installed into another folder of the path, as `pip install --target` does: packages and modules.
+
+    By pip's own record alone: the list of files that a checkout keeps of itself says nothing of what is installed.
+    """
+    recorded = [found for found in metadata.distributions(path=[folder]) if found.read_text("RECORD")]
+    return {f"{folder}/{top}/" for found in recorded for top in _tops(found.files)}
 
 
 def is_own(folder: Path) -> bool:

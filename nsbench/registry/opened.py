@@ -86,8 +86,13 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         note(path)
     elif event == "import" and arguments[1] is not None:  # an extension; source files are opened
         note(arguments[1])
-    elif event == "ctypes.dlopen" and arguments[0] is not None:
+    elif event == "ctypes.dlopen" and _is_place(arguments[0]):
         note(arguments[0])
+
+
+def _is_place(library: Any) -> bool:
+    """Whether a shared library is named by its place: a bare name is looked up among the system's libraries."""
+    return isinstance(library, str | bytes | os.PathLike) and os.sep in os.fsdecode(library)
 
 
 def note(path: Any) -> None:
