@@ -42,6 +42,7 @@ def faults(path, registry, *overrides):
         ("  - {use: learner}", "  - {use: learner, on: [lin]}", "suite.yaml:6: simulators[1].on[0]: no dataset 'lin'; did you mean 'line'?"),
         ("  - {use: learner}", "  - {use: learner, as: ../up}", "suite.yaml:6: simulators[1].as: names are letters, digits, '.', '_' and '-', at most 64, got '../up'"),
         ("  - {use: learner}", "  - {as: x}", "suite.yaml:6: simulators[1].use: is missing"),
+        ("primary", "primary: lenght", "suite.yaml:10: primary: no metric 'lenght' in this suite; did you mean 'length'?"),
         ("name", "name: !!python/object:os.system x", "suite.yaml:1: name: plain data only, no !!python/object:os.system"),
     ],
 )  # fmt: skip
@@ -175,6 +176,11 @@ def test_a_fault_in_an_extended_suite_names_the_file_that_it_is_in(write_suite, 
 
 def test_a_suite_that_extends_itself_is_refused(write_suite, registry):
     assert "may not extend itself" in faults(write_suite("extends: suite.yaml\n"), registry)[0]
+
+
+def test_the_first_metric_is_the_primary_one_where_none_is_named(write_suite, registry):
+    assert read_suite(write_suite(SUITE), registry).primary_metric == "length"
+    assert read_suite(write_suite(SUITE + "primary: elbo\n"), registry).primary_metric == "elbo"
 
 
 def test_a_grid_is_multiplied_out(write_suite, registry):

@@ -192,6 +192,10 @@ def _faults_of_names(suite: Suite, document: Document) -> Iterator[Fault]:
     for i, data in enumerate(suite.datasets):
         if data.fit_on is not None and data.fit_on not in datasets:
             yield document.fault(("datasets", i, "fit_on"), _no_dataset(data.fit_on, datasets))
+    metrics = {use.name for use in suite.metrics}
+    if suite.primary is not None and suite.primary not in metrics:
+        text = f"no metric {suite.primary!r:.80} in this suite{did_you_mean(suite.primary, metrics)}"
+        yield document.fault(("primary",), text)
     for i, simulator in enumerate(suite.simulators):
         for k, name in enumerate(simulator.on or []):
             if name not in datasets:

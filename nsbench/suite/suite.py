@@ -163,11 +163,17 @@ class Suite(Section):
     datasets: list[DatasetUse] = Field(min_length=1)
     simulators: list[SimulatorUse] = Field(min_length=1)
     metrics: list[MetricUse] = Field(min_length=1)
+    primary: str | None = Field(None, description="the metric that claims rest on; the first one if not given")
     protocol: Protocol = Protocol()
     budget: Budget
     compute: Compute = Compute()
     limits: Limits = Limits()
     tracking: Tracking = Tracking()
+
+    @property
+    def primary_metric(self) -> str:
+        """The name of the metric that was chosen, before anything is run, to decide which simulator is better."""
+        return self.primary or self.metrics[0].name
 
     def protocol_on(self, use: DatasetUse) -> Protocol:
         """The protocol on a dataset: the suite's, with the dataset's own stride and horizon where it has them."""
