@@ -10,7 +10,8 @@ measuring      the fair protocol by which rollouts, likelihoods, latents and cos
 keeper         what long work hands its finished batches to
 parts          the parts of unfinished evidence, in which another sitting finds them
 probing        a simulator's use of its latents
-nulls          null models: climatology, persistence
+nulls          null models: best-deterministic, analogue, climatology, persistence
+null_evidence  evidence: the rollouts of null models, and of the truth drawn once more
 sources        the files behind the digests of code in keys, kept in the store
 anchors        the scores of ground truth and null models, which give a score its scale
 """

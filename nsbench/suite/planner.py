@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nsbench.components.dataset import SPLITS, DatasetSpec, SimulatorReference, UnreadableData
-from nsbench.components.metric import NULLS, Null
+from nsbench.components.metric import Null
 from nsbench.components.protocol import Conditions
 from nsbench.registry.loading import full_params, reading_of
 from nsbench.registry.registry import Kind, Registry
@@ -18,11 +18,22 @@ from nsbench.store.variables import all_variables_in_keys, variables_in_key
 from nsbench.suite.devices import resolve_device, resolve_precision
 from nsbench.suite.seeds import Seed, data_seed
 from nsbench.suite.suite import DatasetUse, SimulatorUse, Suite
-from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial, with_variables
+from nsbench.suite.trials import (
+    Anchors,
+    DataPlan,
+    MetricPlan,
+    NullPlan,
+    Part,
+    Plan,
+    Redrawn,
+    ScorePlan,
+    Trial,
+    with_variables,
+)
 
 MEASURING = "nsbench.stages.measuring:collect"
-NULLS_MADE = "nsbench.stages.nulls:null_evidence"
-"""The code of the stages themselves that is in keys: of evidence, and of null models' scores."""
+NULLS_MADE = "nsbench.stages.nulls:null_rollouts"
+"""The code of the stages themselves that is in keys: of evidence, and of null models' rollouts."""
 
 
 def make_plan(suite: Suite, registry: Registry) -> Plan:
@@ -65,12 +76,17 @@ class _Planner:
         return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics, code)
 
     def _anchors(self, use: DatasetUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Anchors:
-        spec = self._dataset_spec(use)
-        return Anchors(
-            floor=self._truth(spec.floor, data, fit_data, replicate),
-            noise_free=self._truth(spec.noise_free, data, fit_data, replicate),
-            nulls={null: self._null(null, data, replicate) for null in NULLS},
-        )
+        spec, draws = self._dataset_spec(use), self.suite.anchors
+        floor = self._truth(spec.floor, data, fit_data, replicate)
+        nulls: dict[Null, NullPlan] = {}
+        redrawn: list[NullPlan] = []
+        if floor is not None:
+            best = self._null("best_deterministic", data, replicate, truth=floor, draws=draws.deterministic)
+            nulls["best_deterministic"] = best
+            redrawn = [self._null("redrawn", data, replicate, k, truth=floor) for k in range(1, draws.floor)]
+        nulls["analogue"] = self._null("analogue", data, replicate, train=fit_data)
+        nulls |= {null: self._null(null, data, replicate) for null in ("climatology", "persistence")}
+        return Anchors(floor, self._truth(spec.noise_free, data, fit_data, replicate), nulls, tuple(redrawn))
 
     def _truth(
         self, reference: SimulatorReference | None, data: DataPlan, fit_data: DataPlan, replicate: int
@@ -82,15 +98,32 @@ class _Planner:
         simulator = SimulatorUse(use=reference.name, params=params)
         return self._trial(simulator, data, fit_data, replicate)
 
-    def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
-        """A null model. It has no evidence artifact; its scores' keys hold the recipe instead."""
+    def _null(
+        self,
+        null: Null | Redrawn,
+        data: DataPlan,
+        replicate: int,
+        *again: int,
+        train: DataPlan | None = None,
+        truth: Trial | None = None,
+        draws: int = 1,
+    ) -> NullPlan:
+        """A null model, or the truth drawn once more. again: which of several."""
         protocol = data.protocol
         source, libraries = self._source(NULLS_MADE)
-        seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
+        seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate, *again]
         recipe: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
         recipe |= with_variables(variables_in_key(libraries))
         recipe |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
-        return NullPlan(null, data, seed, self._scores(data, recipe, replicate))
+        recipe |= {"test": data.keys["test"].digest}
+        if train is not None:
+            recipe |= {"train": train.keys["train"].digest, "train_stride": train.protocol.stride}
+        if truth is not None:
+            recipe |= {"truth": truth.model.digest, "draws": draws, "batch": protocol.batch}
+            recipe |= with_variables(all_variables_in_keys())
+        evidence = Key("evidence", recipe)
+        scores = self._scores(data, evidence.digest, replicate)
+        return NullPlan(null, data, evidence, seed, scores, train, truth, draws)
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
         spec = self.registry.spec(kind, name)
@@ -171,5 +204,5 @@ class _Planner:
         }
         return Key("evidence", fields | with_variables(all_variables_in_keys()))
 
-    def _scores(self, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> tuple[ScorePlan, ...]:
+    def _scores(self, data: DataPlan, evidence: str, replicate: int) -> tuple[ScorePlan, ...]:
         return tuple(metric.applied(self.suite.seed, data, evidence, replicate) for metric in self.metrics)

@@ -106,6 +106,15 @@ class Compute(Section):
     threads: int | None = Field(None, ge=1, description="OMP_NUM_THREADS, or all cores, if not given")
 
 
+class AnchorDraws(Section):
+    """How often the truth is drawn for the anchors that stand beside scores."""
+
+    floor: int = Field(3, ge=1, description="draws of the floor, for its mean and its deviation")
+    deterministic: int = Field(
+        64, ge=2, description="draws of the truth from each start, of which best-deterministic is the medoid"
+    )
+
+
 class Limits(Section):
     """Limits of each trial. They change no key: a result that was finished within them does not depend on them."""
 
@@ -166,6 +175,7 @@ class Suite(Section):
     primary: str | None = Field(None, description="the metric that claims rest on; the first one if not given")
     protocol: Protocol = Protocol()
     budget: Budget
+    anchors: AnchorDraws = AnchorDraws()
     compute: Compute = Compute()
     limits: Limits = Limits()
     tracking: Tracking = Tracking()
