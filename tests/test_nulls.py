@@ -185,7 +185,11 @@ def test_the_floor_is_the_mean_over_draws_of_the_truth(bench):
     for draws in (1, 2, 3):
         outcome, _, _ = bench(text, "protocol.members=4", f"anchors.floor={draws}")
         floors[draws] = outcome.rows[0].scores[0]
-    first, second, third = floors[1].floor, 2 * floors[2].floor - floors[1].floor, 3 * floors[3].floor - 2 * floors[2].floor
+    first, second, third = (
+        floors[1].floor,
+        2 * floors[2].floor - floors[1].floor,
+        3 * floors[3].floor - 2 * floors[2].floor,
+    )
     assert floors[1].value == first
     assert len({first, second, third}) == 3
     assert floors[1].floor_deviation is None

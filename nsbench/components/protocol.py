@@ -29,7 +29,11 @@ class Bounds(Params):
 
 
 class Protocol(Params):
-    """The rules that make the comparison fair: they are the same for all simulators."""
+    """The rules that make the comparison fair: they are the same for all simulators.
+
+    holdout: {parameter: ranges}. Training and validation trajectories with a parameter in one of its ranges are taken
+    away, so that the test cases in there ask what a simulator does where it has seen nothing; scores tell them apart.
+    """
 
     stride: int = Field(10, ge=1, description="ticks of the domain's clock between frames")
     horizon: int = Field(64, ge=1, description="frames simulated at most")
@@ -37,6 +41,14 @@ class Protocol(Params):
     decode: Decode = Field("mode", description="each site's likelier state, or a draw")
     batch: int = Field(64, ge=1, description="trajectories simulated together")
     bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
+    holdout: dict[str, list[tuple[float, float]]] = Field({}, description="parameter: ranges taken out of training")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        for name, ranges in self.holdout.items():
+            if not ranges or any(low >= high for low, high in ranges):
+                raise ValueError(f"holdout of {name} must be ranges [low, high] with low < high, got {ranges}")
+        return self
 
 
 @dataclass(frozen=True)

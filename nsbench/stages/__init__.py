@@ -3,6 +3,7 @@
 workshop       the tools that every stage works with, and the one way to obtain an artifact
 agreement      what is made is held against its key: code, data, and what was opened
 prepare        data: the trajectories of a split
+holdout        which cases lie in held-out regions, and a score inside and outside of them
 fit            model: a simulator fitted on train and val data
 simulate       evidence: the simulator run on the test cases
 score          score: a metric's comparison of the evidence with the truth

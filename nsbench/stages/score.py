@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from nsbench.components.contracts.metric import require_score
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, Need, NotApplicable, Score
+from nsbench.components.protocol import Protocol
 from nsbench.components.rows import DECLARED, ScoreRow
 from nsbench.errors import Refusal
 from nsbench.stages.agreement import Code
+from nsbench.stages.holdout import COLUMNS, inside_and_outside
 from nsbench.stages.null_evidence import null_code, null_evidence
 from nsbench.stages.prepare import prepare
 from nsbench.stages.simulate import read_evidence, simulate
@@ -99,7 +101,7 @@ def _scored(
             evidence: Evidence | NotApplicable = get_evidence(truth)
         except NotApplicable as reason:
             evidence = reason
-        return lambda draft: _write(draft, *_judge(workshop, metric, evidence, truth))
+        return lambda draft: _write(draft, *_judge(workshop, metric, evidence, truth, data.protocol))
 
     agreement = workshop.agreement
     rests_on = [agreement.of(metric.part), *agreement.of_data(data), *upstream]
@@ -108,7 +110,7 @@ def _scored(
 
 
 def _judge(
-    workshop: Workshop, plan: ScorePlan, evidence: Evidence | NotApplicable, truth: Trajectories
+    workshop: Workshop, plan: ScorePlan, evidence: Evidence | NotApplicable, truth: Trajectories, protocol: Protocol
 ) -> tuple[ScoreRow, Score | None]:
     """The metric's row, and its score; the score is None where the metric declines, or there is no evidence."""
     metric: Metric = workshop.component(plan.part)
@@ -116,12 +118,15 @@ def _judge(
         score = _ask(metric, evidence, truth, plan)
     except NotApplicable as reason:
         return replace(_row_without_value(plan.name, metric), absent=str(reason)), None
+    sides = inside_and_outside(score, metric.items_by, truth, protocol) if protocol.holdout else {}
+    row = _row_without_value(plan.name, metric)
     row = replace(
-        _row_without_value(plan.name, metric),
+        row,
         unit=score.unit or metric.unit,
         value=score.value,
         interval=score.interval,
-        extras=score.extras,
+        extras=score.extras | sides,
+        columns=row.columns + (COLUMNS if sides else ()),
         label=score.label,
     )
     return row, score

@@ -117,7 +117,7 @@ class _Planner:
         recipe |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
         recipe |= {"test": data.keys["test"].digest}
         if train is not None:
-            recipe |= {"train": train.keys["train"].digest, "train_stride": train.protocol.stride}
+            recipe |= {"train": train.keys["train"].digest, "train_stride": train.protocol.stride} | _without(train)
         if truth is not None:
             recipe |= {"truth": truth.model.digest, "draws": draws, "batch": protocol.batch}
             recipe |= with_variables(all_variables_in_keys())
@@ -191,7 +191,7 @@ class _Planner:
             "precision": self.conditions.precision,
             "seed": seed,
         }
-        return Key("model", part.fields() | fields)
+        return Key("model", part.fields() | fields | _without(fit_data))
 
     def _evidence(self, model: Key, data: DataPlan, seed: Seed) -> Key:
         fields = {
@@ -206,3 +206,8 @@ class _Planner:
 
     def _scores(self, data: DataPlan, evidence: str, replicate: int) -> tuple[ScorePlan, ...]:
         return tuple(metric.applied(self.suite.seed, data, evidence, replicate) for metric in self.metrics)
+
+
+def _without(fit_data: DataPlan) -> dict[str, Any]:
+    """The field of a key that says what is held out of the data of a fit; none where nothing is."""
+    return {"holdout": fit_data.protocol.holdout} if fit_data.protocol.holdout else {}

@@ -103,6 +103,8 @@ class MetricPlan:
         """
         seed: Seed = [suite_seed, f"metric/{self.part.name}", data.part.name, replicate]
         fields = self.part.fields() | {"evidence": evidence, "reference": data.keys["test"].digest, "seed": seed}
+        if data.protocol.holdout:
+            fields |= {"holdout": data.protocol.holdout}
         return ScorePlan(self.name, self.part, Key("score", fields), seed)
 
 
