@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from nsbench.components.component import Params
 
@@ -13,6 +13,17 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 Decode = Literal["mode", "sample"]
 LikelihoodKind = Literal["exact", "elbo", "vlb"]
+
+
+def _ranges(holdout: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    for name, ranges in holdout.items():
+        if not ranges or any(low >= high for low, high in ranges):
+            raise ValueError(f"holdout of {name} must be ranges [low, high] with low < high, got {ranges}")
+    return holdout
+
+
+Holdout = Annotated[dict[str, list[tuple[float, float]]], AfterValidator(_ranges)]
+"""{parameter: ranges}, of which at least one holds a held-out case."""
 
 
 class Bounds(Params):
@@ -41,14 +52,7 @@ class Protocol(Params):
     decode: Decode = Field("mode", description="each site's likelier state, or a draw")
     batch: int = Field(64, ge=1, description="trajectories simulated together")
     bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
-    holdout: dict[str, list[tuple[float, float]]] = Field({}, description="parameter: ranges taken out of training")
-
-    @model_validator(mode="after")
-    def _ranges(self) -> Self:
-        for name, ranges in self.holdout.items():
-            if not ranges or any(low >= high for low, high in ranges):
-                raise ValueError(f"holdout of {name} must be ranges [low, high] with low < high, got {ranges}")
-        return self
+    holdout: Holdout = Field({}, description="parameter: ranges taken out of training")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from nsbench.components.protocol import Protocol
+from nsbench.components.protocol import Holdout, Protocol
 from nsbench.quantities import seconds, size
 from nsbench.registry.registry import Kind
 from nsbench.suite.yaml import dump
@@ -66,12 +66,13 @@ class Use(Section):
 class DatasetUse(Use):
     """A dataset. fit_on: another dataset of the suite on which simulators are fitted instead.
 
-    stride, horizon: its own, where its clock or its length are not those of the suite's other datasets.
+    stride, horizon, holdout: its own, where its clock, length or parameters are not those of other datasets.
     """
 
     fit_on: str | None = Field(None, description="dataset to fit on, for transfer across datasets")
     stride: int | None = Field(None, ge=1, description="ticks between frames; the protocol's if not given")
     horizon: int | None = Field(None, ge=1, description="frames simulated at most; the protocol's if not given")
+    holdout: Holdout | None = Field(None, description="ranges taken out of training; the protocol's if not given")
 
 
 class SimulatorUse(Use):
@@ -186,8 +187,8 @@ class Suite(Section):
         return self.primary or self.metrics[0].name
 
     def protocol_on(self, use: DatasetUse) -> Protocol:
-        """The protocol on a dataset: the suite's, with the dataset's own stride and horizon where it has them."""
-        own = {"stride": use.stride, "horizon": use.horizon}
+        """The protocol on a dataset: the suite's, with what the dataset has of its own."""
+        own = {"stride": use.stride, "horizon": use.horizon, "holdout": use.holdout}
         return self.protocol.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     def to_yaml(self) -> str:
