@@ -42,6 +42,9 @@ class Bounds(Params):
 class Protocol(Params):
     """The rules that make the comparison fair: they are the same for all simulators.
 
+    decode: "both" makes two rows of each simulator whose rollouts depend on it, "name" and "name-drawn", from one fit.
+    A likelihood is of the process that draws its sites, and stands in that row alone.
+
     holdout: {parameter: ranges}. Training and validation trajectories with a parameter in one of its ranges are taken
     away, so that the test cases in there ask what a simulator does where it has seen nothing; scores tell them apart.
     """
@@ -49,7 +52,7 @@ class Protocol(Params):
     stride: int = Field(10, ge=1, description="ticks of the domain's clock between frames")
     horizon: int = Field(64, ge=1, description="frames simulated at most")
     members: int = Field(1, ge=1, description="rollouts from each start state")
-    decode: Decode = Field("mode", description="each site's likelier state, or a draw")
+    decode: Decode | Literal["both"] = Field("both", description="each site's likelier state, a draw, or both in turn")
     batch: int = Field(64, ge=1, description="trajectories simulated together")
     bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
     holdout: Holdout = Field({}, description="parameter: ranges taken out of training")

@@ -154,6 +154,8 @@ def _ask(metric: Metric, evidence: Evidence | NotApplicable, truth: Trajectories
         raise evidence
     for need, part in (("likelihood", evidence.likelihood), ("cost", evidence.cost)):
         if need in metric.needs and part is None:
+            if need == "likelihood" and evidence.drawn_elsewhere:
+                raise NotApplicable("the likelihood is of the process that draws its sites, which has its own row")
             raise NotApplicable(_ABSENT[need, evidence.declared])
     score = require_score(metric, metric.score(evidence, truth, generator(plan.seed)))
     # A score that rests on declared costs is labelled so, and is not ranked with costs measured here.

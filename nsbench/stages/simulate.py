@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
@@ -84,6 +84,7 @@ def _simulate(
 ) -> None:
     from nsbench.stages.measuring import collect
 
+    simulator.conditions = replace(workshop.conditions, decode=trial.decode)
     with _parts(workshop, trial, test.domain) as parts:
         evidence = collect(
             simulator,
@@ -97,6 +98,7 @@ def _simulate(
             parallel=workshop.parallel,
             progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
             keeper=parts,
+            with_likelihood=trial.with_likelihood,
         )
     write_evidence(draft, evidence)
 
@@ -136,6 +138,8 @@ def write_evidence(draft: Draft, evidence: Evidence) -> None:
 
     write_trajectories(draft.folder / ROLLOUTS, evidence.rollouts)
     draft.facts["members"] = evidence.members
+    if evidence.drawn_elsewhere:
+        draft.facts["drawn_elsewhere"] = True
     if evidence.cost is not None:
         (draft.folder / _COST).write_text(json.dumps(asdict(evidence.cost)), encoding="utf-8")
     if evidence.likelihood is not None:
@@ -159,6 +163,7 @@ def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
         likelihood=_likelihood(artifact),
         latent_use=_latent_use(artifact),
         declared=bool(artifact.facts.get("outside", False)),
+        drawn_elsewhere=bool(artifact.facts.get("drawn_elsewhere", False)),
     )
 
 

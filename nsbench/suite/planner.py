@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nsbench.components.dataset import SPLITS, DatasetSpec, SimulatorReference, UnreadableData
 from nsbench.components.metric import Null
-from nsbench.components.protocol import Conditions
+from nsbench.components.protocol import Conditions, Decode
 from nsbench.registry.loading import full_params, reading_of
 from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
@@ -53,7 +53,7 @@ class _Planner:
         self.conditions = Conditions(
             device=device,
             precision=resolve_precision(suite.compute.precision, device),
-            decode=suite.protocol.decode,
+            decode="mode" if suite.protocol.decode == "both" else suite.protocol.decode,
         )
         self.metrics = tuple(MetricPlan(use.name, self._part("metric", use.use, use.params)) for use in suite.metrics)
         self.data = {use.name: self._data(use) for use in suite.datasets}
@@ -176,9 +176,24 @@ class _Planner:
         fit_seed: Seed = [self.suite.seed, "fit", fit_data.part.name, part.name, replicate]
         simulate_seed: Seed = [self.suite.seed, "simulate", data.part.name, replicate]
         model = self._model(part, fit_data, fit_seed)
-        evidence = self._evidence(model, data, simulate_seed)
+        decode = use.decode or self.conditions.decode
+        with_likelihood = not (self.suite.protocol.decode == "both" and use.decode == "mode")
+        evidence = self._evidence(model, data, simulate_seed, decode, with_likelihood)
         scores = self._scores(data, evidence.digest, replicate)
-        return Trial(data, fit_data, use.name, part, replicate, model, fit_seed, evidence, simulate_seed, scores)
+        return Trial(
+            data=data,
+            fit_data=fit_data,
+            simulator=use.name,
+            part=part,
+            replicate=replicate,
+            model=model,
+            fit_seed=fit_seed,
+            evidence=evidence,
+            simulate_seed=simulate_seed,
+            scores=scores,
+            decode=decode,
+            with_likelihood=with_likelihood,
+        )
 
     def _model(self, part: Part, fit_data: DataPlan, seed: Seed) -> Key:
         fields = {
@@ -193,15 +208,17 @@ class _Planner:
         }
         return Key("model", part.fields() | fields | _without(fit_data))
 
-    def _evidence(self, model: Key, data: DataPlan, seed: Seed) -> Key:
+    def _evidence(self, model: Key, data: DataPlan, seed: Seed, decode: Decode, with_likelihood: bool) -> Key:
         fields = {
             "model": model.digest,
             "test": data.keys["test"].digest,
-            "protocol": data.protocol.model_dump(mode="json"),
+            "protocol": data.protocol.model_dump(mode="json") | {"decode": decode},
             "threads": self.suite.compute.threads,
             "source": self._source(MEASURING)[0],
             "seed": seed,
         }
+        if not with_likelihood:
+            fields |= {"likelihood": False}
         return Key("evidence", fields | with_variables(all_variables_in_keys()))
 
     def _scores(self, data: DataPlan, evidence: str, replicate: int) -> tuple[ScorePlan, ...]:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from nsbench.components.protocol import Holdout, Protocol
+from nsbench.components.protocol import Decode, Holdout, Protocol
 from nsbench.quantities import seconds, size
 from nsbench.registry.registry import Kind
 from nsbench.suite.yaml import dump
@@ -77,6 +77,8 @@ class DatasetUse(Use):
 
 class SimulatorUse(Use):
     """A simulator. on: the datasets that it meets, all if None. grid: parameter -> values, multiplied out."""
+
+    decode: Decode | None = Field(None, description="of its states; the protocol's if not given")
 
     on: list[str] | None = Field(None, description="datasets that it meets; all if not given")
     grid: dict[str, list[Any]] = Field({}, description="parameter: values; one simulator a combination")

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from nsbench.components.dataset import SPLITS, Split
 from nsbench.components.metric import Anchor, Null
-from nsbench.components.protocol import Conditions, Protocol
+from nsbench.components.protocol import Conditions, Decode, Protocol
 from nsbench.errors import Refusal
 from nsbench.names import did_you_mean
 from nsbench.registry.registry import Kind
@@ -131,7 +131,11 @@ class _WithRow(ABC):
 
 @dataclass(frozen=True)
 class Trial(_WithRow):
-    """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`."""
+    """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`.
+
+    decode: how its states are decoded. with_likelihood: whether its likelihood is measured: not that of rollouts by the
+    mode where the same fit is run with drawn sites too, since it is of that process.
+    """
 
     data: DataPlan
     fit_data: DataPlan
@@ -143,6 +147,8 @@ class Trial(_WithRow):
     evidence: Key
     simulate_seed: Seed
     scores: tuple[ScorePlan, ...]
+    decode: Decode = "mode"
+    with_likelihood: bool = True
 
     def artifacts(self) -> list[PlannedArtifact]:
         """Every artifact of the trial, in the order in which they are made."""
