@@ -43,3 +43,27 @@ def bootstrap_interval(
     middle = draws.mean() if centred else value
     low, high = value + stretch(units) * (np.percentile(draws, [100 * TAIL, 100 * (1 - TAIL)]) - middle)
     return float(np.clip(low, *within)), float(np.clip(high, *within))
+
+
+SKEWNESS = 0.5
+"""The skewness that is taken for granted of distances by ensemble. Theirs is 0.7 to 1.7, which a few units cannot tell;
+with more of it the intervals of four units grow beyond all use."""
+
+
+def skewed_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean of values, float64[U], of a distribution that is skewed to the right; None for few.
+
+        mean − N⁻¹(±t) s / √U,   N⁻¹(t) = (3 / a) (∛(1 + a (t − a / 6)) − 1),   a = γ / √U
+
+    t: quantile of the t distribution with U − 1 degrees of freedom; s: their standard deviation; γ: SKEWNESS. By the t
+    interval alone such a mean lies too often above: where it comes out low, so does s. Hall 1992, JRSS B 54, 221.
+    """
+    from scipy.special import stdtrit
+
+    units = len(values)
+    if units < LEAST_UNITS:
+        return None
+    error, a = values.std(ddof=1) / np.sqrt(units), SKEWNESS / np.sqrt(units)
+    t = stdtrit(units - 1, np.array([1 - TAIL, TAIL]))
+    low, high = values.mean() - error * (3 / a) * (np.cbrt(1 + a * (t - a / 6)) - 1)
+    return float(low), float(high)

@@ -9,6 +9,7 @@ from nsbench import hookimpl
 from nsbench.components.metric import MetricSpec
 
 METRICS = (
+    "energy_distance",
     "ewd",
     "elbo",
     "wall_clock",
