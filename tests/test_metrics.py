@@ -73,6 +73,28 @@ def test_on_a_line_it_is_scipys_wasserstein_distance():
     assert expected_wasserstein(rho, sample, other, bins=1) == pytest.approx(expected)
 
 
+def test_box_cox_bins_are_equal_in_the_transform_and_drop_the_largest():
+    """Side by side: a shift by one site in the trajectories of one bin moves the mean over 16 bins by 1 / 16."""
+    rho = np.linspace(0.35, 0.64, 2001)
+    transformed = rho**3.83
+    edges = np.linspace(transformed[0], transformed[-1], 17)
+    sample = np.zeros((len(rho), 2))
+    for k in (0, 7, 15):
+        inside = (transformed >= edges[k]) & (transformed < edges[k + 1] - 1e-12)
+        value = expected_wasserstein(rho, sample, sample + inside[:, None] * [1, 0], binning="boxcox")
+        assert value == pytest.approx(1 / 16, rel=0.02)
+        assert expected_wasserstein(rho, sample, sample + inside[:, None] * [1, 0]) != pytest.approx(1 / 16, rel=0.1)
+    largest = (rho == rho[-1])[:, None] * np.array([1000, 0])
+    assert expected_wasserstein(rho, sample, sample + largest, binning="boxcox") == 0
+    assert expected_wasserstein(rho, sample, sample + largest) > 0
+
+
+def test_box_cox_bins_need_positive_parameters_that_differ():
+    for rho in (np.array([0.0, 1.0]), np.array([2.0, 2.0])):
+        with pytest.raises(ValueError, match="a parameter > 0 of several values"):
+            expected_wasserstein(rho, np.zeros((2, 1)), np.zeros((2, 1)), binning="boxcox")
+
+
 def test_the_largest_rho_is_in_the_last_bin_and_empty_bins_do_not_count():
     rho = np.array([0.0, 0.05, 1.0])
     sample = np.zeros((3, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +23,29 @@ from nsbench_metrics.shared.observables import common_unit
 from nsbench_metrics.shared.spec import metric_spec
 
 Array = NDArray[np.float64]
+Binning = Literal["linear", "boxcox"]
+
+BOX_COX = 3.83
+"""The exponent λ of the authors' Box-Cox transform of ρ."""
 
 
 class EWDParams(Params):
     """The numbers whose distributions are compared, and the bins of trajectories in which they are.
 
     observables: names of observables of the domain or of descriptors (nsbench_metrics/shared/descriptors.py), each
-    then in standard deviations of the truth; the domain's own observables, in their unit, if not given.
+    then in standard deviations of the truth; the domain's own observables, in their unit, if not given. binning: see
+    expected_wasserstein.
     """
 
     observables: list[str] | None = Field(None, min_length=1)
     bins: int = fields.bins()
+    binning: Binning = Field("linear", description="bins that are equal in the parameter, or in its Box-Cox transform")
     resamples: int = fields.resamples()
 
 
-def expected_wasserstein(rho: Array, reference: Array, simulated: Array, *, bins: int = 16) -> float:
+def expected_wasserstein(
+    rho: Array, reference: Array, simulated: Array, *, bins: int = 16, binning: Binning = "linear"
+) -> float:
     """Mean over bins of ρ of the 1-Wasserstein distance between morphologies.
 
         EWD = (1/|B|) Σ_{b ∈ B} W₁(P_b, Q_b),   B = the non-empty bins
@@ -45,8 +54,11 @@ def expected_wasserstein(rho: Array, reference: Array, simulated: Array, *, bins
     equal bins, the last one closed. reference, simulated: float[n, k], the observables (area, boundary)
     in sites. Returns sites. Raises ValueError for shapes that do not fit or numbers that are not finite.
     Timmer et al. 2024 (arXiv 2405.16608), section 4.
+
+    binning "boxcox": as their released code cuts the range, into equal bins of (ρ^λ − 1) / λ with λ = BOX_COX, narrower
+    where ρ is large; the last bin is open, so that the largest ρ counts nowhere. ρ must be positive.
     """
-    return float(np.mean([cell.distance() for cell in bin_cells(rho, reference, simulated, bins)]))
+    return float(np.mean([cell.distance() for cell in bin_cells(rho, reference, simulated, bins, binning)]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +86,7 @@ class Cell:
         return float(ot.emd2(mass, mass, np.ascontiguousarray(self.costs[np.ix_(keep, keep)])))
 
 
-def bin_cells(rho: Array, reference: Array, simulated: Array, bins: int) -> list[Cell]:
+def bin_cells(rho: Array, reference: Array, simulated: Array, bins: int, binning: Binning = "linear") -> list[Cell]:
     """The non-empty bins of the range of `rho`, with Euclidean ground costs; see expected_wasserstein."""
     rho, reference, simulated = (np.asarray(a, dtype=np.float64) for a in (rho, reference, simulated))
     if rho.ndim != 1 or len(rho) == 0 or reference.shape != simulated.shape or len(reference) != len(rho):
@@ -84,12 +96,20 @@ def bin_cells(rho: Array, reference: Array, simulated: Array, bins: int) -> list
         )
     if not all(np.isfinite(a).all() for a in (rho, reference, simulated)):
         raise ValueError("rho and the observables must be finite")
-    edges, bin_of = equal_bins(rho, bins)
+    edges, bin_of = equal_bins(rho, bins) if binning == "linear" else _box_cox_bins(rho, bins)
     return [
         Cell(edges[b], edges[b + 1], index, _euclidean(reference[index], simulated[index]))
         for b in range(bins)
         if len(index := np.flatnonzero(bin_of == b))
     ]
+
+
+def _box_cox_bins(rho: Array, bins: int) -> tuple[Array, NDArray[np.int64]]:
+    """(edges float64[bins + 1], bin of each ρ int64[n], −1 for the largest); see expected_wasserstein."""
+    if not 0 < rho.min() < rho.max():
+        raise ValueError(f"Box-Cox bins need a parameter > 0 of several values, got {rho.min():g} to {rho.max():g}")
+    edges, bin_of = equal_bins((rho**BOX_COX - 1) / BOX_COX, bins)
+    return (1 + BOX_COX * edges) ** (1 / BOX_COX), np.where(rho == rho.max(), -1, bin_of)
 
 
 def _euclidean(x: Array, y: Array) -> Array:
@@ -135,7 +155,7 @@ class EWD(Metric):
             scale = deviations(truth)
             truth, simulated = truth / scale, simulated / scale
         truth = np.repeat(truth, evidence.members, axis=0)
-        cells = bin_cells(rho, truth, simulated, self.params.bins)
+        cells = bin_cells(rho, truth, simulated, self.params.bins, self.params.binning)
         distances = np.array([cell.distance() for cell in cells])
         counts = [len(cell.index) for cell in cells]
         extras = {"bins": float(len(cells)), "bin_min": float(min(counts)), "bin_max": float(max(counts))}
