@@ -59,6 +59,7 @@ class Comparison:
     over        the units that were paired, in words.
     reason      why there is no test or no comparison.
     verdict     "a" or "b", the better one, if p_adjusted < LEVEL; else "equivalent" if p_equivalent < LEVEL.
+    baseline_share  the share of the variance between fits that is the baseline's.
     """
 
     dataset: str

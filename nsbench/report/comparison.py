@@ -89,13 +89,13 @@ def sentences(comparisons: Comparisons) -> Iterator[str]:
 
 def _family(comparisons: Comparisons, primary: bool, tests: int) -> str:
     """What p was corrected for, in words."""
-    count = f"{tests} tests" if tests > 1 else "one test"
+    count = f"{tests} tests, those" if tests > 1 else "one test, that"
     if primary:
         return (
             f"primary: {comparisons.primary}, named before anything was run, decides; p (max-T) is corrected for "
-            f"{count}, those of all simulators against {comparisons.b}."
+            f"{count} of all simulators against {comparisons.b}."
         )
-    return f"exploratory: p (max-T) is corrected for {count}, those of this pair's other metrics; nothing is decided."
+    return f"exploratory: p (max-T) is corrected for {count} of this pair's other metrics; nothing is decided."
 
 
 def _sentence(comparisons: Comparisons, row: Comparison) -> str:
