@@ -4,7 +4,7 @@
 
 On the test data of each system's suite: its energy distance, the standard error over ensembles, and the parts, of the
 truth redrawn, of eight truths spread out better than chance, of a look-up in the training data, of the best single
-state, and of the truth with one thing wrong. Those with half or double the spread keep the mean of 64 truths of the same
+state, and of the truth with one thing wrong. Those with half or double the spread keep the mean of 64 truths of that
 start; where dependence is broken each number of a trajectory comes from another member; nothing is trained.
 """
 

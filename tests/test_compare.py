@@ -37,8 +37,8 @@ def fresh(tmp_path, registry):
     return lambda text=PLAIN, execute=True: Ran(tmp_path, registry, text, execute=execute)
 
 
-def held(ran, a, b):
-    return compare(ran.stored, a, b)
+def held(ran, a, b, margin=None):
+    return compare(ran.stored, a, b, margin)
 
 
 def row(found, metric):
@@ -62,7 +62,7 @@ def test_a_better_likelihood_is_found_better_whichever_way_it_is_asked(coins):
 
 def test_direction_is_respected(coins):
     ewd = row(held(coins, "truth", "sure"), "ewd")
-    assert (ewd.paired.units, ewd.paired.exact) == (12, True)
+    assert (ewd.paired.units, ewd.primary) == (12, True)
     assert ewd.paired.difference < 0
     assert ewd.verdict == "a"  # smaller is better
 
@@ -79,10 +79,10 @@ def test_a_winner_has_an_interval_clear_of_zero_and_a_small_corrected_p(coins):
     for other in ("learner", "half", "sure"):
         for r in held(coins, "truth", other).rows:
             if r.verdict in ("a", "b"):
-                assert r.p_holm < 0.05
+                assert r.p_adjusted < 0.05
                 assert r.paired.interval[0] > 0 or r.paired.interval[1] < 0
-            if r.p_holm is not None:
-                assert r.p_holm >= r.paired.p
+            if r.p_adjusted is not None:
+                assert r.p_adjusted >= r.paired.p
 
 
 def test_what_has_no_pairs_has_no_test(coins):
@@ -160,10 +160,49 @@ def test_a_sentence_for_each_metric_claims_no_more_than_the_test(coins):
     for pair in (("truth", "half"), ("learner", "half")):
         found = held(coins, *pair)
         for r, line in zip(found.rows, sentences(found), strict=False):
-            assert line.startswith(f"{r.metric}: ")
+            role = "primary" if r.metric == "ewd" else "exploratory"
+            assert line.startswith(f"{r.metric} ({role}): ")
             assert (" is better than " in line) == (r.verdict in ("a", "b"))
-            assert ("no winner" in line) == (r.verdict == "open")
+            assert (" undecided: " in line) == (r.verdict == "undecided")
             assert ("no test" in line) == (r.verdict == "untested")
+
+
+def test_the_primary_metric_is_corrected_for_all_simulators_and_the_others_for_each_other(coins):
+    """Three simulators are held against the baseline (the fourth failed); the pair has one other metric with pairs."""
+    found = held(coins, "half", "truth")
+    assert [(r.metric, r.primary, r.tests) for r in found.rows if r.p_adjusted is not None] == [
+        ("ewd", True, 3),
+        ("elbo", False, 1),
+    ]
+    family = held(coins, "", "truth")
+    assert [(r.simulator, r.metric) for r in family.rows] == [(name, "ewd") for name in ("learner", "half", "sure")]
+    assert next(r for r in family.rows if r.simulator == "half").p_adjusted == row(found, "ewd").p_adjusted
+
+
+def test_the_primary_metric_of_the_suite_decides(fresh):
+    ran = fresh(PLAIN + "primary: length\n")
+    assert [r.metric for r in held(ran, "half", "truth").rows if r.primary] == ["length"]
+
+
+def test_the_same_simulator_twice_is_equivalent_and_one_that_is_far_is_not(fresh):
+    """Two names for one coin differ by the noise of their fits and rollouts alone: 0 in likelihood."""
+    twin = "  - {use: coin, as: twin}\n  - {use: failing}\n"
+    ran = fresh(PLAIN.replace("  - {use: failing}\n", twin))
+    assert row(held(ran, "twin", "truth", margin=0.1), "elbo").verdict == "equivalent"
+    assert row(held(ran, "twin", "truth"), "elbo").verdict == "undecided"
+    far = held(ran, "half", "truth", margin=0.01)
+    assert row(far, "elbo").verdict == "b"
+    assert row(far, "elbo").p_equivalent > 0.05
+    with pytest.raises(CannotCompare, match="between 0 and 1"):
+        held(ran, "half", "truth", margin=2.0)
+
+
+def test_what_is_undecided_says_what_would_decide(thrice):
+    for name in ("learner", "half", "sure"):
+        for r, line in zip((found := held(thrice, name, "truth")).rows, sentences(found), strict=False):
+            if r.verdict == "undecided":
+                assert ("more test cases are needed" in line) != ("fits of each" in line)
+            assert (r.needed is not None) == (r.verdict == "undecided")
 
 
 def test_csv_and_json_say_the_same(coins):
@@ -184,8 +223,13 @@ def test_the_command_prints_a_table_and_sentences(coins, registry, monkeypatch):
     done = CliRunner().invoke(cli.main, call)
     assert done.exit_code == 0
     assert "| elbo ↑ nats/transition |" in done.output
-    assert "elbo: truth is better than half" in done.output
+    assert "elbo (exploratory): truth is better than half" in done.output
+    assert "primary: ewd, named before anything was run, decides" in done.output
     assert json.loads(CliRunner().invoke(cli.main, [*call, "--format", "json"]).output)["a"] == "truth"
+    everything = CliRunner().invoke(cli.main, [*call[:2], "truth", *call[4:], "--margin", "0.5"]).output
+    assert "| simulator | ewd ↓ sites | truth |" in everything
+    assert [line for line in ("learner", "half", "sure") if f"| {line} |" not in everything] == []
+    assert "p within 50 %" in everything
     wrong = CliRunner().invoke(cli.main, [*call[:3], "hlf", *call[4:]])
     assert wrong.exit_code == 2
     assert "did you mean 'half'?" in wrong.output

@@ -1,4 +1,4 @@
-"""`nsbench compare`: a comparison of two simulators, metric by metric, as text, CSV or JSON."""
+"""`nsbench compare`: simulators held against a baseline, as text, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -20,19 +20,31 @@ Format = Literal["text", "csv", "json"]
 @click.command()
 @takes_session
 @click.argument("a")
-@click.argument("b")
+@click.argument("b", required=False)
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Share of the baseline's score within which simulators count as equivalent, e.g. 0.1.",
+)
 @click.option("--format", "format_name", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True)
-def command(session: Session, a: str, b: str, format_name: Format) -> None:
-    """Hold two simulators of a suite against each other, paired over test cases and replicates."""
-    compare_suite(session, a, b, format_name, Console())
+def command(session: Session, a: str, b: str | None, margin: float | None, format_name: Format) -> None:
+    """Hold a simulator A of a suite against a baseline B, metric by metric, paired over test cases and replicates.
+
+    With one name, that of the baseline: all simulators against it, by the suite's primary metric.
+    """
+    pair = (a, b) if b else ("", a)
+    compare_suite(session, *pair, margin, format_name, Console())
 
 
-def compare_suite(session: Session, a: str, b: str, format_name: Format, console: Console) -> None:
+def compare_suite(
+    session: Session, a: str, b: str, margin: float | None, format_name: Format, console: Console
+) -> None:
     """Print the comparison. Raises CannotCompare or UnreadableResults."""
     stored = StoredResults(session)
     if stored.note:
         echo(stored.note, err=True)
-    comparisons = compare(stored, a, b)
+    comparisons = compare(stored, a, b, margin)
     if format_name != "text":
         console.file.write(to_csv(comparisons) if format_name == "csv" else to_json(comparisons))
         return

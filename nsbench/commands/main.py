@@ -35,7 +35,7 @@ COMMANDS = {
         "Check that a component keeps its contract; each finding says what is wrong, where, and what would be right.",
     ),
     "track": ("track", "Log finished results to MLflow, where that has not been done."),
-    "compare": ("compare", "Hold two simulators of a suite against each other, paired over test cases and replicates."),
+    "compare": ("compare", "Hold simulators of a suite against a baseline, paired over test cases and replicates."),
     "report": ("report", "Report on finished trials: a page with pictures, or a table for papers and programs."),
     "ui": ("ui", "Show the results in MLflow's web interface; SUITE is a suite's name, all if not given."),
     "cache": ("cache", "Look after the store: what it holds, whether it is unharmed, what may go."),

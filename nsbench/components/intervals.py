@@ -1,4 +1,4 @@
-"""95 % intervals from few independent units: the one way in which every interval of a table is made."""
+"""95 % intervals from few independent units: the one way in which the interval of every score is made."""
 
 from __future__ import annotations
 

@@ -4,8 +4,12 @@ file         results.jsonl: rows, appended as trials end
 frame        a suite's results as a pandas frame
 stored       the finished rows of a suite, and a reader of the artifacts behind them
 pairing      scores by independent unit of the test data
-statistics   intervals by bootstrap, sign-flip tests, Holm's correction
-comparison   two simulators, metric by metric, paired
+fits         the variance between fits, learned also from the other simulators
+crossed      crossed random effects of fits and cases: the error of a difference
+statistics   paired comparisons: difference, ratio, intervals, tests of difference and equivalence
+families     p-values corrected for how many tests were made, by max-T
+power        how many fits would decide
+comparison   simulators held against a baseline, paired: the primary metric decides
 ties         the simulators that cannot be told from the best
 summary      the results of a suite in one table
 """

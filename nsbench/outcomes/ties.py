@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.components.rows import ScoreRow
+from nsbench.outcomes.families import Test, max_t
+from nsbench.outcomes.fits import FitVariance, fit_variances
 from nsbench.outcomes.pairing import NoPairs
-from nsbench.outcomes.statistics import Interval, bootstrap_means, holm, p_values
+from nsbench.outcomes.statistics import Interval, compare_pairs
 from nsbench.outcomes.stored import StoredResults
 from nsbench.suite.trials import Trial
 
@@ -37,7 +39,7 @@ def tied_with_best(
     """The names of the best candidate and of those that are tied with it.
 
     A candidate is tied if its paired difference from the best, over test cases and replicates, is not significant
-    at 5 % after Holm's correction over candidates, or has an interval that holds 0; where there are no pairs, if its
+    at 5 % after correction by max-T over candidates, as `nsbench compare` tests it; where there are no pairs, if its
     interval overlaps the best one's, or one of the two has no interval. The set is empty where there is no other
     candidate, or no error is known. Among many candidates, those that are far from the best are not tied.
     """
@@ -57,13 +59,15 @@ def tied_with_best(
             tied.add(candidate.name)
     if not paired and not any(best.interval and c.interval for c in rivals):
         return set()
-    compared = [(c, shared) for shared, group in paired.items() for c in group]
-    apart = [row for shared, group in paired.items() for row in units.differ(best, group, shared)]
-    corrected = holm([p for p, _ in apart])
-    for (candidate, _), p, (_, holds_zero) in zip(compared, corrected, apart, strict=True):
-        if p is None or p >= LEVEL or holds_zero:
-            tied.add(candidate.name)
-    return tied
+    fits = dict(zip([c.name for c in candidates], fit_variances([_values(c) for c in candidates]), strict=True))
+    compared = [(c, units.test(best, c, shared, fits)) for shared, group in paired.items() for c in group]
+    corrected = max_t([test for _, test in compared], np.random.default_rng(0))
+    return tied | {c.name for (c, _), p in zip(compared, corrected, strict=True) if p >= LEVEL}
+
+
+def _values(candidate: Contender) -> list[float]:
+    """The scores of a candidate, one a replicate."""
+    return [score.value for _, score in candidate.scores.values() if score.value is not None]
 
 
 def _far(best: Contender, other: Contender) -> bool:
@@ -108,19 +112,15 @@ class _Units:
         same = len(weights) == len(names) and all(np.array_equal(w, weights[0]) for w in weights)
         return same and len(weights[0]) > 1
 
-    def differ(
-        self, best: Contender, rivals: Sequence[Contender], replicates: Sequence[int]
-    ) -> list[tuple[float, bool]]:
-        """The differences of rivals from the best: (p, whether the interval holds 0) of each."""
-        x = np.stack([self._values(c, replicates) for c in (best, *rivals)])  # [k, R, U]
+    def test(self, best: Contender, rival: Contender, replicates: Sequence[int], fits: dict[str, FitVariance]) -> Test:
+        """The test of a rival's difference from the best; fits: the variances between fits, by candidate."""
         weights = self._weights[self._read(*best.scores[replicates[0]])]
-        rng = np.random.default_rng(0)
-        draws = bootstrap_means(x, weights, rng)
-        apart = draws[1:] - draws[:1]
-        p = p_values(x[1:] - x[:1], apart, weights, rng)
-        assert p is not None
-        low, high = np.percentile(apart, [2.5, 97.5], axis=1)
-        return [(float(p[k]), bool(low[k] <= 0 <= high[k])) for k in range(len(rivals))]
+        of_best, of_rival = fits[best.name], fits[rival.name]
+        sides = (self._values(rival, replicates), self._values(best, replicates))
+        paired = compare_pairs(*sides, weights, (of_rival, of_best))
+        assert paired.p is not None
+        both = of_rival.shrunk + of_best.shrunk
+        return Test(paired.p, paired.estimate, (tuple(replicates), len(weights)), of_best.shrunk / both if both else 0)
 
     def _values(self, candidate: Contender, replicates: Sequence[int]) -> NDArray[np.float64]:
         """The scores of a candidate by replicate and unit, float64[R, U]."""

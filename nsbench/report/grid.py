@@ -124,6 +124,6 @@ def legend(summary: Summary) -> list[str]:
     if any(cell.best for line in summary.lines for cell in line.cells.values()):
         lines.append(
             "bold: the best simulator, and those that cannot be told from it: no significant difference when paired "
-            "over test cases and replicates (5 %, Holm), or, where there are no pairs, intervals that overlap."
+            "over test cases and replicates (5 %, max-T), or, where there are no pairs, intervals that overlap."
         )
     return lines
