@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -169,6 +169,10 @@ class _Planner:
             "source": self._source(MEASURING)[0],
             "seed": seed,
         }
+        truth = cast(DatasetSpec, self.registry.spec("dataset", data.part.name)).floor
+        if truth is not None:  # whose own likelihood of the same transitions stands beside the simulator's
+            params = full_params(self.registry.spec("simulator", truth.name), truth.params)
+            fields["truth"] = self._part("simulator", truth.name, params).fields()
         return Key("evidence", fields | with_variables(all_variables_in_keys()))
 
     def _scores(self, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> tuple[ScorePlan, ...]:
