@@ -121,7 +121,7 @@ def test_the_likelihoods_interval_covers_its_expectation_over_cases_though_repea
     assert np.mean(widths) > 1.2
 
 
-def test_intervals_of_latents_and_pictures_resample_ensembles():
+def test_intervals_of_latent_use_resample_ensembles():
     """Copies of a case say nothing new: six of each give the interval that one of each gives."""
     rng = np.random.default_rng(1)
     once = coins(12, 1, rng)

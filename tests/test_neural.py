@@ -221,6 +221,25 @@ def test_annealing_finds_the_evidence_of_a_linear_gaussian_that_importance_sampl
     assert float(estimate) == pytest.approx(evidence, abs=0.1)  # the weights are unbiased
 
 
+def test_among_many_latents_annealing_is_tighter_than_as_many_importance_samples() -> None:
+    a, x_next, mean, evidence = linear_gaussian(20, 30)
+    noise, off = torch.Generator().manual_seed(9), mean.float() + 0.3 * torch.linspace(-1, 1, 20)
+
+    def weigh(count: int, distributions: int) -> Tensor:
+        q = Gaussian(off.repeat(count, 1), torch.full((count, 20), 0.4))
+        standard = Gaussian(torch.zeros(count, 20), torch.ones(count, 20))
+
+        def log_ratio(z: Tensor) -> Tensor:
+            seen = Normal(z.double() @ a.T + 0.3, 0.5).log_prob(x_next).sum(1)
+            return seen + standard.log_density(z) - q.log_density(z)
+
+        return annealed_weights(log_ratio, q, distributions, noise)
+
+    annealed = torch.logsumexp(weigh(16 * 40, 63).view(40, 16), 1) - math.log(16)
+    plain = torch.logsumexp(weigh(1024 * 40, 0).view(40, 1024), 1) - math.log(1024)
+    assert float(plain.mean()) + 0.5 < float(annealed.mean()) < evidence
+
+
 def test_no_intermediate_distribution_is_the_elbo() -> None:
     x, x_next = grown_pairs(400)
     model, noise = OneLatent(Growth()), torch.Generator().manual_seed(2)

@@ -5,8 +5,9 @@ starts from q and moves by a kernel that leaves π_β as it is, at 0 = β_0 < �
 
     log w = Σ_n (β_{n+1} − β_n) log r(z_n)
 
-is that of one importance sample in a larger space: E w = p(x' | x, y), so that E log w is a lower bound. N = 0 is the
-ELBO. Neal 2001, doi 10.1023/A:1008923215028; of decoders: Wu et al. 2017, arXiv 1611.04273, from the prior.
+is that of one importance sample in a larger space: E w = p(x' | x, y), so that E log w is a lower bound. Here
+β_n = (n / (N + 1))², as log r rises fastest at first. N = 0 is the ELBO. Neal 2001, doi 10.1023/A:1008923215028; of
+decoders, from the prior on: Wu et al. 2017, arXiv 1611.04273.
 
 The kernel is a walk that is reversible in q, z' = μ + √(1 − s²) (z − μ) + s σ ε, accepted with probability
 min(1, (r(z') / r(z))^β): no gradients, one network evaluation a move. Cotter et al. 2013, doi 10.1214/13-STS421.
@@ -47,18 +48,19 @@ def annealed_weights(
 
     log_ratio: z [n, d, ...] -> log r, float64[n]. distributions: N, the number of intermediate ones.
     """
+    beta = [(n / (distributions + 1)) ** 2 for n in range(distributions + 2)]
     z = q.sample(noise)
     ratio = log_ratio(z)
-    weights = ratio / (distributions + 1)
+    weights = ratio * beta[1]
     for n in range(1, distributions + 1):
         step = STEPS[n % len(STEPS)]
         moved = q.mean + math.sqrt(1 - step**2) * (z - q.mean) + step * (q.sample(noise) - q.mean)
         moved_ratio = log_ratio(moved)
         chance = torch.rand(ratio.shape, generator=noise, device=ratio.device, dtype=ratio.dtype).log()
-        accepted = chance < n / (distributions + 1) * (moved_ratio - ratio)
+        accepted = chance < beta[n] * (moved_ratio - ratio)
         z = torch.where(accepted.view(-1, *[1] * (z.ndim - 1)), moved, z)
         ratio = torch.where(accepted, moved_ratio, ratio)
-        weights = weights + ratio / (distributions + 1)
+        weights = weights + ratio * (beta[n + 1] - beta[n])
     return weights
 
 
