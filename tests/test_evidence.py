@@ -86,6 +86,25 @@ def test_bounds_are_of_the_same_transitions_for_all_simulators_and_seeds_and_of_
     assert (exact.label, exact.transitions, len(exact.nats)) == ("exact", None, len(every.nats))
 
 
+def test_annealing_is_asked_of_some_of_these_transitions(test_cases):
+    class Annealed(HiddenCoins):
+        def annealed_likelihood(self, x, x_next, params, distributions, rng):
+            return np.full(len(x), -float(distributions))
+
+    bounds = Bounds(samples=[1, 16], transitions=300, annealing=7, annealed=20)
+    likelihood = evidence_of(
+        Annealed(toy.CoinParams()), test_cases, PROTOCOL.model_copy(update={"bounds": bounds})
+    ).likelihood
+    score = ELBO(ELBOParams()).score(
+        Evidence(test_cases, 1, likelihood=likelihood), test_cases, np.random.default_rng(0)
+    )
+    assert (score.extras["annealed"], score.extras["annealed_transitions"]) == (-7, 20)
+    assert score.extras["annealed_bound"] == likelihood.bounds[16][likelihood.annealed_of].mean()
+    none = bounds.model_copy(update={"annealing": 0})
+    without = evidence_of(Annealed(toy.CoinParams()), test_cases, PROTOCOL.model_copy(update={"bounds": none}))
+    assert without.likelihood.annealed is None
+
+
 def test_the_truths_own_likelihood_stands_beside_that_of_the_same_transitions(test_cases):
     protocol = PROTOCOL.model_copy(update={"bounds": Bounds(samples=[64], transitions=1000)})
     truth = toy.Coin(toy.CoinParams())

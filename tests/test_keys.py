@@ -96,6 +96,12 @@ def test_the_floor_of_a_suite_is_the_same_artifact_as_its_anchor(write_suite, re
     assert plan.anchors["line", 0].floor.evidence.digest == truth.evidence.digest
 
 
+def test_evidence_depends_on_the_truth_that_is_asked_beside_it(write_suite, registry):
+    plan = plan_of(write_suite, registry)
+    truth, learner = (next(t for t in plan.trials if t.simulator == name) for name in ("truth", "learner"))
+    assert learner.evidence.fields["truth"] == truth.part.fields()
+
+
 def test_transfer_is_fitted_on_one_dataset_and_tested_on_another(write_suite, registry):
     from conftest import SUITE
 
