@@ -262,6 +262,18 @@ def test_transitions_are_gathered_by_ensemble():
     assert by_weight == {3.0: 3.0, 2.0: 15.0}
 
 
+def test_transitions_that_were_not_scored_count_nowhere():
+    """A bound of some of the transitions: NaN stands at the others."""
+    groups = case_groups(growth([0.3, 0.5, 0.3], [2, 3, 3]))
+    some = np.array([1.0, np.nan, 20.0, np.nan, 6.0])
+    found = unit_scores(some, "transition", 9.0, lambda: groups)
+    assert dict(zip(found.weights, found.values, strict=True)) == {2.0: 3.5, 1.0: 20.0}
+    with pytest.raises(NoPairs, match="not the mean"):
+        unit_scores(np.full(5, np.nan), "transition", 0.0, lambda: groups)
+    with pytest.raises(NoPairs, match="not finite"):
+        unit_scores(np.array([1.0, -np.inf, 20.0, 2.0, 6.0]), "transition", 0.0, lambda: groups)
+
+
 def test_ensembles_of_different_sizes_are_weighted_by_their_truths():
     items, groups = np.array([[1.0, 3.0], [4.0, 6.0]]), CaseGroups(np.array([1.0, 3.0]), np.array([], np.int64))
     assert unit_scores(items, "ensemble", (2 + 3 * 5) / 4, lambda: groups).weights.tolist() == [1, 3]

@@ -9,8 +9,10 @@ import pytest
 
 import toy
 from nsbench.components.contracts.broken import BrokenContract
+from nsbench.components.evidence import Evidence
 from nsbench.components.protocol import Bounds, Conditions, Protocol
 from nsbench.stages.measuring import collect
+from nsbench_metrics.elbo import ELBO, ELBOParams
 
 PROTOCOL = Protocol(stride=1, horizon=6, batch=7)
 
@@ -58,14 +60,68 @@ def test_bounds_rise_with_samples_towards_the_evidence_summed_exactly(test_cases
     protocol = PROTOCOL.model_copy(update={"bounds": Bounds(samples=[1, 16, 64], transitions=1500)})
     likelihood = evidence_of(HiddenCoins(toy.CoinParams()), test_cases, protocol).likelihood
     p = np.mean([(sum(z) + 0.5) / 4 for z in product((0, 1), repeat=3)])
-    index, t = test_cases.transitions()
+    index, t = (side[likelihood.transitions] for side in test_cases.transitions())
     heads = toy.length(test_cases.at(index, t + 1)) > toy.length(test_cases.at(index, t))
     exact = np.where(heads, np.log(p), np.log(1 - p)).mean()
     one, sixteen, sixty_four = (likelihood.bounds[k].mean() for k in (1, 16, 64))
-    error = 4 * likelihood.bounds[1].std() / np.sqrt(1500)
-    assert likelihood.nats.mean() == pytest.approx(one, abs=error)
+    np.testing.assert_array_equal(likelihood.nats, likelihood.bounds[64])
+    assert likelihood.label == "L_64"
     assert one < sixteen - 0.05 < sixteen <= sixty_four + 0.02
     assert sixty_four <= exact + 0.02
+
+
+def test_bounds_are_of_the_same_transitions_for_all_simulators_and_seeds_and_of_all_where_asked(test_cases):
+    def evaluated(transitions, seed=1, simulator=None):
+        protocol = PROTOCOL.model_copy(update={"bounds": Bounds(samples=[1, 4], transitions=transitions)})
+        return evidence_of(simulator or HiddenCoins(toy.CoinParams()), test_cases, protocol, seed).likelihood
+
+    few, again, more, every = evaluated(100), evaluated(100, seed=2), evaluated(200), evaluated("all")
+    np.testing.assert_array_equal(few.transitions, again.transitions)
+    assert (few.nats != again.nats).any()
+    assert len(np.unique(few.transitions)) == 100
+    assert set(few.transitions) < set(more.transitions)
+    assert len(np.unique(test_cases.transitions()[0][few.transitions])) > 80  # of 300 trajectories
+    np.testing.assert_array_equal(every.transitions, np.arange(len(test_cases.transitions()[0])))
+    exact = evaluated(100, simulator=toy.Coin(toy.CoinParams()))
+    assert (exact.label, exact.transitions, len(exact.nats)) == ("exact", None, len(every.nats))
+
+
+def test_annealing_is_asked_of_some_of_these_transitions(test_cases):
+    class Annealed(HiddenCoins):
+        def annealed_likelihood(self, x, x_next, params, distributions, rng):
+            return np.full(len(x), -float(distributions))
+
+    bounds = Bounds(samples=[1, 16], transitions=300, annealing=7, annealed=20)
+    likelihood = evidence_of(
+        Annealed(toy.CoinParams()), test_cases, PROTOCOL.model_copy(update={"bounds": bounds})
+    ).likelihood
+    score = ELBO(ELBOParams()).score(
+        Evidence(test_cases, 1, likelihood=likelihood), test_cases, np.random.default_rng(0)
+    )
+    assert (score.extras["annealed"], score.extras["annealed_transitions"]) == (-7, 20)
+    assert score.extras["annealed_bound"] == likelihood.bounds[16][likelihood.annealed_of].mean()
+    none = bounds.model_copy(update={"annealing": 0})
+    without = evidence_of(Annealed(toy.CoinParams()), test_cases, PROTOCOL.model_copy(update={"bounds": none}))
+    assert without.likelihood.annealed is None
+
+
+def test_the_truths_own_likelihood_stands_beside_that_of_the_same_transitions(test_cases):
+    protocol = PROTOCOL.model_copy(update={"bounds": Bounds(samples=[64], transitions=1000)})
+    truth = toy.Coin(toy.CoinParams())
+    likelihood = collect(
+        HiddenCoins(toy.CoinParams()), test_cases, protocol, Conditions(), np.random.default_rng(0),
+        truth=truth, fit_seconds=None, threads=1,
+    ).likelihood  # fmt: skip
+    whole = evidence_of(truth, test_cases).likelihood
+    np.testing.assert_array_equal(likelihood.truth, whole.nats[likelihood.transitions])
+    evidence = Evidence(test_cases, 1, likelihood=likelihood)
+    score = ELBO(ELBOParams()).score(evidence, test_cases, np.random.default_rng(0))
+    rho = test_cases.params[:, 0]
+    divergence = rho * np.log(rho / 0.5) + (1 - rho) * np.log((1 - rho) / 0.5)  # the hidden coins' evidence is ½
+    assert score.extras["gap"] == pytest.approx(divergence.mean(), abs=0.04)
+    assert score.extras["gap_low"] < divergence.mean() < score.extras["gap_high"]
+    assert score.label == "L_64"
+    assert score.extras["transitions"] == np.isfinite(score.items).sum() == 1000
 
 
 def test_members_of_a_case_stand_side_by_side_and_differ(test_cases):

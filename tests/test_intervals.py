@@ -7,9 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import toy
+from nsbench.components.evidence import Evidence, LatentUse, Likelihood
 from nsbench.components.intervals import bootstrap_interval, stretch
 from nsbench.components.rows import ScoreRow, TrialResult
 from nsbench.report.tables import notes
+from nsbench_metrics.elbo import ELBO, ELBOParams
+from nsbench_metrics.latent_neglect import LatentNeglect, LatentNeglectParams
+from nsbench_metrics.posterior_collapse import PosteriorCollapse, PosteriorCollapseParams
 from nsbench_metrics.shared.bootstrap import bootstrap_mean, estimate, mean
 
 EXPERIMENTS = 1_000
@@ -70,3 +75,64 @@ def test_a_table_says_why_a_mean_has_no_interval():
         "no interval of mmd: the test data have fewer than 4 ensembles, or trajectories, to tell from how the score "
         "varies with them; or the metric gives none."
     ]
+
+
+def test_intervals_over_ensembles_cover_where_members_agree_and_over_trajectories_do_not():
+    """32 ensembles of 8 trajectories of 5 values each: an ensemble's share in common has twice the values' own spread."""
+    rng, hits = np.random.default_rng(3), np.zeros(2)
+    ensemble, trajectory = np.repeat(np.arange(32), 40), np.repeat(np.arange(256), 5)
+    for _ in range(EXPERIMENTS):
+        values = 3.0 + rng.normal(0, 2, 32)[ensemble] + rng.normal(0, 0.5, 256)[trajectory] + rng.normal(0, 1, 1280)
+        for k, group in enumerate((ensemble, trajectory)):
+            low, high = bootstrap_mean(values, group, RESAMPLES, rng)
+            hits[k] += low <= 3.0 <= high
+    by_ensemble, by_trajectory = hits / EXPERIMENTS
+    assert 0.92 <= by_ensemble <= 0.98
+    assert by_trajectory < 0.65
+
+
+def coins(ensembles, repeats, rng):
+    """Test cases of the toy plugin in which each value of rho comes so many times."""
+    params = np.repeat(rng.uniform(0.2, 0.8, (ensembles, 1)), repeats, axis=0)
+    return toy.toss(params, toy.Line(toy.LineParams()).domain, 6, rng).framed(1, 6)
+
+
+def test_the_likelihoods_interval_covers_its_expectation_over_cases_though_repeats_share_their_parameter():
+    """A coin's log-likelihood, whose mean over rho is an integral: of all transitions, and of a random part of them."""
+    rng, hits, widths = np.random.default_rng(5), np.zeros(2), []
+    grid = np.linspace(0.2, 0.8, 4001)
+    told = 0.9  # the simulator's own coin, whatever rho: its nats go with rho, so that repeats agree
+    expected = float((grid * np.log(told) + (1 - grid) * np.log(1 - told)).mean())
+    for _ in range(EXPERIMENTS):
+        cases = coins(16, 6, rng)
+        index, t = cases.transitions()
+        heads = toy.length(cases.at(index, t + 1)) > toy.length(cases.at(index, t))
+        nats = np.where(heads, np.log(told), np.log(1 - told))
+        part = np.sort(rng.permutation(len(nats))[:100])
+        for k, chosen in enumerate((None, part)):
+            likelihood = Likelihood("exact", nats if chosen is None else nats[chosen], transitions=chosen)
+            score = ELBO(ELBOParams(resamples=RESAMPLES)).score(Evidence(cases, 1, likelihood=likelihood), cases, rng)
+            hits[k] += score.interval[0] <= expected <= score.interval[1]
+        naive = bootstrap_mean(nats, index, RESAMPLES, rng)
+        whole = bootstrap_mean(nats, index // 6, RESAMPLES, rng)
+        widths.append((whole[1] - whole[0]) / (naive[1] - naive[0]))
+    assert (hits / EXPERIMENTS >= 0.92).all()
+    assert (hits / EXPERIMENTS <= 0.98).all()
+    assert np.mean(widths) > 1.2
+
+
+def test_intervals_of_latent_use_resample_ensembles():
+    """Copies of a case say nothing new: six of each give the interval that one of each gives."""
+    rng = np.random.default_rng(1)
+    once = coins(12, 1, rng)
+    copies = once.select(np.repeat(np.arange(12), 6))
+
+    def interval(cases):
+        index, _ = cases.transitions()
+        kl = np.sin(cases.params[index, 0] * 40)
+        use = LatentUse(index, kl, np.ones(2), np.ones(2), kl, kl, kl, kl, kl + 2)
+        evidence = Evidence(cases, 1, latent_use=use)
+        metrics = (PosteriorCollapse(PosteriorCollapseParams()), LatentNeglect(LatentNeglectParams()))
+        return [m.score(evidence, cases, np.random.default_rng(0)).interval for m in metrics]
+
+    np.testing.assert_allclose(interval(copies), interval(once), rtol=1e-9)

@@ -96,6 +96,12 @@ def test_the_floor_of_a_suite_is_the_same_artifact_as_its_anchor(write_suite, re
     assert plan.anchors["line", 0].floor.evidence.digest == truth.evidence.digest
 
 
+def test_evidence_depends_on_the_truth_that_is_asked_beside_it(write_suite, registry):
+    plan = plan_of(write_suite, registry)
+    truth, learner = (next(t for t in plan.trials if t.simulator == name) for name in ("truth", "learner"))
+    assert learner.evidence.fields["truth"] == truth.part.fields()
+
+
 def test_transfer_is_fitted_on_one_dataset_and_tested_on_another(write_suite, registry):
     from conftest import SUITE
 
@@ -174,10 +180,19 @@ def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(regist
 def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harness(registry):
     modules = Sources(registry.packages()).files(["nsbench.stages.measuring:collect"])
     components = ("component", "evidence", "protocol", "simulator")
-    counted = {"stages.measuring", "stages.probing", "stages.keeper", *(f"components.{name}" for name in components)}
+    stages = ("measuring", "probing", "annealing", "keeper")
+    counted = {*(f"stages.{name}" for name in stages), *(f"components.{name}" for name in components)}
     counted |= {f"components.contracts.{name}" for name in ("broken", "numbers", "simulator")}
     counted |= {f"trajectories.{name}" for name in ("base", "dense", "domain", "fields", "stored")}
-    of_latents = ("probing", "model", "gaussian", "states.space", "devices", "randomness")  # not how they are trained
+    of_latents = (
+        "probing",
+        "annealing",
+        "model",
+        "gaussian",
+        "states.space",
+        "devices",
+        "randomness",
+    )  # not how they are trained
     counted |= {f"neural.{name}" for name in of_latents}
     assert {name.removeprefix("nsbench.") for name, path in modules.items() if path.name != "__init__.py"} == counted
 

@@ -156,10 +156,10 @@ def test_ewd_of_the_truth_itself_is_zero_with_members_beside_each_other():
 def test_elbo_is_the_mean_and_scales_to_sites_and_bits():
     truth = growth()
     nats = -np.arange(24.0)
-    evidence = Evidence(truth, 1, COST, Likelihood("elbo", nats, {1: nats - 1, 16: nats}))
+    evidence = Evidence(truth, 1, COST, Likelihood("elbo", nats, bounds={1: nats - 1, 16: nats}))
     score = ELBO(ELBOParams()).score(evidence, truth, np.random.default_rng(0))
     assert score.value == -11.5
-    assert score.label == "elbo"
+    assert score.label == "L_16"
     assert score.extras["nats_per_site"] == pytest.approx(-11.5 / 64)
     assert score.extras["bits_per_site"] == pytest.approx(-11.5 / 64 / np.log(2))
     assert (score.extras["bound_1"], score.extras["bound_16"]) == (-12.5, -11.5)

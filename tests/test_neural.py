@@ -19,6 +19,7 @@ from torch.distributions import kl_divergence as torch_kl
 from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import Diverged, FitContext
 from nsbench.neural import training
+from nsbench.neural.annealing import annealed_bound, annealed_weights
 from nsbench.neural.averaging import Average
 from nsbench.neural.batches import Shuffled
 from nsbench.neural.conditioning import Standardise
@@ -184,6 +185,84 @@ def test_bounds_rise_with_samples_to_the_evidence() -> None:
     assert means[0] > 0.2  # the posterior is a poor one, so the ELBO is loose
     assert means[0] > means[1] + 3 * error[0] > means[1] > means[2] > -3 * error[2]
     assert means[2] < 0.02
+
+
+def linear_gaussian(latents: int, seen: int) -> tuple[Tensor, Tensor, Tensor, float]:
+    """x' = A z + c + 0.5 ε, z ~ N(0, 1): A, one x', the exact posterior's mean, and the exact log-evidence."""
+    rng = torch.Generator().manual_seed(8)
+    a = torch.randn(seen, latents, generator=rng, dtype=torch.float64)
+    x_next = a @ torch.randn(latents, generator=rng, dtype=torch.float64) + 0.5
+    covariance = a @ a.T + 0.25 * torch.eye(seen, dtype=torch.float64)
+    evidence = torch.distributions.MultivariateNormal(torch.full((seen,), 0.3, dtype=torch.float64), covariance)
+    mean = a.T @ torch.linalg.solve(covariance, x_next - 0.3)
+    return a, x_next, mean, float(evidence.log_prob(x_next))
+
+
+def test_annealing_finds_the_evidence_of_a_linear_gaussian_that_importance_sampling_misses() -> None:
+    a, x_next, mean, evidence = linear_gaussian(6, 9)
+    chains, noise = 400, torch.Generator().manual_seed(9)
+    off = mean + torch.linspace(-0.5, 0.5, 6, dtype=torch.float64)  # a posterior of the wrong mean, too wide
+    q = Gaussian(off.float().repeat(chains, 1), torch.full((chains, 6), 0.6))
+    standard = Gaussian(torch.zeros(chains, 6), torch.ones(chains, 6))
+
+    def log_ratio(z: Tensor) -> Tensor:
+        seen = Normal(z.double() @ a.T + 0.3, 0.5).log_prob(x_next).sum(1)
+        return seen + standard.log_density(z) - q.log_density(z)
+
+    def bound(distributions: int) -> tuple[float, float]:
+        weights = annealed_weights(log_ratio, q, distributions, noise)
+        return float(weights.mean()), float(weights.std()) / math.sqrt(chains)
+
+    (elbo, _), (few, few_error), (many, error) = bound(0), bound(20), bound(1000)
+    assert elbo < evidence - 5
+    assert elbo < few - 3 * few_error < few < many
+    assert evidence - 0.5 < many <= evidence + 3 * error
+    estimate = torch.logsumexp(annealed_weights(log_ratio, q, 300, noise), 0) - math.log(chains)
+    assert float(estimate) == pytest.approx(evidence, abs=0.1)  # the weights are unbiased
+
+
+def test_among_many_latents_annealing_is_tighter_than_as_many_importance_samples() -> None:
+    a, x_next, mean, evidence = linear_gaussian(20, 30)
+    noise, off = torch.Generator().manual_seed(9), mean.float() + 0.3 * torch.linspace(-1, 1, 20)
+
+    def weigh(count: int, distributions: int) -> Tensor:
+        q = Gaussian(off.repeat(count, 1), torch.full((count, 20), 0.4))
+        standard = Gaussian(torch.zeros(count, 20), torch.ones(count, 20))
+
+        def log_ratio(z: Tensor) -> Tensor:
+            seen = Normal(z.double() @ a.T + 0.3, 0.5).log_prob(x_next).sum(1)
+            return seen + standard.log_density(z) - q.log_density(z)
+
+        return annealed_weights(log_ratio, q, distributions, noise)
+
+    annealed = torch.logsumexp(weigh(16 * 40, 63).view(40, 16), 1) - math.log(16)
+    plain = torch.logsumexp(weigh(1024 * 40, 0).view(40, 1024), 1) - math.log(1024)
+    assert float(plain.mean()) + 0.5 < float(annealed.mean()) < evidence
+
+
+def test_no_intermediate_distribution_is_the_elbo() -> None:
+    x, x_next = grown_pairs(400)
+    model, noise = OneLatent(Growth()), torch.Generator().manual_seed(2)
+    _, prior, q = model.inferred(x, x_next, x)
+
+    def log_ratio(z: Tensor) -> Tensor:
+        seen = model.space.log_density(model.decode(x, z), x, x_next)
+        return seen + prior.log_density(z) - q.log_density(z)
+
+    weights = annealed_weights(log_ratio, q, 0, noise)
+    elbo = model.log_weights(x, x_next, x, 200, noise).mean(0)
+    assert float((weights - elbo).mean()) == pytest.approx(0, abs=4 * float(weights.std()) / 20)
+
+
+def test_the_annealed_bound_lies_between_the_elbo_and_the_evidence_that_is_summed() -> None:
+    x, x_next = grown_pairs(200)
+    evidence = evidence_of_one_latent(x, x_next)
+    model, noise = OneLatent(Growth()), torch.Generator().manual_seed(4)
+    elbo = evidence - model.log_weights(x, x_next, x, 50, noise).mean(0)
+    gap = evidence - annealed_bound(model, x, x_next, x, 30, noise)
+    error = float(gap.std()) / math.sqrt(len(gap))
+    assert float(elbo.mean()) > 0.2
+    assert -3 * error < float(gap.mean()) < 0.02
 
 
 def test_importance_weights_are_unbiased() -> None:

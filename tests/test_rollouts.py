@@ -333,6 +333,16 @@ def test_likelihood_and_cost_are_taken_as_declared_and_count_in_the_digest(write
     assert read.digest != bare.digest
 
 
+def test_a_declared_bound_says_its_samples_and_is_the_elbo_without(write, test_cases):
+    path = with_claims(write(), test_cases, kind="elbo")
+    one = read_rollouts(path, test_cases, PROTOCOL)
+    with h5py.File(path, "a") as file:
+        file["likelihood"].attrs["samples"] = 64
+    many = read_rollouts(path, test_cases, PROTOCOL)
+    assert (one.likelihood.label, many.likelihood.label) == ("L_1", "L_64")
+    assert one.digest != many.digest
+
+
 @pytest.mark.parametrize(
     ("claims", "message"),
     [

@@ -15,18 +15,31 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Teacher-forced likelihoods of test transitions.
+    """Teacher-forced likelihoods of m test transitions, nats.
 
-    nats    float64[b], one sample each (K = 1), all test transitions.
-    bounds  K -> float64[m], a fixed random subset of the transitions with K importance samples, K = 1
-            among them; empty for exact likelihoods.
-    latents float64[latents], the KL of each latent over that subset; None without latents.
+    nats         float64[m], exact, or the tightest bound.
+    transitions  int64[m], their places among all test transitions, ascending; None for all of them.
+    bounds       K -> float64[m], the bound with K importance samples, the largest K's being `nats`; empty for
+                 likelihoods of other kinds, and where K = 1 alone was evaluated.
+    latents      float64[latents], the KL of each latent over some of them; None without latents.
+    truth        float64[m], the exact log-likelihood that the ground truth has; None where it has none.
+    annealed     float64[a], by annealed importance sampling; None where it was not done.
+    annealed_of  int64[a], the places of those among the m.
     """
 
     kind: LikelihoodKind
-    nats: NDArray[np.float64]
-    bounds: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    latents: NDArray[np.float64] | None = None
+    nats: Array
+    transitions: NDArray[np.int64] | None = None
+    bounds: dict[int, Array] = field(default_factory=dict)
+    latents: Array | None = None
+    truth: Array | None = None
+    annealed: Array | None = None
+    annealed_of: NDArray[np.int64] | None = None
+
+    @property
+    def label(self) -> str:
+        """The words that must stand beside the number: "exact", "L_64", "vlb"."""
+        return f"L_{max(self.bounds, default=1)}" if self.kind == "elbo" else self.kind
 
 
 @dataclass(frozen=True)

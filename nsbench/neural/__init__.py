@@ -10,6 +10,7 @@ devices              the device and the arithmetic of a network
 randomness           torch's generators, made from integers
 gaussian             diagonal Gaussians: samples, densities, KL, free bits
 likelihood           importance-weighted bounds on the likelihood
+annealing            a tighter bound, by annealed importance sampling
 model                the base class of networks; latent-variable models in four methods
 training             the one training loop
 averaging            the mean of late weights

@@ -4,7 +4,8 @@ A metric whose value is the mean of its items says in `items_by` what they are:
 
     "bin"         values of the conditioning parameter in a bin of its range; bins share no trajectory
     "ensemble"    cases of equal parameters and start, in the order of nsbench.trajectories.ensembles.ensembles
-    "transition"  transitions of the test data, in the order of Trajectories.transitions
+    "transition"  transitions of the test data, in the order of Trajectories.transitions; NaN for one that was not
+                  scored
 
 Bins and ensembles are independent of each other. Transitions of a trajectory are not, nor are trajectories of an
 ensemble, whose parameters are the same draw; so their items are gathered by ensemble.
@@ -63,7 +64,7 @@ def unit_scores(items: Array, items_by: str | None, value: float, groups: Callab
     """A score's items by independent unit. groups: called only where it is needed. Raises NoPairs."""
     if items_by is None or not len(items):
         raise NoPairs("its value is not a mean over test cases")
-    if not np.isfinite(items).all():
+    if np.isinf(items).any() or (items_by != "transition" and np.isnan(items).any()):
         raise NoPairs("some of its items are not finite")
     if items_by == "transition":
         scores = _by_ensemble(items, groups().of_transition)
@@ -80,15 +81,18 @@ def unit_scores(items: Array, items_by: str | None, value: float, groups: Callab
 
 
 def _by_ensemble(items: Array, ensemble: NDArray[np.int64]) -> UnitScores:
-    """The means of items over the transitions of each ensemble, weighted by their number."""
+    """The means of items over the transitions of each ensemble that were scored, weighted by their number."""
     if items.shape != ensemble.shape:
         raise NoPairs(f"it has {len(items):,} items for {len(ensemble):,} test transitions")
-    counts = np.bincount(ensemble).astype(np.float64)
-    sums, present = np.bincount(ensemble, items), counts > 0
+    scored = ~np.isnan(items)
+    counts = np.bincount(ensemble[scored]).astype(np.float64)
+    sums, present = np.bincount(ensemble[scored], items[scored]), counts > 0
     return UnitScores(sums[present] / counts[present], counts[present], "ensembles")
 
 
 def _explains(scores: UnitScores, value: float) -> bool:
     """Return whether a value is the mean of its scores by unit."""
+    if not len(scores.values):
+        return False
     mean = float(np.average(scores.values, weights=scores.weights))
     return abs(mean - value) <= _TOLERANCE * max(abs(value), float(np.abs(scores.values).mean()), 1e-12)

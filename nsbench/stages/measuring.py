@@ -20,6 +20,7 @@ from nsbench.components.contracts.simulator import require_flops, require_nats, 
 from nsbench.components.evidence import Cost, Evidence, Likelihood
 from nsbench.components.protocol import Bounds, Conditions, Protocol
 from nsbench.components.simulator import Simulator
+from nsbench.stages.annealing import annealed_likelihood
 from nsbench.stages.keeper import Keeper
 from nsbench.stages.probing import latent_use
 from nsbench.trajectories.base import Trajectories
@@ -30,8 +31,14 @@ ALONE_CASES = 4
 FLOP_CASES = 2
 """Rollouts whose operations are counted."""
 
-LIKELIHOOD_BATCH = 256
-"""Transitions in a call of log_likelihood; with K samples each, the simulator decodes K times as many states."""
+LIKELIHOOD_BATCH, LEAST_BATCH = 256, 16
+"""Transitions in a call of log_likelihood, at one sample each and at many: between two calls a run can stop."""
+
+SAMPLES_AT_ONCE = 1024
+"""States that a call decodes, where that leaves LEAST_BATCH transitions."""
+
+KL_TRANSITIONS = 128
+"""Transitions over which the KL of each latent is a mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,7 @@ def collect(
         seconds_alone = _seconds_alone(simulator, start, protocol.horizon, alone_rng)
         likelihood = None
         if with_likelihood:
-            likelihood = _likelihood(simulator, test, protocol.bounds, likelihood_rng, keeper)
+            likelihood = _likelihood(simulator, truth, test, protocol.bounds, likelihood_rng, keeper)
     cost = Cost(
         ms_per_trajectory=1e3 * sum(batch.seconds for batch in batches) / len(start),
         batch=min(protocol.batch, len(start)),
@@ -162,25 +169,63 @@ def _seconds_alone(simulator: Simulator, start: Trajectories, horizon: int, rng:
 
 
 def _likelihood(
-    simulator: Simulator, test: Trajectories, bounds: Bounds | None, rng: np.random.Generator, keeper: Keeper
+    simulator: Simulator,
+    truth: Simulator | None,
+    test: Trajectories,
+    bounds: Bounds | None,
+    rng: np.random.Generator,
+    keeper: Keeper,
 ) -> Likelihood | None:
-    """The likelihood of all test transitions, with bounds on a random subset of them; None for a simulator without."""
+    """The likelihood of all test transitions, a bound on it of a random part of them; None for a simulator without.
+
+    The part depends on the test transitions' number alone, so it is the same for all simulators and replicates.
+    """
     if simulator.likelihood is None:
         return None
+    nats_rng, truth_rng, annealing_rng, *bound_rngs = rng.spawn(3 + len(bounds.samples if bounds else []))
     index, t = test.transitions()
-    subset_rng, rng = rng.spawn(2)
-    nats = _nats(simulator, test, index, t, 1, rng, keeper, "likelihoods")
-    if simulator.likelihood == "exact" or bounds is None:
-        return Likelihood(simulator.likelihood, nats)
-    subset = np.sort(subset_rng.choice(len(index), min(bounds.transitions, len(index)), replace=False))
-    by_samples = {
-        samples: _nats(simulator, test, index[subset], t[subset], samples, samples_rng, keeper, f"bounds-{samples}")
-        for samples, samples_rng in zip(bounds.samples, rng.spawn(len(bounds.samples)), strict=True)
-    }
-    x, x_next = test.at(index[subset], t[subset]), test.at(index[subset], t[subset] + 1)
+    chosen = None
+    by_samples: dict[int, np.ndarray] = {}
+    if bounds is None or simulator.likelihood != "elbo":
+        nats = _nats(simulator, test, index, t, 1, nats_rng, keeper, "likelihoods")
+    else:
+        chosen = _random_part(len(index), len(index) if bounds.transitions == "all" else bounds.transitions)
+        index, t = index[chosen], t[chosen]
+        for samples, samples_rng in zip(bounds.samples, bound_rngs, strict=True):
+            by_samples[samples] = _nats(simulator, test, index, t, samples, samples_rng, keeper, f"bounds-{samples}")
+        nats = by_samples[max(by_samples)]
+    exact = None
+    if truth is not None and truth.likelihood == "exact":
+        exact = _nats(truth, test, index, t, 1, truth_rng, keeper, "likelihoods-of-truth")
+    few, some = (_random_part(len(index), n) for n in (KL_TRANSITIONS, bounds.annealed if bounds else 0))
+    annealed = None
+    if by_samples and bounds and bounds.annealing:
+        annealed = annealed_likelihood(simulator, *_pairs(test, index[some], t[some]), bounds.annealing, annealing_rng)
     return Likelihood(
-        simulator.likelihood, nats, by_samples, simulator.latent_kl(x, x_next, test.params[index[subset]])
+        simulator.likelihood,
+        nats,
+        transitions=chosen,
+        bounds=by_samples,
+        latents=None if simulator.likelihood == "exact" else simulator.latent_kl(*_pairs(test, index[few], t[few])),
+        truth=exact,
+        annealed=annealed,
+        annealed_of=None if annealed is None else some,
     )
+
+
+def _random_part(count: int, most: int) -> np.ndarray:
+    """At most that many of 0 … count − 1, int64, ascending: the same in every call, and smaller ones within larger.
+
+    Single transitions are drawn and not whole ensembles: nats differ more within an ensemble than between two, and
+    an interval over ensembles needs many of them.
+    """
+    chosen: np.ndarray = np.sort(np.random.default_rng(0).permutation(count)[:most])
+    return chosen
+
+
+def _pairs(test: Trajectories, index: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The states before and after, and the parameters, of transitions: index, t int[m], their trajectory and frame."""
+    return test.at(index, t), test.at(index, t + 1), test.params[index]
 
 
 def _nats(
@@ -197,17 +242,12 @@ def _nats(
 
     series: its batches' name for the keeper.
     """
-    for k in range(keeper.earlier(series, rng) * LIKELIHOOD_BATCH, len(index), LIKELIHOOD_BATCH):
-        trajectories, frames = index[k : k + LIKELIHOOD_BATCH], t[k : k + LIKELIHOOD_BATCH]
-        nats = simulator.log_likelihood(
-            test.at(trajectories, frames),
-            test.at(trajectories, frames + 1),
-            test.params[trajectories],
-            samples,
-            rng,
-        )
-        nats = require_nats(simulator, nats, len(trajectories))
-        keeper.keep(series, {"nats": nats}, rng, more=k + LIKELIHOOD_BATCH < len(index))
+    size = min(LIKELIHOOD_BATCH, max(LEAST_BATCH, SAMPLES_AT_ONCE // samples))
+    for k in range(keeper.earlier(series, rng) * size, len(index), size):
+        batch = slice(k, k + size)
+        nats = simulator.log_likelihood(*_pairs(test, index[batch], t[batch]), samples, rng)
+        nats = require_nats(simulator, nats, len(index[batch]))
+        keeper.keep(series, {"nats": nats}, rng, more=k + size < len(index))
     return np.concatenate([np.empty(0), *(batch["nats"] for batch in keeper.batches(series))])
 
 

@@ -40,6 +40,9 @@ _COST = "cost.json"
 _LIKELIHOOD = "likelihood.npz"
 _LATENTS = "latents.npz"
 
+_PARTS = ("transitions", "latents", "truth", "annealed", "annealed_of")
+"""Arrays of a likelihood that need not be there."""
+
 MEASURED_FILES = frozenset({_COST})
 """Names of files with measured times, which are never the same twice."""
 
@@ -60,12 +63,15 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
 
 
 def _rests_on(workshop: Workshop, trial: Trial) -> list[Code]:
-    """The code in the key of a trial's evidence; and the ground truth's, which is only timed beside it."""
+    """The code in the key of a trial's evidence, the ground truth's, which is timed and asked beside it, included."""
     agreement, truth = workshop.agreement, _truth_of(workshop, trial)
     measuring = Code("the measuring of rollouts", (MEASURING,), trial.evidence.fields["source"])
     data = (*agreement.of_data(trial.data), *agreement.of_data(trial.fit_data))
-    timed = [Code(f"simulator {truth.name!r}", truth.code())] if truth is not None else []
-    return [agreement.of(trial.part), measuring, *data, *timed]
+    beside: list[Code] = []
+    if truth is not None:
+        planned = trial.evidence.fields["truth"]
+        beside = [Code(f"simulator {truth.name!r}", truth.code(), planned["source"], planned["libraries"])]
+    return [agreement.of(trial.part), measuring, *data, *beside]
 
 
 def take_in(workshop: Workshop, submission: Submission, evidence: Evidence, facts: Mapping[str, Any]) -> Artifact:
@@ -144,8 +150,8 @@ def write_evidence(draft: Draft, evidence: Evidence) -> None:
         (draft.folder / _COST).write_text(json.dumps(asdict(evidence.cost)), encoding="utf-8")
     if evidence.likelihood is not None:
         arrays: dict[str, Any] = {f"bound_{k}": nats for k, nats in evidence.likelihood.bounds.items()}
-        if evidence.likelihood.latents is not None:
-            arrays["latents"] = evidence.likelihood.latents
+        parts = {name: getattr(evidence.likelihood, name) for name in _PARTS}
+        arrays |= {name: part for name, part in parts.items() if part is not None}
         np.savez(draft.folder / _LIKELIHOOD, nats=evidence.likelihood.nats, **arrays)
         draft.facts["likelihood"] = evidence.likelihood.kind
     if evidence.latent_use is not None:
@@ -179,8 +185,8 @@ def _likelihood(artifact: Artifact) -> Likelihood | None:
         return None
     with np.load(artifact.folder / _LIKELIHOOD, allow_pickle=False) as arrays:
         bounds = {int(n.removeprefix("bound_")): arrays[n] for n in arrays.files if n.startswith("bound_")}
-        latents = arrays["latents"] if "latents" in arrays.files else None
-        return Likelihood(kind, arrays["nats"], bounds, latents)
+        parts = {name: arrays[name] for name in _PARTS if name in arrays.files}
+        return Likelihood(kind, arrays["nats"], bounds=bounds, **parts)
 
 
 def _latent_use(artifact: Artifact) -> LatentUse | None:

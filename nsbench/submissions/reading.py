@@ -6,7 +6,8 @@
     /lengths  int32[r]                    frames of each rollout, the first included
     /case     int32 or int64[r]           which case each rollout belongs to; without it cases × members in order
     /params   float64[r, P]               a check: they must be those of the case
-    /likelihood/nats  float64[b]          attribute kind; every transition of the test data, trajectory by trajectory
+    /likelihood/nats  float64[b]          every transition of the test data, trajectory by trajectory; attributes: kind,
+                                          and of an "elbo" samples
     /cost             attributes          what the rollouts took, as their maker declares it
 
 r = n cases × members. The attribute "cases" of the file is that of the cases file. docs/scoring.md is the page
@@ -210,7 +211,8 @@ def _check_start_and_end(rollouts: Trajectories, test: Trajectories, case: NDArr
 def _likelihood(file: h5py.File, test: Trajectories) -> Likelihood | None:
     if "likelihood" not in file:
         return None
-    kind = word(group(file, "likelihood", ("nats",), ("kind",)).attrs.get("kind", ""))
+    said = group(file, "likelihood", ("nats",), ("kind", "samples")).attrs
+    kind = word(said.get("kind", ""))
     if kind not in get_args(LikelihoodKind):
         raise Fault("/likelihood", f"attribute 'kind' must be {', '.join(get_args(LikelihoodKind))}; got {kind!r}")
     index, t = test.transitions()
@@ -220,7 +222,8 @@ def _likelihood(file: h5py.File, test: Trajectories) -> Likelihood | None:
     if kind == "exact" and test.domain.states != "fields":
         for (k,) in first(nats > 1e-9):
             raise Fault("/likelihood/nats", f"entry {k} is {nats[k]:g}; no probability of a state is above 1 (0 nats)")
-    return Likelihood(cast(LikelihoodKind, kind), nats)
+    samples = _declared("samples", said.get("samples", 1), int, "/likelihood")
+    return Likelihood(cast(LikelihoodKind, kind), nats, bounds={samples: nats} if kind == "elbo" else {})
 
 
 def _cost(file: h5py.File) -> tuple[Cost | None, str]:
@@ -238,23 +241,23 @@ def _cost(file: h5py.File) -> tuple[Cost | None, str]:
     return Cost(**values), machine
 
 
-def _declared(name: str, value: Any, kind: type) -> Any:
-    """The value of an attribute, as a word or as a number above zero."""
+def _declared(name: str, value: Any, kind: type, where: str = "/cost") -> Any:
+    """The value of an attribute, as a word or as a number above zero. where: the group that has it."""
     if kind is str:
         return word(value)
     entry = np.asarray(value)
     if entry.size != 1 or entry.dtype.kind not in "iuf" or not np.isfinite(entry).all() or entry.item() <= 0:
-        raise Fault("/cost", f"{name} must be one number above 0, got {value!r:.60}")
+        raise Fault(where, f"{name} must be one number above 0, got {value!r:.60}")
     number = entry.item()
     if kind is int and number != int(number):
-        raise Fault("/cost", f"{name} must be a whole number, got {number:g}")
+        raise Fault(where, f"{name} must be a whole number, got {number:g}")
     return kind(number)
 
 
 def _digest(rollouts: Trajectories, likelihood: Likelihood | None, cost: Cost | None, machine: str) -> str:
     """A digest of the content, not of the file: it is the same for rollouts that are packed or ordered otherwise."""
     words: dict[str, Any] = {
-        "kind": likelihood.kind if likelihood else None,
+        "kind": likelihood.label if likelihood else None,
         "cost": asdict(cost) if cost else None,
         "machine": machine,
     }

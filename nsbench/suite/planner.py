@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -219,6 +219,10 @@ class _Planner:
         }
         if not with_likelihood:
             fields |= {"likelihood": False}
+        elif (truth := cast(DatasetSpec, self.registry.spec("dataset", data.part.name)).floor) is not None:
+            # Its own likelihood of the same transitions stands beside the simulator's.
+            params = full_params(self.registry.spec("simulator", truth.name), truth.params)
+            fields["truth"] = self._part("simulator", truth.name, params).fields()
         return Key("evidence", fields | with_variables(all_variables_in_keys()))
 
     def _scores(self, data: DataPlan, evidence: str, replicate: int) -> tuple[ScorePlan, ...]:

@@ -100,7 +100,7 @@ class MetricSubject:
         """Evidence with a likelihood (nats) and a cost (ms) that are the better the larger the quality."""
         reference = self.truth if reference is None else reference
         nats = quality - 10 + generator([3]).normal(size=len(reference.transitions()[0]))
-        likelihood = Likelihood("elbo", nats, {k: nats[:16] + np.log(k) / 9 for k in (1, 16, 64)}, np.full(8, 0.5))
+        likelihood = Likelihood("elbo", nats, bounds={1: nats - 1, 16: nats - 0.5, 64: nats}, latents=np.full(8, 0.5))
         cost = Cost(
             ms_per_trajectory=10.0 - quality,
             batch=8,

@@ -51,6 +51,14 @@ def ensembles(reference: Trajectories, members: int) -> list[Ensembles]:
     return parts
 
 
+def ensemble_of(trajectories: Trajectories) -> Index:
+    """The ensemble of each trajectory, int64[n], numbered from 0."""
+    number = np.empty(len(trajectories), dtype=np.int64)
+    for k, cases in enumerate(alike(trajectories)):
+        number[cases] = k
+    return number
+
+
 def alike(trajectories: Trajectories) -> list[Index]:
     """The groups of trajectories with equal parameters and equal first frames, each an array of indices."""
     groups: dict[bytes, list[int]] = {}

@@ -44,7 +44,8 @@ class LatentNeglect(Metric):
         extras |= {"changed": changed, "information_bound": float(use.kl.mean())}
         if changed > 0:
             extras["redrawn_share"] = value / changed
-        return Score(value, interval_of_mean(use.redrawn, use, self.params.resamples, rng), use.redrawn, extras)
+        interval = interval_of_mean(use.redrawn, use, reference, self.params.resamples, rng)
+        return Score(value, interval, use.redrawn, extras)
 
 
 SPEC = metric_spec(LatentNeglect, LatentNeglectParams, "diagnostic: sites that decide otherwise when z is drawn again")

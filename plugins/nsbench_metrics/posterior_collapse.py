@@ -42,7 +42,7 @@ class PosteriorCollapse(Metric):
         use = latent_use(evidence)
         active = int((use.spread > self.params.active).sum())
         extras = {"latents": use.spread.size, "active": active, "active_share": active / use.spread.size}
-        interval = interval_of_mean(use.kl, use, self.params.resamples, rng)
+        interval = interval_of_mean(use.kl, use, reference, self.params.resamples, rng)
         return Score(float(use.kl.mean()), interval, use.latents, extras)
 
 

@@ -10,9 +10,9 @@ from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, NotApplicable, Score
 from nsbench.trajectories.base import Trajectories
-from nsbench.trajectories.ensembles import ensembles
+from nsbench.trajectories.ensembles import ensemble_of, ensembles
 from nsbench_metrics.shared import fields
-from nsbench_metrics.shared.bootstrap import estimate, mean
+from nsbench_metrics.shared.bootstrap import bootstrap_mean
 from nsbench_metrics.shared.lead_times import last_lead, state_at
 from nsbench_metrics.shared.spec import metric_spec
 from nsbench_metrics.shared.states import require_numbers
@@ -61,7 +61,7 @@ class SSIM(Metric):
             raise NotApplicable(f"states must be at least {window} sites wide and high")
         cases = np.sort(rng.permutation(len(reference))[: self.params.cases])
         member, blurred = similarities(evidence, reference, cases, window)  # [cases, L]
-        _, interval = estimate(mean(member.mean(axis=1)), len(cases), self.params.resamples, rng, within=(-1.0, 1.0))
+        interval = bootstrap_mean(member.mean(axis=1), ensemble_of(reference)[cases], self.params.resamples, rng)
         return Score(
             value=float(member.mean()),
             interval=interval,

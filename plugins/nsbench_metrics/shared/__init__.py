@@ -4,7 +4,7 @@ spec               a metric's spec, made from its classes
 fields             parameters that several metrics take
 comparison         ensembles of truths and rollouts, side by side
 ensemble_mean      base class: the mean over ensembles
-bootstrap          estimates with their intervals, by resampling ensembles or trajectories
+bootstrap          estimates with their intervals, by resampling ensembles
 states             states as vectors, whatever kind they are
 lead_times         states and observables at the frames after the start
 observables        observables of a domain, by name

@@ -1,4 +1,4 @@
-"""Estimates with 95 % intervals, by resampling what is independent: whole ensembles, or whole trajectories."""
+"""Estimates with 95 % intervals, by resampling what is independent: whole ensembles."""
 
 from __future__ import annotations
 
@@ -48,9 +48,13 @@ def share(part: Counts, whole: Counts) -> Statistic:
 
 
 def bootstrap_mean(values: Array, group: Counts, resamples: int, rng: np.random.Generator) -> Interval | None:
-    """95 % interval of the mean of `values`, float64[b], resampling whole groups, int64[b]; None for few of them."""
-    groups = int(group.max()) + 1
-    sums = np.bincount(group, weights=values, minlength=groups)
-    counts = np.bincount(group, minlength=groups)
+    """95 % interval of the mean of `values`, float64[b], resampling whole groups; None for few of them.
+
+    group: int64[b], which of them have a number in common. Trajectories of one ensemble share start and parameters, and
+    are no independent groups.
+    """
+    _, group = np.unique(group, return_inverse=True)
+    sums, counts = np.bincount(group, weights=values), np.bincount(group)
+    groups = len(counts)
     times = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
     return bootstrap_interval(float(values.mean()), (times @ sums) / (times @ counts), groups)

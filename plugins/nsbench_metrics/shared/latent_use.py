@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from nsbench.components.evidence import Evidence, LatentUse
 from nsbench.components.metric import NotApplicable
+from nsbench.trajectories.base import Trajectories
+from nsbench.trajectories.ensembles import ensemble_of
 from nsbench_metrics.shared.bootstrap import Interval, bootstrap_mean
 
 
@@ -18,8 +20,7 @@ def latent_use(evidence: Evidence) -> LatentUse:
 
 
 def interval_of_mean(
-    values: NDArray[np.float64], use: LatentUse, resamples: int, rng: np.random.Generator
+    values: NDArray[np.float64], use: LatentUse, reference: Trajectories, resamples: int, rng: np.random.Generator
 ) -> Interval | None:
-    """95 % interval of the mean of a number of each transition, float64[m], resampling test trajectories."""
-    group = np.unique(use.trajectory, return_inverse=True)[1]
-    return bootstrap_mean(values, group.astype(np.int64), resamples, rng)
+    """95 % interval of the mean of a number of each transition, float64[m], resampling ensembles of test cases."""
+    return bootstrap_mean(values, ensemble_of(reference)[use.trajectory], resamples, rng)
