@@ -8,4 +8,5 @@ statistics   intervals by bootstrap, sign-flip tests, Holm's correction
 comparison   two simulators, metric by metric, paired
 ties         the simulators that cannot be told from the best
 summary      the results of a suite in one table
+hardware     the trials whose costs were measured on other hardware than most
 """
