@@ -164,6 +164,13 @@ def test_experiment_opens_on_its_scores(finished):
     assert find_tables(finished) == {"snow": place}
 
 
+def test_the_primary_metric_has_the_first_columns_and_decides_the_order():
+    view = leaderboard([replace(RESULT, scores=(EWD, replace(ELBO, value=-3.0)))], "elbo")
+    assert view["selectedColumns"][:2] == ["metrics.`score/elbo`", "metrics.`score/ewd`"]
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`score/elbo`", False)
+    assert view["compareRunCharts"][0]["metricKey"] == "score/elbo"
+
+
 def test_images_by_step_are_named_as_mlflow_names_them(workspace):
     """Its own log_image is the reference; two of ours with one content are one file."""
     from PIL import Image

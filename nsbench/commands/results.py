@@ -52,7 +52,7 @@ def show_results(console: Console, summary: Summary, results: Sequence[TrialResu
             say(console, *sentences, wrap=True, style="bold")
             console.print()
     say(console, *failures(summary), wrap=True)
-    say(console, *footnotes(summary, results), wrap=True, style="dim")
+    say(console, *footnotes(summary, results, mark="*"), wrap=True, style="dim")
 
 
 def matrix_blocks(layout: Grid, width: int) -> Iterator[Table]:

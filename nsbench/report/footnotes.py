@@ -28,10 +28,13 @@ NAMED = 3
 """The most trials that are named for each of them."""
 
 
-def footnotes(summary: Summary, results: Sequence[TrialResult]) -> list[str]:
-    """The meaning of marks, intervals, anchors and dashes in the matrices of a summary, and doubts about costs."""
+def footnotes(summary: Summary, results: Sequence[TrialResult], *, mark: str) -> list[str]:
+    """The meaning of marks, intervals, anchors and dashes in the matrices of a summary, and doubts about costs.
+
+    mark: what the best simulators are marked by.
+    """
     lines = [line for dataset in summary.datasets for line in matrix_lines(summary, dataset)]
-    return [*_marks(summary, lines), *_anchors(summary, lines), *_costs(lines, results), *_reasons(lines)]
+    return [*_marks(summary, lines, mark), *_anchors(summary, lines), *_costs(lines, results), *_reasons(lines)]
 
 
 def failures(summary: Summary) -> list[str]:
@@ -47,10 +50,10 @@ def failures(summary: Summary) -> list[str]:
     return lines if left <= 0 else [*lines[:FAILURES], f"… {left} more: --long, or the report"]
 
 
-def _marks(summary: Summary, lines: Sequence[Line]) -> Iterator[str]:
+def _marks(summary: Summary, lines: Sequence[Line], mark: str) -> Iterator[str]:
     primary = [line.cells[summary.primary] for line in lines if summary.primary in line.cells]
     if any(cell.best for line in lines for cell in line.cells.values()):
-        yield "*: the best simulator of its row, and those that cannot be told from it (paired, 5 %)."
+        yield f"{mark}: the best simulator of its row, and those that cannot be told from it (paired, 5 %)."
     if any(cell.interval and cell.replicates == 1 for cell in primary):
         yield "low…high: 95 % over test cases, of one fit; what another fit would score is not in it."
     if any(cell.interval and cell.replicates > 1 for cell in primary):
@@ -74,7 +77,7 @@ def _costs(lines: Sequence[Line], results: Sequence[TrialResult]) -> Iterator[st
     if any("× truth" in cell.extras for line in lines for cell in line.cells.values()):
         yield "× truth: time over the ground truth's, both measured in turn on one machine."
     if any(score.extras.get("jobs", 1) > 1 for result in results for score in result.scores):
-        yield "costs were measured while other trials ran, so slower than alone (--long names them)."
+        yield "costs were measured while other trials ran, so slower than alone."
     yield from (f"{r.trial} changed its process: {'; '.join(r.changed)}" for r in results if r.changed)
 
 

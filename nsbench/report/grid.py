@@ -133,7 +133,7 @@ def legend(summary: Summary) -> list[str]:
     """The notes below a grid: the primary metric, the meaning of its intervals and of bold text."""
     many_fits = any(cell.replicates > 1 for line in summary.lines for cell in line.cells.values())
     one_fit = any(cell.replicates == 1 for line in summary.lines for cell in line.cells.values())
-    lines = [f"primary metric: {summary.primary}, chosen before the run; the others are there to explain it."]
+    lines = [f"primary metric: {summary.primary}, which claims rest on; the others help to explain it."]
     if many_fits:
         lines.append("mean ± half of the 95 % t-interval over replicates (other fits, the same test cases).")
     if one_fit:

@@ -73,7 +73,7 @@ def _summary(stored: StoredResults, summary: Summary) -> Iterator[str]:
         yield f"<h3>{escape(dataset)}</h3>" if len(summary.datasets) > 1 else ""
         yield _table(matrix(summary, dataset))
         yield "".join(f'<p class="verdict">{escape(sentence)}</p>' for sentence in verdict(summary, dataset))
-    yield _list(footnotes(summary, [*stored.rows.values(), *stored.submitted]))
+    yield _list(footnotes(summary, [*stored.rows.values(), *stored.submitted], mark="bold"))
     yield "</section>"
 
 
