@@ -8,7 +8,7 @@ from nsbench.components.rows import TrialResult
 from nsbench.outcomes.summary import Line, Summary
 from nsbench.report.matrix import matrix_lines, shared_kinds
 from nsbench.report.tables import MARK
-from nsbench.report.verdict import RIVALS, RULE
+from nsbench.report.verdict import RULE, verdict
 
 MEANINGS = {
     "floor": "the ground truth itself, redrawn with other noise; nothing can be expected to score better.",
@@ -65,7 +65,7 @@ def _marks(summary: Summary, lines: Sequence[Line], mark: str) -> Iterator[str]:
 def _anchors(summary: Summary, lines: Sequence[Line]) -> Iterator[str]:
     names = {line.name: MEANINGS[line.anchor] for line in lines if line.anchor in MEANINGS}
     yield from (f"{name}: {meaning}" for name, meaning in names.items())
-    if any(line.anchor in RIVALS and summary.primary in line.cells for line in lines):
+    if any(" than " in sentence for dataset in summary.datasets for sentence in verdict(summary, dataset)):
         yield RULE
 
 
