@@ -57,7 +57,9 @@ def test_every_artifact_is_listed_in_words_with_its_size_and_the_suites_that_nam
     entries = cache.artifacts(ran.workspace, suites_by_key(ran.workspace))
     assert sorted(e.what for e in entries if e.kind != "score") == [
         *("fit of coin", "fit of coin", "fit of learner"),
-        *("rollouts of coin", "rollouts of coin", "rollouts of learner"),
+        *("rollouts of analogue", "rollouts of best_deterministic", "rollouts of climatology", "rollouts of coin"),
+        *("rollouts of coin", "rollouts of learner", "rollouts of persistence"),
+        *("rollouts of redrawn", "rollouts of redrawn"),
         *("test data of line", "train data of line", "val data of line"),
     ]
     scores = {e.what for e in entries if e.kind == "score"}

@@ -82,6 +82,8 @@ def test_simulators_come_first_then_anchors_then_null_models(once):
     assert kinds == [
         *((name, "simulator") for name in ("learner", "half", "sure", "failing")),
         ("truth", "anchor"),  # the suite lists the ground truth under a name of its own
+        ("best-deterministic", "null"),
+        ("analogue", "null"),
         ("noise-free", "anchor"),
         ("climatology", "null"),
         ("persistence", "null"),
@@ -144,9 +146,10 @@ def test_markdown_marks_the_best_and_sets_anchors_in_italics(once):
     text = to_markdown(once.summary, once.notes)
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("|")}
     heads = [cell.strip() for cell in rows[""].split("|")[2:-1]]
-    assert heads == ["learner", "half", "sure", "failing", "*truth*", "*noise-free*", "*climatology*", "*persistence*"]
+    anchors = ["*truth*", "*best-deterministic*", "*analogue*", "*noise-free*", "*climatology*", "*persistence*"]
+    assert heads == ["learner", "half", "sure", "failing", *anchors]
     elbo = next(row for name, row in rows.items() if name.startswith("elbo")).split("|")[2:-1]
-    assert ["**" in cell for cell in elbo] == [True, True, False, *[False] * 5]
+    assert ["**" in cell for cell in elbo] == [True, True, False, *[False] * 7]
     assert "floor: the ground truth against itself" in text
 
 
@@ -164,7 +167,7 @@ def test_csv_holds_every_number(once):
 def test_latex_is_balanced_and_escaped(once):
     text = to_latex(once.summary, ["100 % of it"])
     body = [line for line in text.splitlines() if not line.startswith("%")]
-    assert [line for line in body if line.endswith(r"\\") and line.count(" & ") != 8] == []
+    assert [line for line in body if line.endswith(r"\\") and line.count(" & ") != 10] == []
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
     assert not re.search(r"(?<!\\)[_#]", "\n".join(body))
     assert r"wall\_clock" in text

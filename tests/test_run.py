@@ -29,8 +29,8 @@ def test_a_run_scores_every_trial_between_its_anchors(bench):
     outcome, _, events = bench()
     assert outcome.exit_code == 0
     truth, learner = scores(outcome, "line/truth/r0"), scores(outcome, "line/learner/r0")
-    assert truth["length"].value == truth["length"].floor == learner["length"].floor
-    assert truth["length"].skill == 1
+    assert truth["length"].floor == learner["length"].floor
+    assert None not in (learner["length"].best_deterministic, learner["length"].analogue)
     assert learner["length"].noise_free > 1
     assert truth["elbo"].value > learner["elbo"].value
     assert truth["elbo"].label == "exact"

@@ -43,7 +43,7 @@ EWD = ScoreRow(
     12.6,
     (11.0, 14.0),
     floor=6.2,
-    noise_free=23.0,
+    best_deterministic=23.0,
     extras={"bins": 16.0},
     columns=(("bins", "bins"),),
 )

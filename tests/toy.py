@@ -110,6 +110,19 @@ class Learner(Coin):
         return 1
 
 
+class Either(Learner):
+    """Decoded by the mode, every toss falls on the likelier side."""
+
+    @property
+    def coin(self):
+        likely = 1 - 1e-12 if self.learned > 0.5 else 1e-12
+        return self.learned if self.conditions.decode == "sample" else likely
+
+    def log_likelihood(self, x, x_next, params, samples, rng):
+        grown = length(x_next) - length(x)
+        return np.where(grown == 1, np.log(self.learned), np.log(1 - self.learned))
+
+
 class Failing(Coin):
     def fit(self, train, val, ctx):
         raise RuntimeError("the loss is on fire")
@@ -151,7 +164,8 @@ def nsbench_datasets():
 @hookimpl
 def nsbench_simulators():
     classes = {"coin": "Coin", "learner": "Learner", "failing": "Failing", "amnesiac": "Amnesiac"}
-    return [SimulatorSpec(name, f"toy:{cls}", "toy:CoinParams") for name, cls in classes.items()]
+    simulators = [SimulatorSpec(name, f"toy:{cls}", "toy:CoinParams") for name, cls in classes.items()]
+    return [*simulators, SimulatorSpec("either", "toy:Either", "toy:CoinParams", decodes=True)]
 
 
 @hookimpl

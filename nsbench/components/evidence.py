@@ -89,6 +89,7 @@ class Evidence:
     rollouts    cases × members trajectories, the members of a case side by side.
     cost        None where nothing was measured: for null models, and for submissions whose maker declares none.
     latent_use  the effect of the simulator's latents; None for a simulator without latents.
+    drawn_elsewhere  whether its likelihood is that of the same fit with drawn sites, and is measured there.
     declared    whether this is a submission (rollouts made elsewhere), whose maker declares likelihoods and costs.
     """
 
@@ -98,3 +99,4 @@ class Evidence:
     likelihood: Likelihood | None = None
     latent_use: LatentUse | None = None
     declared: bool = False
+    drawn_elsewhere: bool = False

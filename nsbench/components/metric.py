@@ -16,9 +16,9 @@ from nsbench.trajectories.base import Trajectories
 Need = Literal["rollouts", "likelihood", "cost"]
 """The parts of the evidence that a metric may need."""
 
-Null = Literal["climatology", "persistence"]
+Null = Literal["best_deterministic", "analogue", "climatology", "persistence"]
 Zero = Literal["noise_free", Null]
-Anchor = Literal["floor", Zero]
+Anchor = Literal["floor", "best_deterministic", "analogue", "noise_free", "climatology", "persistence"]
 """The anchors beside a score: the ground truth redrawn, the same without its randomness, and the null models."""
 
 NULLS: tuple[Null, ...] = get_args(Null)
@@ -65,8 +65,8 @@ class Metric(Component, ABC):
     unit       of the value.
     needs      the parts that the evidence must hold; a simulator without them gets no score, and the table says so.
     columns    (name of an extra, heading): what tables show beside the value.
-    anchored   whether the value is to be read between the ground truth's score, redrawn, and that of the
-               ground truth without its randomness, or that of a null model (see nsbench/stages/nulls.py).
+    anchored   whether the value is to be read between the ground truth's score, redrawn, and that of a null model
+               (see nsbench/stages/nulls.py), or of the ground truth without its randomness.
     zero       the anchor at which skill is 0; at the floor it is 1.
     items_by   the kind of the score's items, where its value is their mean: "bin", "ensemble" or "transition" (see
                nsbench/outcomes/pairing.py); None where it is not.
@@ -77,7 +77,7 @@ class Metric(Component, ABC):
     needs: ClassVar[frozenset[Need]] = frozenset({"rollouts"})
     columns: ClassVar[tuple[tuple[str, str], ...]] = ()
     anchored: ClassVar[bool] = True
-    zero: ClassVar[Zero] = "noise_free"
+    zero: ClassVar[Zero] = "best_deterministic"
 
     @property
     def items_by(self) -> str | None:

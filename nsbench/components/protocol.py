@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from nsbench.components.component import Params
 
@@ -13,6 +13,17 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 Decode = Literal["mode", "sample"]
 LikelihoodKind = Literal["exact", "elbo", "vlb"]
+
+
+def _ranges(holdout: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    for name, ranges in holdout.items():
+        if not ranges or any(low >= high for low, high in ranges):
+            raise ValueError(f"holdout of {name} must be ranges [low, high] with low < high, got {ranges}")
+    return holdout
+
+
+Holdout = Annotated[dict[str, list[tuple[float, float]]], AfterValidator(_ranges)]
+"""{parameter: ranges}, of which at least one holds a held-out case."""
 
 
 class Bounds(Params):
@@ -29,14 +40,22 @@ class Bounds(Params):
 
 
 class Protocol(Params):
-    """The rules that make the comparison fair: they are the same for all simulators."""
+    """The rules that make the comparison fair: they are the same for all simulators.
+
+    decode: "both" makes two rows of each simulator whose rollouts depend on it, "name" and "name-drawn", from one fit.
+    A likelihood is of the process that draws its sites, and stands in that row alone.
+
+    holdout: {parameter: ranges}. Training and validation trajectories with a parameter in one of its ranges are taken
+    away, so that the test cases in there ask what a simulator does where it has seen nothing; scores tell them apart.
+    """
 
     stride: int = Field(10, ge=1, description="ticks of the domain's clock between frames")
     horizon: int = Field(64, ge=1, description="frames simulated at most")
     members: int = Field(1, ge=1, description="rollouts from each start state")
-    decode: Decode = Field("mode", description="each site's likelier state, or a draw")
+    decode: Decode | Literal["both"] = Field("both", description="each site's likelier state, a draw, or both in turn")
     batch: int = Field(64, ge=1, description="trajectories simulated together")
     bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null for none")
+    holdout: Holdout = Field({}, description="parameter: ranges taken out of training")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ class ScoreRow:
 
     value        None where the metric does not apply; `absent` then says why.
     floor, …     the same metric's scores of the anchors: floor and noise_free of the dataset's ground truth, redrawn
-                 and without its randomness, climatology and persistence of the null models.
+                 and without its randomness, and of the null models (nsbench/stages/nulls.py). The floor is the mean
+                 over several draws of the truth, and floor_deviation their standard deviation; None for one draw.
     zero         the anchor at which skill is 0: skill = (zero − value) / (zero − floor), 1 at the floor. There is
                  no skill where the zero is no worse than the floor: such data cannot tell them apart.
     columns      (name of an extra, its heading): the extras that the metric wants shown beside its value.
@@ -39,13 +40,16 @@ class ScoreRow:
     label: str = ""
     absent: str = ""
     floor: float | None = None
+    floor_deviation: float | None = None
+    best_deterministic: float | None = None
+    analogue: float | None = None
     noise_free: float | None = None
     climatology: float | None = None
     persistence: float | None = None
     extras: dict[str, float] = field(default_factory=dict)
     columns: tuple[tuple[str, str], ...] = ()
     anchored: bool = True
-    zero: Zero = "noise_free"
+    zero: Zero = "best_deterministic"
     rollouts_only: bool = False
     costs: bool = False
     items_by: str | None = None

@@ -19,7 +19,12 @@ from nsbench.trajectories.base import Trajectories
 
 @dataclass(frozen=True)
 class SimulatorSpec(ComponentSpec):
-    """The spec of a simulator."""
+    """The spec of a simulator.
+
+    decodes: its rollouts depend on how states are decoded (``Conditions.decode``); a suite may ask for both ways.
+    """
+
+    decodes: bool = False
 
 
 def _passing_folder() -> Path:

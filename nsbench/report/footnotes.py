@@ -12,8 +12,8 @@ from nsbench.report.verdict import RULE, verdict
 
 MEANINGS = {
     "floor": "the ground truth itself, redrawn with other noise; nothing can be expected to score better.",
-    "best_deterministic": "the best that a simulator without randomness could score.",
-    "analogue": "what the most similar cases did, in place of a simulation.",
+    "best_deterministic": "one truth for all members, the medoid; the best to be expected without randomness.",
+    "analogue": "a look-up of the training trajectories nearest in parameters and start.",
     "noise_free": "the ground truth without its noise.",
 }
 """Anchor -> what it is."""

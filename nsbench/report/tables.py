@@ -31,6 +31,8 @@ _MARKS = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)|[|`]|<(?=[A-Za-z/!?])|\](?=[(\[:])
 _ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
 
 _ZEROS = {
+    "best_deterministic": "one truth for all members, the medoid of new draws (best-deterministic)",
+    "analogue": "the nearest training trajectories (analogue)",
     "noise_free": "the ground truth without its noise",
     "climatology": "a truth of any other parameters (climatology)",
     "persistence": "the start state, unchanged (persistence)",

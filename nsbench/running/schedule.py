@@ -202,7 +202,7 @@ class Schedule:
         return {self._makers[m.key.digest] for m in anchor.scores if m.key.digest in self._makers}
 
     def _anchor_job(self, candidate: Candidate, anchor: WantedAnchor) -> str:
-        return f"{candidate.data.name}/r{candidate.replicate}/{anchor.name}"
+        return f"{candidate.data.name}/r{candidate.replicate}/{anchor.id}"
 
     def _add_anchor_job(self, candidate: Candidate, anchor: WantedAnchor) -> None:
         """Add a job that makes an anchor's scores, before all others, unless another job does."""

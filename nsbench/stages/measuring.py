@@ -58,12 +58,14 @@ def collect(
     parallel: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
     keeper: Keeper | None = None,
+    with_likelihood: bool = True,
 ) -> Evidence:
     """The evidence of a simulator on the test cases, framed trajectories.
 
     truth: the ground truth's simulator, timed in turn; None where there is none. parallel: how many trials the
     run has going at once. progress: called with the numbers of trajectories simulated, and in all. keeper: of the
-    batches of rollouts and likelihoods, which are not made again if it has them. Raises BrokenContract.
+    batches of rollouts and likelihoods, which are not made again if it has them. with_likelihood: False where the
+    likelihood is of another decoding, which is measured by itself. Raises BrokenContract.
     """
     keeper = keeper or Keeper()
     start = test.start().select(np.repeat(np.arange(len(test)), protocol.members))
@@ -73,7 +75,9 @@ def collect(
             simulator, truth, start, protocol, rollout_rng, truth_rng, memory, parallel, progress, keeper
         )
         seconds_alone = _seconds_alone(simulator, start, protocol.horizon, alone_rng)
-        likelihood = _likelihood(simulator, test, protocol.bounds, likelihood_rng, keeper)
+        likelihood = None
+        if with_likelihood:
+            likelihood = _likelihood(simulator, test, protocol.bounds, likelihood_rng, keeper)
     cost = Cost(
         ms_per_trajectory=1e3 * sum(batch.seconds for batch in batches) / len(start),
         batch=min(protocol.batch, len(start)),
@@ -90,7 +94,12 @@ def collect(
         parallel=max(parallel, *(batch.parallel for batch in batches)),
     )
     return Evidence(
-        _joined(simulator, batches), protocol.members, cost, likelihood, latent_use(simulator, test, latent_rng)
+        _joined(simulator, batches),
+        protocol.members,
+        cost,
+        likelihood,
+        latent_use(simulator, test, latent_rng),
+        drawn_elsewhere=not with_likelihood,
     )
 
 

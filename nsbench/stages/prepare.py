@@ -18,6 +18,7 @@ from nsbench.components.dataset import Dataset, DatasetSpec, Split
 from nsbench.components.events import Notice
 from nsbench.registry.loading import reading_of
 from nsbench.registry.registry import Registry
+from nsbench.stages.holdout import BadHoldout, held_out
 from nsbench.stages.workshop import Workshop, Write
 from nsbench.store.checked import set_file_aside, verify_checked, whole_checked
 from nsbench.store.contents import digests
@@ -39,8 +40,14 @@ _kept: dict[tuple[str, str], Trajectories] = {}
 
 
 def prepare(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
-    """The trajectories of a split, framed by the protocol on its dataset."""
-    return framed(recorded(workshop, job, data, split), data)
+    """The trajectories of a split, framed by the protocol on its dataset; for a fit without those held out of it."""
+    trajectories = framed(recorded(workshop, job, data, split), data)
+    if split == "test" or not data.protocol.holdout:
+        return trajectories
+    kept = np.flatnonzero(~held_out(trajectories, data.protocol))
+    if not len(kept):
+        raise BadHoldout(f"protocol.holdout leaves no {split} data of {data.name}")
+    return trajectories.select(kept)
 
 
 def framed(trajectories: Trajectories, data: DataPlan) -> Trajectories:

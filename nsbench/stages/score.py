@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from nsbench.components.contracts.metric import require_score
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, Need, NotApplicable, Score
+from nsbench.components.protocol import Protocol
 from nsbench.components.rows import DECLARED, ScoreRow
 from nsbench.errors import Refusal
 from nsbench.stages.agreement import Code
-from nsbench.stages.nulls import null_evidence
+from nsbench.stages.holdout import COLUMNS, inside_and_outside
+from nsbench.stages.null_evidence import null_code, null_evidence
 from nsbench.stages.prepare import prepare
 from nsbench.stages.simulate import read_evidence, simulate
 from nsbench.stages.workshop import Workshop, Write
 from nsbench.store.store import Artifact, Draft
-from nsbench.suite.planner import NULLS_MADE
 from nsbench.suite.seeds import generator
 from nsbench.suite.trials import DataPlan, NullPlan, ScorePlan, Submission, Trial
 from nsbench.trajectories.base import Trajectories
@@ -59,13 +60,12 @@ def score(workshop: Workshop, trial: Trial, metric: ScorePlan) -> ScoreRow:
 
 
 def score_null(workshop: Workshop, job: str, null: NullPlan, metric: ScorePlan) -> ScoreRow:
-    """A metric's score of a null model, made from the test data alone: no simulator is run."""
+    """A metric's score of a null model, or of the truth drawn once more."""
 
-    def evidence(test: Trajectories) -> Evidence | None:
-        return null_evidence(null.null, test, workshop.suite.protocol.members, generator(null.seed))
+    def evidence(test: Trajectories) -> Evidence:
+        return null_evidence(workshop, job, null, test)
 
-    recipe = Code("the null models", (NULLS_MADE,), metric.key.fields["evidence"]["source"])
-    return _scored(workshop, job, null.null, null.data, metric, evidence, [recipe])
+    return _scored(workshop, job, null.name, null.data, metric, evidence, null_code(workshop, null))
 
 
 def score_submission(workshop: Workshop, submission: Submission, metric: ScorePlan) -> ScoreRow:
@@ -86,19 +86,22 @@ def _scored(
     name: str,
     data: DataPlan,
     metric: ScorePlan,
-    get_evidence: Callable[[Trajectories], Evidence | None],
+    get_evidence: Callable[[Trajectories], Evidence],
     upstream: Sequence[Code] = (),
 ) -> ScoreRow:
     """A metric's score of evidence on the test cases of a dataset, from the store or made now.
 
-    name: the simulator or null model. get_evidence: called with the truth, only if the score is missing. upstream: the
-    code that the evidence's key rests on.
+    name: the simulator or null model. get_evidence: called with the truth, only if the score is missing; it may raise
+    NotApplicable. upstream: the code that the evidence's key rests on.
     """
 
     def make() -> Write:
         truth = prepare(workshop, job, data, "test")
-        evidence = get_evidence(truth)
-        return lambda draft: _write(draft, *_judge(workshop, metric, evidence, truth))
+        try:
+            evidence: Evidence | NotApplicable = get_evidence(truth)
+        except NotApplicable as reason:
+            evidence = reason
+        return lambda draft: _write(draft, *_judge(workshop, metric, evidence, truth, data.protocol))
 
     agreement = workshop.agreement
     rests_on = [agreement.of(metric.part), *agreement.of_data(data), *upstream]
@@ -107,20 +110,23 @@ def _scored(
 
 
 def _judge(
-    workshop: Workshop, plan: ScorePlan, evidence: Evidence | None, truth: Trajectories
+    workshop: Workshop, plan: ScorePlan, evidence: Evidence | NotApplicable, truth: Trajectories, protocol: Protocol
 ) -> tuple[ScoreRow, Score | None]:
-    """The metric's row, and its score; the score is None where the metric declines."""
+    """The metric's row, and its score; the score is None where the metric declines, or there is no evidence."""
     metric: Metric = workshop.component(plan.part)
     try:
         score = _ask(metric, evidence, truth, plan)
     except NotApplicable as reason:
         return replace(_row_without_value(plan.name, metric), absent=str(reason)), None
+    sides = inside_and_outside(score, metric.items_by, truth, protocol) if protocol.holdout else {}
+    row = _row_without_value(plan.name, metric)
     row = replace(
-        _row_without_value(plan.name, metric),
+        row,
         unit=score.unit or metric.unit,
         value=score.value,
         interval=score.interval,
-        extras=score.extras,
+        extras=score.extras | sides,
+        columns=row.columns + (COLUMNS if sides else ()),
         label=score.label,
     )
     return row, score
@@ -142,12 +148,14 @@ def _row_without_value(name: str, metric: Metric) -> ScoreRow:
     )
 
 
-def _ask(metric: Metric, evidence: Evidence | None, truth: Trajectories, plan: ScorePlan) -> Score:
+def _ask(metric: Metric, evidence: Evidence | NotApplicable, truth: Trajectories, plan: ScorePlan) -> Score:
     """The metric's score of the evidence. Raises NotApplicable where the evidence lacks what the metric needs."""
-    if evidence is None:
-        raise NotApplicable("this null model needs more than one ensemble")
+    if isinstance(evidence, NotApplicable):
+        raise evidence
     for need, part in (("likelihood", evidence.likelihood), ("cost", evidence.cost)):
         if need in metric.needs and part is None:
+            if need == "likelihood" and evidence.drawn_elsewhere:
+                raise NotApplicable("the likelihood is of the process that draws its sites, which has its own row")
             raise NotApplicable(_ABSENT[need, evidence.declared])
     score = require_score(metric, metric.score(evidence, truth, generator(plan.seed)))
     # A score that rests on declared costs is labelled so, and is not ranked with costs measured here.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
@@ -35,7 +35,7 @@ from nsbench.suite.trials import Submission, Trial
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 
-_ROLLOUTS = "rollouts.h5"
+ROLLOUTS = "rollouts.h5"
 _COST = "cost.json"
 _LIKELIHOOD = "likelihood.npz"
 _LATENTS = "latents.npz"
@@ -54,7 +54,7 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
         return lambda draft: _simulate(workshop, trial, simulator, fit_seconds, test, draft)
 
     what, rests_on = f"rollouts of {trial.simulator}", _rests_on(workshop, trial)
-    artifact = workshop.obtain(trial.id, trial.evidence, what, make, {_ROLLOUTS}, rests_on)
+    artifact = workshop.obtain(trial.id, trial.evidence, what, make, {ROLLOUTS}, rests_on)
     workshop.clear_work(trial.evidence)
     return read_evidence(artifact, test.domain)
 
@@ -72,11 +72,11 @@ def take_in(workshop: Workshop, submission: Submission, evidence: Evidence, fact
     """Put evidence that was made elsewhere into the store, unless it is there already; returns its artifact."""
 
     def write(draft: Draft) -> None:
-        _write(draft, evidence)
+        write_evidence(draft, evidence)
         draft.facts.update(facts, outside=True)
 
     what = f"rollouts of {submission.simulator}"
-    return workshop.obtain(submission.id, submission.evidence, what, lambda: write, {_ROLLOUTS})
+    return workshop.obtain(submission.id, submission.evidence, what, lambda: write, {ROLLOUTS})
 
 
 def _simulate(
@@ -84,6 +84,7 @@ def _simulate(
 ) -> None:
     from nsbench.stages.measuring import collect
 
+    simulator.conditions = replace(workshop.conditions, decode=trial.decode)
     with _parts(workshop, trial, test.domain) as parts:
         evidence = collect(
             simulator,
@@ -97,8 +98,9 @@ def _simulate(
             parallel=workshop.parallel,
             progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
             keeper=parts,
+            with_likelihood=trial.with_likelihood,
         )
-    _write(draft, evidence)
+    write_evidence(draft, evidence)
 
 
 def _parts(workshop: Workshop, trial: Trial, domain: Domain) -> Parts:
@@ -130,12 +132,14 @@ def _truth_of(workshop: Workshop, trial: Trial) -> ComponentSpec | None:
     return None if spec.floor is None else workshop.registry.spec("simulator", spec.floor.name)
 
 
-def _write(draft: Draft, evidence: Evidence) -> None:
+def write_evidence(draft: Draft, evidence: Evidence) -> None:
     """Write what ``read_evidence`` reads."""
     from nsbench.trajectories.hdf5 import write_trajectories
 
-    write_trajectories(draft.folder / _ROLLOUTS, evidence.rollouts)
+    write_trajectories(draft.folder / ROLLOUTS, evidence.rollouts)
     draft.facts["members"] = evidence.members
+    if evidence.drawn_elsewhere:
+        draft.facts["drawn_elsewhere"] = True
     if evidence.cost is not None:
         (draft.folder / _COST).write_text(json.dumps(asdict(evidence.cost)), encoding="utf-8")
     if evidence.likelihood is not None:
@@ -153,12 +157,13 @@ def read_evidence(artifact: Artifact, domain: Domain) -> Evidence:
     from nsbench.trajectories.hdf5 import read_trajectories
 
     return Evidence(
-        rollouts=read_trajectories(artifact.folder / _ROLLOUTS, domain),
+        rollouts=read_trajectories(artifact.folder / ROLLOUTS, domain),
         members=artifact.facts["members"],
         cost=read_cost(artifact),
         likelihood=_likelihood(artifact),
         latent_use=_latent_use(artifact),
         declared=bool(artifact.facts.get("outside", False)),
+        drawn_elsewhere=bool(artifact.facts.get("drawn_elsewhere", False)),
     )
 
 

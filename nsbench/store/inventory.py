@@ -123,13 +123,11 @@ class _Names:
             case "evidence":
                 if "rollouts" in fields:
                     return "rollouts made elsewhere"
-                return f"rollouts of {self._simulator('model', fields.get('model'))}"
+                return f"rollouts of {self._of_rollouts(fields)}"
             case "score":
                 return f"{fields.get('name')} of {self._simulator('evidence', fields.get('evidence'))}"
 
     def _simulator(self, kind: ArtifactKind, key: object) -> str:
-        if isinstance(key, dict):
-            return str(key.get("null"))  # a null model: the key holds its recipe
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             return "?"
         if (kind, key) not in self._simulators:
@@ -141,7 +139,11 @@ class _Names:
             fields = read_manifest(self._root / kind / key)["fields"]
         except (Damaged, OSError):
             return "?"  # the artifact was removed, or is damaged
-        return str(fields.get("name")) if kind == "model" else self._simulator("model", fields.get("model"))
+        return str(fields.get("name")) if kind == "model" else self._of_rollouts(fields)
+
+    def _of_rollouts(self, fields: Mapping[str, Any]) -> str:
+        """What rolled out: a null model, or the simulator of a model."""
+        return str(fields["null"]) if "null" in fields else self._simulator("model", fields.get("model"))
 
 
 def sources(workspace: Workspace) -> list[Entry]:

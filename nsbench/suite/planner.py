@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from nsbench.components.dataset import SPLITS, DatasetSpec, SimulatorReference, UnreadableData
-from nsbench.components.metric import NULLS, Null
-from nsbench.components.protocol import Conditions
+from nsbench.components.metric import Null
+from nsbench.components.protocol import Conditions, Decode
 from nsbench.registry.loading import full_params, reading_of
 from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
@@ -18,11 +18,22 @@ from nsbench.store.variables import all_variables_in_keys, variables_in_key
 from nsbench.suite.devices import resolve_device, resolve_precision
 from nsbench.suite.seeds import Seed, data_seed
 from nsbench.suite.suite import DatasetUse, SimulatorUse, Suite
-from nsbench.suite.trials import Anchors, DataPlan, MetricPlan, NullPlan, Part, Plan, ScorePlan, Trial, with_variables
+from nsbench.suite.trials import (
+    Anchors,
+    DataPlan,
+    MetricPlan,
+    NullPlan,
+    Part,
+    Plan,
+    Redrawn,
+    ScorePlan,
+    Trial,
+    with_variables,
+)
 
 MEASURING = "nsbench.stages.measuring:collect"
-NULLS_MADE = "nsbench.stages.nulls:null_evidence"
-"""The code of the stages themselves that is in keys: of evidence, and of null models' scores."""
+NULLS_MADE = "nsbench.stages.nulls:null_rollouts"
+"""The code of the stages themselves that is in keys: of evidence, and of null models' rollouts."""
 
 
 def make_plan(suite: Suite, registry: Registry) -> Plan:
@@ -42,7 +53,7 @@ class _Planner:
         self.conditions = Conditions(
             device=device,
             precision=resolve_precision(suite.compute.precision, device),
-            decode=suite.protocol.decode,
+            decode="mode" if suite.protocol.decode == "both" else suite.protocol.decode,
         )
         self.metrics = tuple(MetricPlan(use.name, self._part("metric", use.use, use.params)) for use in suite.metrics)
         self.data = {use.name: self._data(use) for use in suite.datasets}
@@ -65,12 +76,17 @@ class _Planner:
         return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics, code)
 
     def _anchors(self, use: DatasetUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Anchors:
-        spec = self._dataset_spec(use)
-        return Anchors(
-            floor=self._truth(spec.floor, data, fit_data, replicate),
-            noise_free=self._truth(spec.noise_free, data, fit_data, replicate),
-            nulls={null: self._null(null, data, replicate) for null in NULLS},
-        )
+        spec, draws = self._dataset_spec(use), self.suite.anchors
+        floor = self._truth(spec.floor, data, fit_data, replicate)
+        nulls: dict[Null, NullPlan] = {}
+        redrawn: list[NullPlan] = []
+        if floor is not None:
+            best = self._null("best_deterministic", data, replicate, truth=floor, draws=draws.deterministic)
+            nulls["best_deterministic"] = best
+            redrawn = [self._null("redrawn", data, replicate, k, truth=floor) for k in range(1, draws.floor)]
+        nulls["analogue"] = self._null("analogue", data, replicate, train=fit_data)
+        nulls |= {null: self._null(null, data, replicate) for null in ("climatology", "persistence")}
+        return Anchors(floor, self._truth(spec.noise_free, data, fit_data, replicate), nulls, tuple(redrawn))
 
     def _truth(
         self, reference: SimulatorReference | None, data: DataPlan, fit_data: DataPlan, replicate: int
@@ -82,15 +98,32 @@ class _Planner:
         simulator = SimulatorUse(use=reference.name, params=params)
         return self._trial(simulator, data, fit_data, replicate)
 
-    def _null(self, null: Null, data: DataPlan, replicate: int) -> NullPlan:
-        """A null model. It has no evidence artifact; its scores' keys hold the recipe instead."""
+    def _null(
+        self,
+        null: Null | Redrawn,
+        data: DataPlan,
+        replicate: int,
+        *again: int,
+        train: DataPlan | None = None,
+        truth: Trial | None = None,
+        draws: int = 1,
+    ) -> NullPlan:
+        """A null model, or the truth drawn once more. again: which of several."""
         protocol = data.protocol
         source, libraries = self._source(NULLS_MADE)
-        seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate]
+        seed: Seed = [self.suite.seed, f"null/{null}", data.part.name, replicate, *again]
         recipe: dict[str, Any] = {"null": null, "seed": seed, "source": source, "libraries": libraries}
         recipe |= with_variables(variables_in_key(libraries))
         recipe |= {"stride": protocol.stride, "horizon": protocol.horizon, "members": protocol.members}
-        return NullPlan(null, data, seed, self._scores(data, recipe, replicate))
+        recipe |= {"test": data.keys["test"].digest}
+        if train is not None:
+            recipe |= {"train": train.keys["train"].digest, "train_stride": train.protocol.stride} | _without(train)
+        if truth is not None:
+            recipe |= {"truth": truth.model.digest, "draws": draws, "batch": protocol.batch}
+            recipe |= with_variables(all_variables_in_keys())
+        evidence = Key("evidence", recipe)
+        scores = self._scores(data, evidence.digest, replicate)
+        return NullPlan(null, data, evidence, seed, scores, train, truth, draws)
 
     def _part(self, kind: Kind, name: str, params: Mapping[str, Any]) -> Part:
         spec = self.registry.spec(kind, name)
@@ -143,9 +176,24 @@ class _Planner:
         fit_seed: Seed = [self.suite.seed, "fit", fit_data.part.name, part.name, replicate]
         simulate_seed: Seed = [self.suite.seed, "simulate", data.part.name, replicate]
         model = self._model(part, fit_data, fit_seed)
-        evidence = self._evidence(model, data, simulate_seed)
+        decode = use.decode or self.conditions.decode
+        with_likelihood = not (self.suite.protocol.decode == "both" and use.decode == "mode")
+        evidence = self._evidence(model, data, simulate_seed, decode, with_likelihood)
         scores = self._scores(data, evidence.digest, replicate)
-        return Trial(data, fit_data, use.name, part, replicate, model, fit_seed, evidence, simulate_seed, scores)
+        return Trial(
+            data=data,
+            fit_data=fit_data,
+            simulator=use.name,
+            part=part,
+            replicate=replicate,
+            model=model,
+            fit_seed=fit_seed,
+            evidence=evidence,
+            simulate_seed=simulate_seed,
+            scores=scores,
+            decode=decode,
+            with_likelihood=with_likelihood,
+        )
 
     def _model(self, part: Part, fit_data: DataPlan, seed: Seed) -> Key:
         fields = {
@@ -158,18 +206,25 @@ class _Planner:
             "precision": self.conditions.precision,
             "seed": seed,
         }
-        return Key("model", part.fields() | fields)
+        return Key("model", part.fields() | fields | _without(fit_data))
 
-    def _evidence(self, model: Key, data: DataPlan, seed: Seed) -> Key:
+    def _evidence(self, model: Key, data: DataPlan, seed: Seed, decode: Decode, with_likelihood: bool) -> Key:
         fields = {
             "model": model.digest,
             "test": data.keys["test"].digest,
-            "protocol": data.protocol.model_dump(mode="json"),
+            "protocol": data.protocol.model_dump(mode="json") | {"decode": decode},
             "threads": self.suite.compute.threads,
             "source": self._source(MEASURING)[0],
             "seed": seed,
         }
+        if not with_likelihood:
+            fields |= {"likelihood": False}
         return Key("evidence", fields | with_variables(all_variables_in_keys()))
 
-    def _scores(self, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> tuple[ScorePlan, ...]:
+    def _scores(self, data: DataPlan, evidence: str, replicate: int) -> tuple[ScorePlan, ...]:
         return tuple(metric.applied(self.suite.seed, data, evidence, replicate) for metric in self.metrics)
+
+
+def _without(fit_data: DataPlan) -> dict[str, Any]:
+    """The field of a key that says what is held out of the data of a fit; none where nothing is."""
+    return {"holdout": fit_data.protocol.holdout} if fit_data.protocol.holdout else {}

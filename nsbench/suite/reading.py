@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from nsbench.names import NAME, bad_name, did_you_mean, without_credentials
 from nsbench.registry.loading import full_params, params_model
 from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
+from nsbench.suite.decodings import expand_decodings
 from nsbench.suite.faults import by_place, explained
 from nsbench.suite.grids import MAX_TRIALS, expand_grids
 from nsbench.suite.places import At, Places
@@ -51,7 +52,7 @@ def resolve(document: Document, registry: Registry) -> Suite:
     unread_count, unread = len(faults), {fault.path for fault in faults}
     if not isinstance(document.data, dict):
         raise SuiteError([*faults, document.fault((), "a suite is a mapping with datasets, simulators, metrics")])
-    document = expand_grids(document, faults)
+    document = expand_decodings(expand_grids(document, faults), registry)
     suite: Suite | None = None
     try:
         suite = Suite.model_validate(document.data)

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from nsbench.components.protocol import Protocol
+from nsbench.components.protocol import Decode, Holdout, Protocol
 from nsbench.quantities import seconds, size
 from nsbench.registry.registry import Kind
 from nsbench.suite.yaml import dump
@@ -66,16 +66,19 @@ class Use(Section):
 class DatasetUse(Use):
     """A dataset. fit_on: another dataset of the suite on which simulators are fitted instead.
 
-    stride, horizon: its own, where its clock or its length are not those of the suite's other datasets.
+    stride, horizon, holdout: its own, where its clock, length or parameters are not those of other datasets.
     """
 
     fit_on: str | None = Field(None, description="dataset to fit on, for transfer across datasets")
     stride: int | None = Field(None, ge=1, description="ticks between frames; the protocol's if not given")
     horizon: int | None = Field(None, ge=1, description="frames simulated at most; the protocol's if not given")
+    holdout: Holdout | None = Field(None, description="ranges taken out of training; the protocol's if not given")
 
 
 class SimulatorUse(Use):
     """A simulator. on: the datasets that it meets, all if None. grid: parameter -> values, multiplied out."""
+
+    decode: Decode | None = Field(None, description="of its states; the protocol's if not given")
 
     on: list[str] | None = Field(None, description="datasets that it meets; all if not given")
     grid: dict[str, list[Any]] = Field({}, description="parameter: values; one simulator a combination")
@@ -104,6 +107,15 @@ class Compute(Section):
         "float32", description="of networks; auto: bfloat16 where the device has it, else float32"
     )
     threads: int | None = Field(None, ge=1, description="OMP_NUM_THREADS, or all cores, if not given")
+
+
+class AnchorDraws(Section):
+    """How often the truth is drawn for the anchors that stand beside scores."""
+
+    floor: int = Field(3, ge=1, description="draws of the floor, for its mean and its deviation")
+    deterministic: int = Field(
+        64, ge=2, description="draws of the truth from each start, of which best-deterministic is the medoid"
+    )
 
 
 class Limits(Section):
@@ -166,6 +178,7 @@ class Suite(Section):
     primary: str | None = Field(None, description="the metric that claims rest on; the first one if not given")
     protocol: Protocol = Protocol()
     budget: Budget
+    anchors: AnchorDraws = AnchorDraws()
     compute: Compute = Compute()
     limits: Limits = Limits()
     tracking: Tracking = Tracking()
@@ -176,8 +189,8 @@ class Suite(Section):
         return self.primary or self.metrics[0].name
 
     def protocol_on(self, use: DatasetUse) -> Protocol:
-        """The protocol on a dataset: the suite's, with the dataset's own stride and horizon where it has them."""
-        own = {"stride": use.stride, "horizon": use.horizon}
+        """The protocol on a dataset: the suite's, with what the dataset has of its own."""
+        own = {"stride": use.stride, "horizon": use.horizon, "holdout": use.holdout}
         return self.protocol.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     def to_yaml(self) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from nsbench.components.dataset import SPLITS, Split
 from nsbench.components.metric import Anchor, Null
-from nsbench.components.protocol import Conditions, Protocol
+from nsbench.components.protocol import Conditions, Decode, Protocol
 from nsbench.errors import Refusal
 from nsbench.names import did_you_mean
 from nsbench.registry.registry import Kind
@@ -96,13 +96,15 @@ class MetricPlan:
     name: str
     part: Part
 
-    def applied(self, suite_seed: int, data: DataPlan, evidence: str | dict[str, Any], replicate: int) -> ScorePlan:
+    def applied(self, suite_seed: int, data: DataPlan, evidence: str, replicate: int) -> ScorePlan:
         """The metric's score of evidence on the test cases of a dataset, with the same seed for every simulator.
 
-        evidence: the digest of its key; the recipe in full for evidence that is no artifact.
+        evidence: the digest of its key.
         """
         seed: Seed = [suite_seed, f"metric/{self.part.name}", data.part.name, replicate]
         fields = self.part.fields() | {"evidence": evidence, "reference": data.keys["test"].digest, "seed": seed}
+        if data.protocol.holdout:
+            fields |= {"holdout": data.protocol.holdout}
         return ScorePlan(self.name, self.part, Key("score", fields), seed)
 
 
@@ -129,7 +131,11 @@ class _WithRow(ABC):
 
 @dataclass(frozen=True)
 class Trial(_WithRow):
-    """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`."""
+    """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`.
+
+    decode: how its states are decoded. with_likelihood: whether its likelihood is measured: not that of rollouts by the
+    mode where the same fit is run with drawn sites too, since it is of that process.
+    """
 
     data: DataPlan
     fit_data: DataPlan
@@ -141,6 +147,8 @@ class Trial(_WithRow):
     evidence: Key
     simulate_seed: Seed
     scores: tuple[ScorePlan, ...]
+    decode: Decode = "mode"
+    with_likelihood: bool = True
 
     def artifacts(self) -> list[PlannedArtifact]:
         """Every artifact of the trial, in the order in which they are made."""
@@ -178,44 +186,59 @@ class Submission(_WithRow):
         return {"rollouts": self.rollouts} | super().keys()
 
 
+Redrawn = Literal["redrawn"]
+"""The truth, drawn once more."""
+
 Candidate = Trial | Submission
 """A trial or a submission: each has a row in the results."""
 
 
 @dataclass(frozen=True)
 class NullPlan:
-    """A null model on a dataset. scores: one a metric of the suite."""
+    """A null model on a dataset, or the truth drawn once more, with rollouts of its own and nothing else.
 
-    null: Null
+    evidence: the key of its rollouts. scores: one a metric of the suite. train: the data in which it looks things up,
+    truth: the ground truth of which it takes draws, so many from each start; None where it has no use for them.
+    """
+
+    name: Null | Redrawn
     data: DataPlan
+    evidence: Key
     seed: Seed
     scores: tuple[ScorePlan, ...]
+    train: DataPlan | None = None
+    truth: Trial | None = None
+    draws: int = 1
 
     def artifacts(self) -> list[PlannedArtifact]:
-        """The test data, and the scores made from it; a null model has no evidence artifact."""
-        return [self.data.artifact("test"), *(metric.artifact() for metric in self.scores)]
+        """The artifacts that it needs, its rollouts, and the scores made from them."""
+        train = [] if self.train is None else [self.train.artifact("train")]
+        evidence = PlannedArtifact("evidence", self.evidence, self.seed)
+        return [*train, self.data.artifact("test"), evidence, *(metric.artifact() for metric in self.scores)]
 
 
 @dataclass(frozen=True)
 class Anchors:
     """The anchors, which give scores their scale: the ground truth and the null models.
 
-    floor: the ground truth as a trial of its own, redrawn. noise_free: the same without noise.
+    floor: the ground truth as a trial of its own, redrawn; redrawn: the same with other noise. noise_free: the ground
+    truth without noise.
     """
 
     floor: Trial | None
     noise_free: Trial | None
     nulls: dict[Null, NullPlan]
+    redrawn: tuple[NullPlan, ...] = ()
 
     def truths(self) -> dict[Anchor, Trial]:
         """The anchors that are ground truths, by name."""
         trials: dict[Anchor, Trial | None] = {"floor": self.floor, "noise_free": self.noise_free}
         return {name: trial for name, trial in trials.items() if trial is not None}
 
-    def all(self) -> dict[Anchor, Trial | NullPlan]:
-        """All anchors, by name."""
-        pairs: list[tuple[Anchor, Trial | NullPlan]] = [*self.truths().items(), *self.nulls.items()]
-        return dict(pairs)
+    def all(self) -> list[tuple[Anchor, Trial | NullPlan]]:
+        """All anchors by name; the floor as often as the truth is drawn."""
+        again: list[tuple[Anchor, Trial | NullPlan]] = [("floor", plan) for plan in self.redrawn]
+        return [*self.truths().items(), *again, *self.nulls.items()]
 
 
 @dataclass(frozen=True)
@@ -255,7 +278,7 @@ class Plan:
         for trial in self.trials:
             yield from trial.artifacts()
         for anchors in self.anchors.values():
-            for anchor in anchors.all().values():
+            for _, anchor in anchors.all():
                 yield from anchor.artifacts()
         for data in self.data.values():
             yield from (data.artifact(split) for split in SPLITS)

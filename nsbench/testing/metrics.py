@@ -16,14 +16,14 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsbench.components.contracts.metric import require_score
 from nsbench.components.evidence import Cost, Evidence, Likelihood
-from nsbench.components.metric import Metric, MetricSpec, NotApplicable, Score
+from nsbench.components.metric import Metric, MetricSpec, NotApplicable, Score, Zero
 from nsbench.registry.loading import build
 from nsbench.registry.registry import Registry
 from nsbench.suite.seeds import generator
@@ -163,8 +163,8 @@ def gives_a_score(subject: MetricSubject) -> Iterator[Finding]:
     where = place_of(metric, "score")
     if unknown := set(metric.needs) - {"rollouts", "likelihood", "cost"}:
         yield Finding(where, f"needs {', '.join(sorted(unknown))}", "of rollouts, likelihood, cost")
-    if metric.zero not in ("noise_free", "climatology", "persistence"):
-        yield Finding(where, f"zero is {metric.zero!r}", "noise_free, climatology or persistence")
+    if metric.zero not in get_args(Zero):
+        yield Finding(where, f"zero is {metric.zero!r}", f"one of {', '.join(get_args(Zero))}")
     before = bits(evidence.rollouts), bits(subject.truth)
     try:
         score = subject.score(evidence)

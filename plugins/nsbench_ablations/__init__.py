@@ -47,6 +47,7 @@ def nsbench_simulators() -> list[SimulatorSpec]:
             f"nsbench_ablations.{'vector_z' if cls == 'VectorZ' else 'variants'}:{cls}",
             f"nsbench_ablations.params:{cls}Params",
             f"CGNE, but {difference}",
+            decodes=name != "cgne-bernoulli-sampling",
         )
         for name, (cls, difference) in _VARIANTS.items()
     ]
@@ -56,6 +57,7 @@ def nsbench_simulators() -> list[SimulatorSpec]:
             f"nsbench_ablations.{target}",
             params and f"nsbench_ablations.null_params:{params}",
             f"null model: {summary}",
+            decodes=name.endswith("-unet"),
         )
         for name, (target, params, summary) in _NULLS.items()
     ]

@@ -16,5 +16,6 @@ def nsbench_simulators() -> list[SimulatorSpec]:
             target="nsbench_cgne.simulator:CGNE",
             params="nsbench_cgne.params:CGNEParams",
             summary="Crystal Growth Neural Emulator: a conditional VAE with a lattice of latents (arXiv 2405.16608)",
+            decodes=True,
         )
     ]

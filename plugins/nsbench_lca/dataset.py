@@ -16,7 +16,10 @@ LATTICES: dict[Symmetry, Lattice] = {"quadrant": "hexagonal-quadrant", "none": "
 
 
 class LCADataset(Dataset):
-    """Crystals at vapour densities ρ ~ U(low, high): the same laws, other densities, other noise."""
+    """Crystals at vapour densities ρ ~ U(low, high): the same laws, other densities, other noise.
+
+    The densities of the test split are stratified: one in each of as many equal parts of the range.
+    """
 
     params: DatasetParams
 
@@ -63,12 +66,19 @@ class LCADataset(Dataset):
     def _grown(self, split: Split, rng: np.random.Generator, part: slice) -> GrowthTrajectories:
         """The trajectories of that slice of a split."""
         count, repeats = self._cases(split)
-        rho = np.repeat(rng.uniform(*self.params.rho, count), repeats)
+        rho = np.repeat(self._densities(split, count, rng), repeats)
         params = np.tile([parameter.low for parameter in self.domain.parameters], (len(rho), 1))
         params[:, LAWS.index("rho")] = rho
         first = part.indices(len(rho))[0]
         growth = grow_cases(params[part], self.domain, rng, max_steps=self.params.max_steps, first=first)
         return GrowthTrajectories(params[part], growth.steps + np.int32(1), self.domain, growth.arrival)
+
+    def _densities(self, split: Split, count: int, rng: np.random.Generator) -> np.ndarray:
+        """The distinct densities of a split, float64[count]."""
+        if split != "test":
+            return rng.uniform(*self.params.rho, count)
+        low, high = self.params.rho
+        return low + (high - low) * (rng.permutation(count) + rng.random(count)) / count
 
 
 def grow_cases(

@@ -16,5 +16,6 @@ def nsbench_simulators() -> list[SimulatorSpec]:
             target="nsbench_pns.simulator:PNS",
             params="nsbench_pns.params:PNSParams",
             summary="Probabilistic Neural Simulation: a forward model and one vector of latents (arXiv 2305.14286)",
+            decodes=True,
         )
     ]

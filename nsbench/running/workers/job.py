@@ -146,7 +146,7 @@ def _work(workshop: Workshop, job: Job) -> None:
             _make_scores(workshop, trial.id, scores, lambda metric: score(workshop, trial, metric), lenient=anchor)
         case ScoreWork(NullPlan() as null, scores):
             _make_scores(
-                workshop, null.null, scores, lambda metric: score_null(workshop, job.name, null, metric), lenient=True
+                workshop, null.name, scores, lambda metric: score_null(workshop, job.name, null, metric), lenient=True
             )
         case ScoreWork(Submission() as submission, scores):
             _make_scores(workshop, submission.id, scores, lambda metric: score_submission(workshop, submission, metric))
