@@ -229,7 +229,7 @@ def test_text_and_long_tables_can_be_had_of_a_finished_suite(ran, registry, monk
     monkeypatch.setattr("nsbench.commands.options.installed", lambda: registry)
     call = ["report", str(ran.suite), "--workspace", str(ran.workspace.root)]
     text = CliRunner().invoke(cli.main, [*call, "--format", "text"]).output
-    assert text.splitlines()[1].startswith("──")
+    assert any(line.startswith("──") for line in text.splitlines()[:4])
     assert CliRunner().invoke(cli.main, [*call, "--format", "text", "--to", str(tmp_path / "t.txt")]).exit_code == 0
     assert (tmp_path / "t.txt").read_text() == text
     assert CliRunner().invoke(cli.main, [*call, "--long"]).output.startswith("| simulator | status | elbo ↑,")

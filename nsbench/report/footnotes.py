@@ -12,7 +12,7 @@ from nsbench.report.verdict import RULE, verdict
 
 MEANINGS = {
     "floor": "the ground truth itself, redrawn with other noise; nothing can be expected to score better.",
-    "best_deterministic": "one truth for all members, the medoid; the best to be expected without randomness.",
+    "best_deterministic": "one truth for all members, the medoid: the best to expect without randomness.",
     "analogue": "a look-up of the training trajectories nearest in parameters and start.",
     "noise_free": "the ground truth without its noise.",
 }

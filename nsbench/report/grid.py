@@ -58,7 +58,7 @@ def grid(summary: Summary, dataset: str) -> Grid:
     if not all(line.complete for line in lines):
         columns.append((Quantity("trials", "", "", False), [statuses(line) for line in lines]))
     shown = [(q, entries) for q, entries in columns if q.main or any(e.text != ABSENT for e in entries)]
-    return arranged(dataset, lines, shown, across=len(shown) > len(lines))
+    return arranged(dataset, lines, shown, across=len(shown) >= len(lines))
 
 
 def arranged(
