@@ -176,11 +176,9 @@ def rows(workspace):
 def test_a_run_ends_with_its_table_and_says_where_to_look(smoke):
     workspace, output = smoke
     found = matrices(output)
-    assert {dataset: names for dataset, (names, _) in found.items()} == {
-        "snow16": ["cgne", "pns", "floor", "noise-free"],
-        "grains16": ["cgne", "pns", "floor"],
-        "mixture16": ["cgne", "pns", "floor"],
-    }
+    assert list(found) == ["snow16", "grains16", "mixture16"]
+    assert all(names[:3] == ["cgne", "pns", "floor"] and "analogue" in names for names, _ in found.values())
+    assert ["noise-free" in names for names, _ in found.values()] == [True, False, False]
     for dataset, (_, lines) in found.items():
         assert [lines[0][:5], lines[1].strip()[:14]] == ["ewd ↓", "primary metric"]
         rows = [re.split(r"\s{2,}", line.strip())[0] for line in lines]

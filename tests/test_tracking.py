@@ -156,7 +156,14 @@ def test_experiment_opens_on_its_scores(finished):
     """The columns of the table of runs, sorted by the first metric in its own direction."""
     experiment = client_of(finished).get_experiment_by_name("snow")
     view = json.loads(experiment.tags["mlflow.sharedViewState.nsbench"])
-    columns = ["score/ewd", "score/ewd_floor", "score/ewd_skill", "score/ewd.bins", "score/elbo"]
+    columns = [
+        "score/ewd",
+        "score/ewd_floor",
+        "score/ewd_best_deterministic",
+        "score/ewd_skill",
+        "score/ewd.bins",
+        "score/elbo",
+    ]
     assert view["selectedColumns"] == [f"metrics.`{name}`" for name in columns]
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`score/ewd`", True)
     assert view["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "simulator"}]
