@@ -150,7 +150,9 @@ def _show_stored(session: Session, reason: str, console: Console, *, long: bool)
     """Print the results of a workspace that cannot be written, and the trials that it lacks; returns the exit code."""
     root = session.workspace.root
     say(console, f"{root} cannot be written ({reason}): its results are shown; none are added, kept or logged")
-    with borrowed(session.workspace) as scratch, progress_display(console) as display:
-        outcome = run(Session(session.plan, session.registry, scratch), [display])
-    show_session(console, session, outcome.rows, long=long)
+    with borrowed(session.workspace) as scratch:
+        there = Session(session.plan, session.registry, scratch)
+        with progress_display(console) as display:
+            outcome = run(there, [display])
+        show_session(console, there, outcome.rows, long=long)
     return outcome.exit_code
