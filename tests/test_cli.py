@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -155,8 +156,16 @@ def smoke(tmp_path_factory):
     return workspace, done.stdout
 
 
-def table(text):
-    return [line for line in text.splitlines() if line.startswith("|")]
+def matrices(text):
+    """The matrices that a run printed: {dataset: (headings of the columns, lines below)}."""
+    found = {}
+    for part in text.split("results: ")[0].split("\n\n"):
+        lines = part.splitlines()
+        rules = [k for k, line in enumerate(lines) if line.strip("─") == "" and line]
+        if rules:
+            dataset, *names = re.split(r"\s{2,}", lines[rules[0] - 1].strip())
+            found[dataset] = names, lines[rules[0] + 1 :]
+    return found
 
 
 def rows(workspace):
@@ -166,7 +175,24 @@ def rows(workspace):
 
 def test_a_run_ends_with_its_table_and_says_where_to_look(smoke):
     workspace, output = smoke
-    lines = table(output)
+    found = matrices(output)
+    assert list(found) == ["snow16", "grains16", "mixture16"]
+    assert all(names[:3] == ["cgne", "pns", "floor"] and "analogue" in names for names, _ in found.values())
+    assert ["noise-free" in names for names, _ in found.values()] == [True, False, False]
+    for dataset, (_, lines) in found.items():
+        assert [lines[0][:5], lines[1].strip()[:14]] == ["ewd ↓", "primary metric"]
+        rows = [re.split(r"\s{2,}", line.strip())[0] for line in lines]
+        unit = "sites" if dataset == "snow16" else "σ"
+        assert {f"crps ↓ {unit}", "wall_clock ↓ ms", "× truth", "fit s", "parameters"} <= set(rows)
+    assert max(map(len, output[output.index("snow16  ") :].split("results: ")[0].splitlines())) <= 100
+    assert "nsbench ui" in output
+    assert (workspace / "runs" / "smoke" / "report.md").read_text().startswith("| simulator")
+
+
+def test_the_long_tables_have_a_row_a_trial_and_a_row_a_score(smoke):
+    workspace, _ = smoke
+    output = nsbench("report", "suites/smoke.yaml", *SMALL, "--long", workspace=workspace).stdout
+    lines = [line for line in output.splitlines() if line.startswith("|")]
     trials = [(name, "snow16") for name in ("floor", "noise-free", "cgne", "pns")]
     trials += [(name, dataset) for dataset in ("grains16", "mixture16") for name in ("floor", "cgne", "pns")]
     cells = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines]
@@ -186,8 +212,6 @@ def test_a_run_ends_with_its_table_and_says_where_to_look(smoke):
         "parameters",
     ):
         assert heading in lines[0]
-    assert "nsbench ui" in output
-    assert (workspace / "runs" / "smoke" / "report.md").read_text().startswith("| simulator")
 
 
 def test_run_again_prints_the_same_table_and_makes_nothing(smoke):
@@ -195,7 +219,7 @@ def test_run_again_prints_the_same_table_and_makes_nothing(smoke):
     again = nsbench("run", "suites/smoke.yaml", *SMALL, workspace=workspace)
     assert again.returncode == 0
     assert "0 artifacts to make" in again.stdout
-    assert table(again.stdout) == table(output)
+    assert matrices(again.stdout) == matrices(output) != {}
 
 
 def test_mlflow_holds_a_run_a_trial_with_the_same_numbers(smoke):

@@ -259,6 +259,8 @@ def test_a_backslash_does_not_take_the_escape_from_a_bar():
         ["report", "SUITE", "--format", "md"],
         ["report", "SUITE", "--format", "latex"],
         ["report", "SUITE", "--format", "csv"],
+        ["report", "SUITE", "--format", "text"],
+        ["report", "SUITE", "--long"],
         ["compare", "SUITE", "half", "learner"],
         ["compare", "SUITE", "half", "learner", "--format", "csv"],
         ["info", "trial", "line/half/r0"],

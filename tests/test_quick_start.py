@@ -76,6 +76,13 @@ def run(lines, folder):
     return printed
 
 
+def columns(text):
+    """The names above the first matrix that a run printed."""
+    lines = text.splitlines()
+    rule = next(k for k, line in enumerate(lines) if line and not line.strip("─"))
+    return re.split(r"\s{2,}", lines[rule - 1].strip())[1:]
+
+
 @pytest.mark.parametrize("person", PEOPLE)
 def test_a_quick_start_is_at_most_ten_lines_of_commands(person):
     lines = block(person)
@@ -88,8 +95,8 @@ def test_the_readers_quick_start(desk):
     listed, described, ran, planned, compared = run(block("reader"), desk)
     assert "cgne" in listed
     assert described.startswith("simulator cgne: ")
-    assert "| noise-free |" in ran
-    assert "| noise-free |" in compared
+    assert "noise-free" in columns(ran)
+    assert "noise-free" in columns(compared)
     assert "hit  test data" in planned  # the shortened suites share their data
 
 
@@ -111,7 +118,7 @@ def test_the_authors_quick_start(desk):
     assert written.startswith("mine: README.md, mine.py, pyproject.toml, suite.yaml, test_mine.py")
     assert "0 findings, 0 notes" in checked
     for simulator in ("floor", "noise-free", "cgne", "pns", "mine"):
-        assert f"| {simulator} |" in ran
+        assert simulator in columns(ran)
 
 
 @pytest.mark.slow
@@ -121,6 +128,6 @@ def test_the_reviewers_quick_start(desk):
     assert next(desk.glob("nsbench-out/runs/*/report.html")).stat().st_size > 10_000
     assert "snow16/cgne/r0" in told
     assert "the same" in again
-    rows = [[line for line in text.splitlines() if line.startswith("| noise-free")] for text in (first, other_seed)]
+    rows = [[line for line in text.splitlines() if line.startswith("ewd ↓ sites")] for text in (first, other_seed)]
     assert len(rows[0]) == len(rows[1]) == 1
     assert rows[0] != rows[1]

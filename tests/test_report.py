@@ -35,7 +35,7 @@ from nsbench.report.page.gallery import BUDGET, NEVER, gallery
 from nsbench.report.page.gather import DatasetPictures, Shown
 from nsbench.report.page.page import to_html
 from nsbench.report.page.svg import Axis, Series, axis, chart
-from nsbench.report.tables import notes
+from nsbench.report.tables import in_markdown, notes
 from nsbench.trajectories.domain import Domain, Observable, Parameter
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
@@ -150,7 +150,8 @@ def test_markdown_marks_the_best_and_sets_anchors_in_italics(once):
     assert heads == ["learner", "half", "sure", "failing", *anchors]
     elbo = next(row for name, row in rows.items() if name.startswith("elbo")).split("|")[2:-1]
     assert ["**" in cell for cell in elbo] == [True, True, False, *[False] * 7]
-    assert "floor: the ground truth against itself" in text
+    assert once.notes
+    assert all(f"- {in_markdown(note)}" in text for note in once.notes)
 
 
 def test_csv_holds_every_number(once):

@@ -156,12 +156,26 @@ def test_experiment_opens_on_its_scores(finished):
     """The columns of the table of runs, sorted by the first metric in its own direction."""
     experiment = client_of(finished).get_experiment_by_name("snow")
     view = json.loads(experiment.tags["mlflow.sharedViewState.nsbench"])
-    columns = ["score/ewd", "score/ewd_floor", "score/ewd_skill", "score/ewd.bins", "score/elbo"]
+    columns = [
+        "score/ewd",
+        "score/ewd_floor",
+        "score/ewd_best_deterministic",
+        "score/ewd_skill",
+        "score/ewd.bins",
+        "score/elbo",
+    ]
     assert view["selectedColumns"] == [f"metrics.`{name}`" for name in columns]
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`score/ewd`", True)
     assert view["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "simulator"}]
     place = f"/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=nsbench"
     assert find_tables(finished) == {"snow": place}
+
+
+def test_the_primary_metric_has_the_first_columns_and_decides_the_order():
+    view = leaderboard([replace(RESULT, scores=(EWD, replace(ELBO, value=-3.0)))], "elbo")
+    assert view["selectedColumns"][:2] == ["metrics.`score/elbo`", "metrics.`score/ewd`"]
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`score/elbo`", False)
+    assert view["compareRunCharts"][0]["metricKey"] == "score/elbo"
 
 
 def test_images_by_step_are_named_as_mlflow_names_them(workspace):

@@ -93,6 +93,9 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     click.echo(visible(text), err=err, nl=nl)
 
 
+long = click.option("--long", "long", is_flag=True, help="All numbers, in long tables: intervals, anchors, skill.")
+
+
 def takes_session(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command's function the `session` in place of SUITE, --set, --plugin and --workspace."""
 

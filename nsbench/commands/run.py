@@ -1,4 +1,4 @@
-"""`nsbench run`: a run of a suite, with its progress, the table at its end, and the places of its results."""
+"""`nsbench run`: a run of a suite, with its progress, the matrix at its end, and the places of its results."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import click
 from rich.console import Console
 
 from nsbench.commands.fresh import make_again
-from nsbench.commands.options import no_tracking, takes_session, tracking_uri, yes
+from nsbench.commands.options import long, no_tracking, takes_session, tracking_uri, yes
 from nsbench.commands.progress import progress_display
-from nsbench.commands.screen import say, show_rows
+from nsbench.commands.results import show_session
+from nsbench.commands.screen import say
 from nsbench.errors import Refusal
 from nsbench.outcomes.stored import submissions_of
 from nsbench.report.tables import plain, results_tables
@@ -57,6 +58,7 @@ from nsbench.tracking.record import make_tracker
     help="Where nodes of a Ray cluster that do not see the workspace keep what they need; else their temporary folder.",
 )
 @click.option("--only", multiple=True, metavar="TRIAL", help="This trial only, e.g. snow32/cgne/r0; may be repeated.")
+@long
 @click.option("--fresh", is_flag=True, help="With --only: make the trial again beside the store, and compare.")
 def command(
     session: Session,
@@ -68,6 +70,7 @@ def command(
     address: str | None,
     node_folder: str | None,
     only: tuple[str, ...],
+    long: bool,
     fresh: bool,
 ) -> None:
     """Run a suite; run it again and it goes on where it was."""
@@ -83,7 +86,7 @@ def command(
         sys.exit(max(make_again(session, trial, Console()) for trial in session.plan.trials))
     make_executor = choose_executor(executor, parallel, address, node_folder)
     tracking: dict[str, Any] = {"tracked": not no_tracking, "uri": tracking_uri, "yes": yes}
-    sys.exit(run_suite(session, Console(), **tracking, executor=make_executor, only_part=bool(only)))
+    sys.exit(run_suite(session, Console(), **tracking, executor=make_executor, only_part=bool(only), long=long))
 
 
 def run_suite(
@@ -95,15 +98,17 @@ def run_suite(
     yes: bool = False,
     executor: Callable[[RunContext], Executor] = Inline,
     only_part: bool = False,
+    long: bool = False,
 ) -> int:
-    """Run a session's plan, print its table, and return the exit code.
+    """Run a session's plan, print its results, and return the exit code.
 
     tracked: whether MLflow gets the results. uri, yes: where, as `agreed_destination` takes them.
     only_part: the plan is a part of the suite; the report of the whole suite stays as it is.
+    long: all numbers are printed, not the compact matrix.
     """
     workspace, suite = session.workspace, session.suite
     if reason := refusal(workspace, suite.name):
-        return _show_stored(session, reason, console)
+        return _show_stored(session, reason, console, long=long)
     wanted = tracked and (suite.tracking.enabled or uri is not None)
     target = agreed_destination(session, uri, yes=yes) if wanted else None
     submissions, misplaced = ([], []) if only_part else submissions_of(session)
@@ -114,9 +119,9 @@ def run_suite(
             tracker = make_tracker(session, invocation, display, target)
             listeners.append(tracker)
         outcome = run(session, listeners, invocation, executor, submissions)
-    show_rows(console, outcome.rows)
+    show_session(console, session, outcome.rows, long=long)
     if not only_part:
-        report = "\n\n".join(map(plain, results_tables(outcome.rows))) + "\n"
+        report = "\n\n".join(map(plain, results_tables(outcome.rows, suite.primary_metric))) + "\n"
         write_whole(workspace.run(suite.name) / "report.md", report)
     say(console, *misplaced, f"results: {session.results}")
     if tracker is not None:
@@ -141,11 +146,13 @@ def choose_executor(
     return partial(RayCluster, address=address, node_folder=node_folder or "")
 
 
-def _show_stored(session: Session, reason: str, console: Console) -> int:
+def _show_stored(session: Session, reason: str, console: Console, *, long: bool) -> int:
     """Print the results of a workspace that cannot be written, and the trials that it lacks; returns the exit code."""
     root = session.workspace.root
     say(console, f"{root} cannot be written ({reason}): its results are shown; none are added, kept or logged")
-    with borrowed(session.workspace) as scratch, progress_display(console) as display:
-        outcome = run(Session(session.plan, session.registry, scratch), [display])
-    show_rows(console, outcome.rows)
+    with borrowed(session.workspace) as scratch:
+        there = Session(session.plan, session.registry, scratch)
+        with progress_display(console) as display:
+            outcome = run(there, [display])
+        show_session(console, there, outcome.rows, long=long)
     return outcome.exit_code

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from nsbench.commands import options
 from nsbench.commands.progress import progress_display
-from nsbench.commands.screen import say, show_rows
+from nsbench.commands.results import show_session
+from nsbench.commands.screen import say
 from nsbench.outcomes.stored import StoredResults, submissions_of
 from nsbench.running.run import new_invocation
 from nsbench.store.workspace import Workspace
@@ -32,6 +33,7 @@ from nsbench.tracking.record import make_tracker
 @options.overrides
 @options.plugins
 @options.workspace
+@options.long
 @options.no_tracking
 @options.tracking_uri
 @options.yes
@@ -43,6 +45,7 @@ def command(
     replicate: int,
     overrides: tuple[str, ...],
     workspace: Workspace,
+    long: bool,
     no_tracking: bool,
     tracking_uri: str | None,
     yes: bool,
@@ -52,14 +55,16 @@ def command(
     entry = Entry(name, dataset, replicate)
     wanted = not no_tracking and (session.suite.tracking.enabled or tracking_uri is not None)
     target = agreed_destination(session, tracking_uri, yes=yes) if wanted else None
-    sys.exit(score_file(session, rollouts, entry, Console(), target))
+    sys.exit(score_file(session, rollouts, entry, Console(), target, long=long))
 
 
-def score_file(session: Session, path: Path, entry: Entry, console: Console, target: Destination | None) -> int:
-    """Score a file of rollouts, print the suite's table, and return the exit code.
+def score_file(
+    session: Session, path: Path, entry: Entry, console: Console, target: Destination | None, *, long: bool = False
+) -> int:
+    """Score a file of rollouts, print the suite's results, and return the exit code.
 
-    target: where the results are logged; nowhere if None. Raises CannotScore, or UnreadableData for a file without
-    valid rollouts; nothing is kept then.
+    target: where the results are logged; nowhere if None. long: all numbers are printed. Raises CannotScore, or
+    UnreadableData for a file without valid rollouts; nothing is kept then.
     """
     tracker = None
     with progress_display(console) as display:
@@ -69,7 +74,7 @@ def score_file(session: Session, path: Path, entry: Entry, console: Console, tar
         if target is not None:
             tracker = make_tracker(session, new_invocation(), display, target)
             tracker.log(rows)
-    show_rows(console, rows)
+    show_session(console, session, rows, long=long)
     say(console, *misplaced, f"results: {session.results}")
     if tracker is not None:
         say(console, f"compare in MLflow: {tracker.where}")

@@ -42,11 +42,14 @@ def show_list(console: Console, headings: Sequence[str], rows: Iterable[Sequence
     console.print(table)
 
 
-def show_rows(console: Console, rows: Sequence[TrialResult]) -> None:
-    """Print the tables of results: on a terminal as grids that fit its width, as Markdown elsewhere."""
+def show_rows(console: Console, rows: Sequence[TrialResult], primary: str = "") -> None:
+    """Print the long tables of results: on a terminal as grids that fit its width, as Markdown elsewhere.
+
+    primary: the name of the metric that comes first.
+    """
     if not rows:
         return
-    for table in results_tables(rows):
+    for table in results_tables(rows, primary):
         show_table(console, table)
     say(console, *notes(rows), wrap=True, style="dim")
 

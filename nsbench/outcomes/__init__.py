@@ -12,4 +12,5 @@ power        how many fits would decide
 comparison   simulators held against a baseline, paired: the primary metric decides
 ties         the simulators that cannot be told from the best
 summary      the results of a suite in one table
+hardware     the trials whose costs were measured on other hardware than most
 """

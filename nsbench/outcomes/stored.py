@@ -88,13 +88,13 @@ class StoredResults:
         """The artifact of a key; None where it is not in the store."""
         return self.store.find(key)
 
-    def units(self, trial: Trial, row: ScoreRow) -> UnitScores:
-        """The scores of a trial by independent unit, for one metric's row. Raises NoPairs."""
-        key = next(metric.key for metric in trial.scores if metric.name == row.metric)
+    def units(self, candidate: Candidate, row: ScoreRow) -> UnitScores:
+        """The scores of a trial or submission by independent unit, for one metric's row. Raises NoPairs."""
+        key = next(metric.key for metric in candidate.scores if metric.name == row.metric)
         artifact = self.store.find(key)
         if artifact is None or row.value is None:
             raise NoPairs("its items are not in the store")
-        return unit_scores(read_items(artifact), row.items_by, row.value, lambda: self._case_groups(trial))
+        return unit_scores(read_items(artifact), row.items_by, row.value, lambda: self._case_groups(candidate))
 
     def interval(self, metric: ScorePlan) -> Interval | None:
         """The 95 % interval of a score; None where it has none, or is not in the store."""
@@ -139,10 +139,10 @@ class StoredResults:
             self._domains[data.name] = dataset.domain
         return self._domains[data.name]
 
-    def _case_groups(self, trial: Trial) -> CaseGroups:
-        key = trial.data.keys["test"].digest
+    def _case_groups(self, candidate: Candidate) -> CaseGroups:
+        key = candidate.data.keys["test"].digest
         if key not in self._groups:
-            test = self.test(trial.data)
+            test = self.test(candidate.data)
             if test is None:
                 raise NoPairs("the test data is not in the store")
             self._groups[key] = case_groups(test)

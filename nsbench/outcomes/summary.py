@@ -1,4 +1,7 @@
-"""The results of a suite in one table: simulators by metrics, means over replicates, the best and its ties."""
+"""The results of a suite in one table: simulators by metrics, means over replicates, the best and its ties.
+
+Submissions (rollouts made elsewhere) stand among the simulators.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ import numpy as np
 
 from nsbench.components.metric import ANCHORS, NULLS
 from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.outcomes.hardware import odd_hardware
 from nsbench.outcomes.statistics import Interval, t_interval
-from nsbench.outcomes.stored import StoredResults
+from nsbench.outcomes.stored import StoredResults, placed
 from nsbench.outcomes.ties import Contender, tied_with_best
 from nsbench.quantities import arrow
-from nsbench.suite.trials import Plan, Trial
+from nsbench.suite.trials import Candidate, Plan
 
 LineKind = Literal["simulator", "anchor", "null"]
 
@@ -28,6 +32,7 @@ class Cell:
     best        whether the score is the best of its kind, or cannot be told from the best.
     extras      the metric's own columns, by heading, means too.
     absent      why there is no value.
+    unit        of the value, which may depend on the data.
     """
 
     value: float | None = None
@@ -38,17 +43,27 @@ class Cell:
     skill: float | None = None
     extras: dict[str, float] = field(default_factory=dict)
     absent: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: a simulator, an anchor or a null model, on a dataset. statuses: {status: trials}."""
+    """A line of the table: a simulator, an anchor or a null model, on a dataset.
+
+    statuses   {status: trials}.
+    anchor     the anchor that it is, e.g. "noise_free", whatever the suite calls it; "" for a simulator.
+    outside    it is a submission.
+    elsewhere  its costs were measured on other hardware than most.
+    """
 
     dataset: str
     name: str
     kind: LineKind
     cells: dict[str, Cell]
     statuses: dict[str, int] = field(default_factory=dict)
+    anchor: str = ""
+    outside: bool = False
+    elsewhere: bool = False
 
     @property
     def complete(self) -> bool:
@@ -58,12 +73,13 @@ class Line:
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """The head of a metric's column. extras: headings of the metric's own columns."""
+    """The head of a metric's column. extras: headings of the metric's own columns; costs: it depends on hardware."""
 
     name: str
     unit: str
     direction: Literal["min", "max"]
     extras: tuple[str, ...] = ()
+    costs: bool = False
 
     @property
     def arrow(self) -> str:
@@ -74,7 +90,8 @@ class MetricColumn:
 class Summary:
     """The results of a suite. lines: simulators first, then anchors, then null models, dataset by dataset.
 
-    failed: (trial, status, error) of each trial that did not end well, or has no result.
+    metrics: the primary one first. failed: (trial, status, error) of each trial that did not end well, or has no
+    result. primary: the name of the primary metric.
     """
 
     suite: str
@@ -82,6 +99,7 @@ class Summary:
     lines: tuple[Line, ...]
     failed: tuple[tuple[str, str, str], ...]
     replicates: int
+    primary: str
 
     @property
     def datasets(self) -> list[str]:
@@ -89,7 +107,7 @@ class Summary:
 
 
 def summarise(stored: StoredResults) -> Summary:
-    """The summary of a suite's stored results."""
+    """The summary of a suite's stored results, those of submissions included."""
     plan = stored.plan
     metrics = _columns(stored)
     lines: list[Line] = []
@@ -98,53 +116,74 @@ def summarise(stored: StoredResults) -> Summary:
         simulators = _marked(stored, simulators, metrics)
         simulators.sort(key=lambda line: line.kind != "simulator")  # stable: the suite's order otherwise
         lines += [*simulators, *_scales(stored, dataset, {line.name for line in simulators if line.kind == "anchor"})]
-    return Summary(plan.suite.name, metrics, tuple(lines), _failed(stored), plan.suite.replicates)
+    suite = plan.suite
+    return Summary(suite.name, metrics, tuple(lines), _failed(stored), suite.replicates, suite.primary_metric)
 
 
 def _columns(stored: StoredResults) -> tuple[MetricColumn, ...]:
-    """The heads of the columns, in the suite's order of metrics."""
+    """The heads of the columns, the primary metric's first, then in the suite's order of metrics."""
     examples: dict[str, ScoreRow] = {}
-    for row in stored.rows.values():
+    for row in _results(stored):
         for score in row.scores:
             if score.metric not in examples or examples[score.metric].value is None:
                 examples[score.metric] = score
-    names = [use.name for use in stored.plan.suite.metrics if use.name in examples]
-    return tuple(
-        MetricColumn(n, examples[n].unit, examples[n].direction, tuple(heading for _, heading in examples[n].columns))
-        for n in names
-    )
+    suite = stored.plan.suite
+    names = [use.name for use in suite.metrics if use.name in examples]
+    names.sort(key=lambda name: name != suite.primary_metric)  # stable
+    return tuple(_column(examples[name]) for name in names)
+
+
+def _column(score: ScoreRow) -> MetricColumn:
+    headings = tuple(heading for _, heading in score.columns)
+    return MetricColumn(score.metric, score.unit, score.direction, headings, score.costs)
+
+
+def _results(stored: StoredResults) -> list[TrialResult]:
+    """The rows of the suite's trials, and those of submissions."""
+    return [*stored.rows.values(), *stored.submitted]
 
 
 def _simulators(stored: StoredResults, dataset: str) -> list[Line]:
     """The lines of the suite's simulators on a dataset; one that is a ground truth is of kind "anchor"."""
-    truths = {
-        trial.evidence.digest
-        for (name, _), anchors in stored.plan.anchors.items()
-        if name == dataset
-        for trial in anchors.truths().values()
+    anchors = {
+        trial.evidence.digest: name
+        for (on, _), anchors in stored.plan.anchors.items()
+        if on == dataset
+        for name, trial in reversed(anchors.truths().items())  # without noise both are one: the floor
     }
+    found = {row.trial: row for row in _results(stored)}
+    odd = odd_hardware(list(found.values()))
     lines = []
-    for name, trials in _by_simulator(stored.plan, dataset).items():
-        rows = [stored.rows[trial.id] for trial in trials if trial.id in stored.rows]
+    for name, candidates in _by_simulator(stored, dataset).items():
+        rows = [found[candidate.id] for candidate in candidates if candidate.id in found]
         scores = [score for row in rows if row.status == "ok" for score in row.scores]
         cells = {metric: _cell([s for s in scores if s.metric == metric]) for metric in {s.metric for s in scores}}
-        kind: LineKind = "anchor" if trials[0].evidence.digest in truths else "simulator"
-        lines.append(Line(dataset, name, kind, cells, _statuses(stored, trials)))
+        anchor = anchors.get(candidates[0].evidence.digest, "")
+        kind: LineKind = "anchor" if anchor else "simulator"
+        marks = {"outside": any(row.outside for row in rows), "elsewhere": any(row.trial in odd for row in rows)}
+        lines.append(Line(dataset, name, kind, cells, _statuses(found, candidates), anchor, **marks))
     return lines
 
 
-def _by_simulator(plan: Plan, dataset: str) -> dict[str, list[Trial]]:
-    trials: dict[str, list[Trial]] = {}
-    for trial in plan.trials:
-        if trial.data.name == dataset:
-            trials.setdefault(trial.simulator, []).append(trial)
-    return trials
+def _by_simulator(stored: StoredResults, dataset: str) -> dict[str, list[Candidate]]:
+    """The trials and submissions on a dataset, by simulator."""
+    candidates: dict[str, list[Candidate]] = {}
+    for candidate in _candidates(stored):
+        if candidate.data.name == dataset:
+            candidates.setdefault(candidate.simulator, []).append(candidate)
+    return candidates
 
 
-def _statuses(stored: StoredResults, trials: Iterable[Trial]) -> dict[str, int]:
+def _candidates(stored: StoredResults) -> list[Candidate]:
+    """The suite's trials and its submissions."""
+    submissions = [placed(stored.session, row) for row in stored.submitted]
+    return [*stored.plan.trials, *(submission for submission in submissions if submission is not None)]
+
+
+def _statuses(found: dict[str, TrialResult], candidates: Iterable[Candidate]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for trial in trials:
-        status = stored.rows[trial.id].status if trial.id in stored.rows else "not run"
+    for candidate in candidates:
+        status = found[candidate.id].status if candidate.id in found else "not run"
         counts[status] = counts.get(status, 0) + 1
     return counts
 
@@ -153,7 +192,7 @@ def _cell(scores: Sequence[ScoreRow]) -> Cell:
     """The mean of a metric's scores over the replicates of a simulator."""
     valued = [score for score in scores if score.value is not None]
     if not valued:
-        return Cell(absent="; ".join(sorted({score.absent for score in scores})))
+        return Cell(absent="; ".join(sorted({score.absent for score in scores})), unit=scores[0].unit)
     values = [score.value for score in valued if score.value is not None]
     skills = [score.skill for score in valued if score.skill is not None]
     extras = {}
@@ -168,6 +207,7 @@ def _cell(scores: Sequence[ScoreRow]) -> Cell:
         label=" or ".join(sorted({score.label for score in valued} - {""})),
         skill=float(np.mean(skills)) if skills else None,
         extras=extras,
+        unit=valued[0].unit,
     )
 
 
@@ -182,7 +222,7 @@ def _scales(stored: StoredResults, dataset: str, listed: set[str]) -> list[Line]
         cells = {m: cell for m in {s.metric for row in rows for s in row.scores} if (cell := _scale(rows, m, anchor))}
         if cells:
             kind: LineKind = "null" if anchor in NULLS else "anchor"
-            lines.append(Line(dataset, anchor.replace("_", "-"), kind, cells))
+            lines.append(Line(dataset, anchor.replace("_", "-"), kind, cells, anchor=anchor))
     return lines
 
 
@@ -200,21 +240,20 @@ def _listed_anchors(plan: Plan, dataset: str) -> dict[str, set[str]]:
 def _scale(rows: Sequence[TrialResult], metric: str, anchor: str) -> Cell | None:
     """An anchor's mean score over replicates, read off the rows that have it beside their own; else None."""
     by_replicate = {
-        row.replicate: value
+        row.replicate: (value, score.unit)
         for row in rows
         for score in row.scores
         if score.metric == metric and (value := getattr(score, anchor)) is not None
     }
     if not by_replicate:
         return None
-    values = list(by_replicate.values())
-    return Cell(value=float(np.mean(values)), interval=t_interval(values), replicates=len(values))
+    values, units = zip(*by_replicate.values(), strict=True)
+    return Cell(value=float(np.mean(values)), interval=t_interval(values), replicates=len(values), unit=units[0])
 
 
 def _marked(stored: StoredResults, lines: list[Line], metrics: Sequence[MetricColumn]) -> list[Line]:
     """The lines, with the best simulators by each metric marked, separately for each label of scores."""
-    trials = {trial.id: trial for trial in stored.plan.trials}
-    scores = _scores(stored, trials)
+    scores = _scores(stored)
     best: set[tuple[str, str]] = set()
     for metric in metrics:
         groups: dict[str, list[Contender]] = {}
@@ -231,22 +270,22 @@ def _marked(stored: StoredResults, lines: list[Line], metrics: Sequence[MetricCo
     ]
 
 
-def _scores(
-    stored: StoredResults, trials: dict[str, Trial]
-) -> dict[tuple[str, str, str], dict[int, tuple[Trial, ScoreRow]]]:
-    """The scores by replicate, {(dataset, simulator, metric): {replicate: (trial, score)}}."""
-    scores: dict[tuple[str, str, str], dict[int, tuple[Trial, ScoreRow]]] = {}
-    for row in stored.rows.values():
+def _scores(stored: StoredResults) -> dict[tuple[str, str, str], dict[int, tuple[Candidate, ScoreRow]]]:
+    """The scores by replicate, {(dataset, simulator, metric): {replicate: (trial or submission, score)}}."""
+    candidates = {candidate.id: candidate for candidate in _candidates(stored)}
+    scores: dict[tuple[str, str, str], dict[int, tuple[Candidate, ScoreRow]]] = {}
+    for row in _results(stored):
         for score in row.scores if row.status == "ok" else ():
             if score.value is not None:
                 by_replicate = scores.setdefault((row.dataset, row.simulator, score.metric), {})
-                by_replicate[row.replicate] = (trials[row.trial], score)
+                by_replicate[row.replicate] = (candidates[row.trial], score)
     return scores
 
 
 def _failed(stored: StoredResults) -> tuple[tuple[str, str, str], ...]:
     """The (trial, status, error) of each trial that did not end well, or has no result."""
     rows = [(trial.id, stored.rows.get(trial.id)) for trial in stored.plan.trials]
+    rows += [(row.trial, row) for row in stored.submitted]
     return tuple(
         (name, row.status, row.error) if row else (name, "not run", stored.open[name])
         for name, row in rows

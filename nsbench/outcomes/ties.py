@@ -15,7 +15,7 @@ from nsbench.outcomes.fits import FitVariance, fit_variances
 from nsbench.outcomes.pairing import NoPairs
 from nsbench.outcomes.statistics import Interval, compare_pairs
 from nsbench.outcomes.stored import StoredResults
-from nsbench.suite.trials import Trial
+from nsbench.suite.trials import Candidate
 
 LEVEL = 0.05
 
@@ -30,7 +30,7 @@ class Contender:
     name: str
     value: float
     interval: Interval | None
-    scores: dict[int, tuple[Trial, ScoreRow]]
+    scores: dict[int, tuple[Candidate, ScoreRow]]
 
 
 def tied_with_best(
@@ -127,7 +127,7 @@ class _Units:
         scores = [self._scores[self._read(*candidate.scores[r])] for r in replicates]
         return np.stack([values for values in scores if values is not None])
 
-    def _read(self, trial: Trial, score: ScoreRow) -> str:
+    def _read(self, trial: Candidate, score: ScoreRow) -> str:
         """Read a score by unit, once; returns the name that it is kept by."""
         name = f"{trial.id}/{score.metric}"
         if name not in self._scores:

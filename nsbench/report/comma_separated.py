@@ -45,7 +45,7 @@ def _rows(line: Line, metric: MetricColumn) -> list[dict[str, object]]:
     interval = "" if cell.interval is None else "replicates" if cell.replicates > 1 else "test cases"
     main = line_cells | {
         "metric": metric.name,
-        "unit": metric.unit,
+        "unit": cell.unit or metric.unit,
         "direction": metric.direction,
         "kind": cell.label,
         "value": "" if cell.value is None else cell.value,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nsbench.outcomes.summary import Cell, Line, MetricColumn, Summary
 from nsbench.quantities import number
-from nsbench.report.tables import ABSENT
+from nsbench.report.tables import ABSENT, MARK
 
 
 @dataclass(frozen=True)
@@ -21,48 +22,51 @@ class Entry:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A metric, one of its own columns, or the trials' outcomes. of: the metric's name, "" for trials' outcomes."""
+    """A metric, one of its own columns, or the trials' outcomes.
+
+    of: the metric's name, "" for trials' outcomes. main: it is the metric itself. primary: and the primary one.
+    """
 
     heading: str
     unit: str
     of: str
     main: bool
+    primary: bool = False
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A dataset's cells, by line and quantity."""
+    """A dataset's cells, by line and quantity. across: whether the lines are shown as columns."""
 
     dataset: str
     lines: tuple[Line, ...]
     quantities: tuple[Quantity, ...]
     cells: tuple[tuple[Entry, ...], ...]
-
-    @property
-    def across(self) -> bool:
-        """Whether the lines are shown as columns: the longer side runs down."""
-        return len(self.quantities) > len(self.lines)
+    across: bool
 
 
 def grid(summary: Summary, dataset: str) -> Grid:
-    """The grid of a dataset, without quantities that are absent everywhere."""
+    """The grid of a dataset, without quantities that are absent everywhere. The longer side runs down."""
     lines = tuple(line for line in summary.lines if line.dataset == dataset)
     columns: list[tuple[Quantity, list[Entry]]] = []
-    if not all(line.complete for line in lines):
-        columns.append((Quantity("trials", "", "", False), [_statuses(line) for line in lines]))
-    for k, metric in enumerate(summary.metrics):
+    for metric in summary.metrics:
         cells = [line.cells.get(metric.name, Cell()) for line in lines]
-        columns.append(
-            (Quantity(f"{metric.name} {metric.arrow}", _unit(metric, cells), metric.name, True), _values(cells))
-        )
-        columns += _own_columns(metric, cells, with_skill=k == 0)
+        primary = metric.name == summary.primary
+        heading = Quantity(f"{metric.name} {metric.arrow}", _unit_and_kind(metric, cells), metric.name, True, primary)
+        columns.append((heading, values(cells)))
+        columns += _own_columns(metric, cells, with_skill=primary)
+    if not all(line.complete for line in lines):
+        columns.append((Quantity("trials", "", "", False), [statuses(line) for line in lines]))
     shown = [(q, entries) for q, entries in columns if q.main or any(e.text != ABSENT for e in entries)]
-    return Grid(
-        dataset,
-        lines,
-        tuple(quantity for quantity, _ in shown),
-        tuple(zip(*(entries for _, entries in shown), strict=True)),
-    )
+    return arranged(dataset, lines, shown, across=len(shown) >= len(lines))
+
+
+def arranged(
+    dataset: str, lines: Sequence[Line], columns: Sequence[tuple[Quantity, Sequence[Entry]]], *, across: bool
+) -> Grid:
+    """The grid of lines and of quantities with an entry for each line."""
+    cells = tuple(zip(*(entries for _, entries in columns), strict=True))
+    return Grid(dataset, tuple(lines), tuple(quantity for quantity, _ in columns), cells, across)
 
 
 def _own_columns(metric: MetricColumn, cells: list[Cell], *, with_skill: bool) -> list[tuple[Quantity, list[Entry]]]:
@@ -71,18 +75,23 @@ def _own_columns(metric: MetricColumn, cells: list[Cell], *, with_skill: bool) -
         skills = [Entry(ABSENT if c.skill is None else f"{c.skill:.2f}") for c in cells]
         columns.append((Quantity("skill", "", metric.name, False), skills))
     for heading in metric.extras:
-        entries = [Entry(number(c.extras[heading]) if heading in c.extras else ABSENT) for c in cells]
-        columns.append((Quantity(heading, "", metric.name, False), entries))
+        columns.append((Quantity(heading, "", metric.name, False), own_values(heading, cells)))
     if len(_labels(cells)) > 1:
         columns.append((Quantity("kind", "", metric.name, False), [Entry(c.label or ABSENT) for c in cells]))
     return columns
 
 
-def _labels(cells: list[Cell]) -> set[str]:
+def own_values(heading: str, cells: Sequence[Cell]) -> list[Entry]:
+    """The entries of a metric's own column."""
+    return [Entry(number(c.extras[heading]) if heading in c.extras else ABSENT) for c in cells]
+
+
+def _labels(cells: Sequence[Cell]) -> set[str]:
     return {cell.label for cell in cells if cell.value is not None} - {""}
 
 
-def _values(cells: list[Cell]) -> list[Entry]:
+def values(cells: Sequence[Cell]) -> list[Entry]:
+    """The entries of a metric."""
     return [
         Entry(ABSENT, note=cell.absent) if cell.value is None else Entry(number(cell.value), around(cell), cell.best)
         for cell in cells
@@ -98,22 +107,33 @@ def around(cell: Cell) -> str:
     return f"± {number(half)}" if cell.replicates > 1 else f"{number(low)} … {number(high)}"
 
 
-def _statuses(line: Line) -> Entry:
+def heading(line: Line) -> str:
+    """The name of a line, with the marks of rollouts made elsewhere and of costs measured on other hardware."""
+    return line.name + " †" * line.outside + f" {MARK}" * line.elsewhere
+
+
+def statuses(line: Line) -> Entry:
+    """The entry that counts a line's trials by status."""
     return Entry(", ".join(f"{count} {status}" for status, count in line.statuses.items()) or ABSENT)
 
 
-def _unit(metric: MetricColumn, cells: list[Cell]) -> str:
+def _unit_and_kind(metric: MetricColumn, cells: Sequence[Cell]) -> str:
     """The unit, and the kind of the scores if all are of one kind."""
     labels = _labels(cells)
-    parts = ["" if metric.unit == "1" else metric.unit, *(labels if len(labels) == 1 else ())]
-    return ", ".join(filter(None, parts))
+    return ", ".join(filter(None, [unit(metric, cells), *(labels if len(labels) == 1 else ())]))
+
+
+def unit(metric: MetricColumn, cells: Sequence[Cell]) -> str:
+    """The unit of a metric on a dataset; "" for a number without one."""
+    here = next((cell.unit for cell in cells if cell.unit), metric.unit)
+    return "" if here == "1" else here
 
 
 def legend(summary: Summary) -> list[str]:
-    """The notes below a grid: the meaning of its intervals and of bold text."""
+    """The notes below a grid: the primary metric, the meaning of its intervals and of bold text."""
     many_fits = any(cell.replicates > 1 for line in summary.lines for cell in line.cells.values())
     one_fit = any(cell.replicates == 1 for line in summary.lines for cell in line.cells.values())
-    lines = []
+    lines = [f"primary metric: {summary.primary}, which claims rest on; the others help to explain it."]
     if many_fits:
         lines.append("mean ± half of the 95 % t-interval over replicates (other fits, the same test cases).")
     if one_fit:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nsbench.names import printable
 from nsbench.outcomes.summary import Summary
-from nsbench.report.grid import Entry, Grid, grid, legend
+from nsbench.report.grid import Entry, Grid, grid, heading, legend
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -15,6 +15,8 @@ _ESCAPES = {
     "^": r"\textasciicircum{}",
     "…": r"\dots{}",
     "±": r"$\pm$",
+    "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}",
     "×": r"$\times$",
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
@@ -47,7 +49,7 @@ def _down(layout: Grid) -> list[str]:
     for k, line in enumerate(layout.lines):
         if k and line.kind != "simulator" and layout.lines[k - 1].kind == "simulator":
             lines.append(r"\midrule")
-        lines.append(_row([escape(line.name), *(_entry(entry) for entry in layout.cells[k])]))
+        lines.append(_row([escape(heading(line)), *(_entry(entry) for entry in layout.cells[k])]))
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
@@ -56,7 +58,7 @@ def _across(layout: Grid) -> list[str]:
     first = next((k for k, line in enumerate(layout.lines) if line.kind != "simulator"), len(layout.lines))
     gap = r"@{\hskip 2em}" if 0 < first < len(layout.lines) else ""
     lines = [r"\begin{tabular}{l" + "r" * first + gap + "r" * (len(layout.lines) - first) + "}", r"\toprule"]
-    lines += [_row(["", *(escape(line.name) for line in layout.lines)]), r"\midrule"]
+    lines += [_row(["", *(escape(heading(line)) for line in layout.lines)]), r"\midrule"]
     for k in range(len(layout.quantities)):
         lines.append(_row([_heading(layout, k), *(_entry(row[k]) for row in layout.cells)]))
     return [*lines, r"\bottomrule", r"\end{tabular}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nsbench.outcomes.summary import Line, Summary
-from nsbench.report.grid import Entry, Grid, grid, legend
+from nsbench.report.grid import Entry, Grid, Quantity, grid, heading, legend
 from nsbench.report.tables import Table, in_markdown, plain
 
 
@@ -26,7 +26,7 @@ def to_markdown(summary: Summary, notes: Sequence[str]) -> str:
 
 def _table(layout: Grid) -> Table:
     names = [_name(line) for line in layout.lines]
-    headings = [" ".join(filter(None, (q.heading, q.unit))) if q.main else q.heading for q in layout.quantities]
+    headings = [_heading(quantity) for quantity in layout.quantities]
     cells = [[_entry(entry) for entry in row] for row in layout.cells]
     if layout.across:
         return Table(
@@ -35,9 +35,14 @@ def _table(layout: Grid) -> Table:
     return Table(["simulator", *headings], [[n, *row] for n, row in zip(names, cells, strict=True)], [])
 
 
+def _heading(quantity: Quantity) -> str:
+    parts = [quantity.heading, quantity.unit if quantity.main else "", "(primary metric)" if quantity.primary else ""]
+    return " ".join(filter(None, parts))
+
+
 def _name(line: Line) -> str:
     """The name of a line, in italics for anchors and null models."""
-    return line.name if line.kind == "simulator" else f"*{line.name}*"
+    return heading(line) if line.kind == "simulator" else f"*{heading(line)}*"
 
 
 def _entry(entry: Entry) -> str:

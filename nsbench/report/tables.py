@@ -1,4 +1,4 @@
-"""The tables at the end of a run.
+"""The long tables of a run: every score with its interval, anchors and skill.
 
 The first has a row for each trial, with the suite's first metrics side by side, each with floor, skill and its own
 columns. If there are more metrics, a second has a row for each of their scores, metric by metric, with all anchors.
@@ -7,7 +7,6 @@ columns. If there are more metrics, a second has a row for each of their scores,
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from nsbench.components.intervals import LEAST_UNITS
 from nsbench.components.metric import ANCHORS
 from nsbench.components.rows import ScoreRow, TrialResult
 from nsbench.names import printable
+from nsbench.outcomes.hardware import odd_hardware
 from nsbench.quantities import arrow, number
 
 ABSENT = "–"
@@ -60,9 +60,10 @@ class Table:
         )
 
 
-def results_tables(results: Sequence[TrialResult]) -> list[Table]:
-    """The results in one table or two, without columns that are absent for all trials."""
+def results_tables(results: Sequence[TrialResult], primary: str = "") -> list[Table]:
+    """The results in one table or two, without columns that are absent for all trials. primary: the first metric."""
     metrics = list(dict.fromkeys(score.metric for r in results for score in r.scores))
+    metrics.sort(key=lambda name: name != primary)  # stable
     abreast, remaining = metrics[:ABREAST], metrics[ABREAST:]
     return [_wide_table(results, abreast), *([_long_table(results, remaining)] if remaining else [])]
 
@@ -124,16 +125,6 @@ def _trial_columns(results: Sequence[TrialResult]) -> list[tuple[str, list[str]]
     if any(r.status != "ok" for r in results):
         columns.append(("status", [r.status for r in results]))
     return columns
-
-
-def odd_hardware(results: Sequence[TrialResult]) -> dict[str, str]:
-    """{trial: hardware} of trials whose costs were measured on other hardware than most, "" if it is unknown."""
-    timed = [r for r in results if not r.outside and any(s.costs and s.value is not None for s in r.scores)]
-    kinds = Counter(r.hardware for r in timed if r.hardware)
-    if not kinds or len({r.hardware for r in timed}) == 1:
-        return {}
-    usual = kinds.most_common(1)[0][0]
-    return {r.trial: r.hardware for r in timed if r.hardware != usual}
 
 
 def _hardware_notes(results: Sequence[TrialResult]) -> list[str]:

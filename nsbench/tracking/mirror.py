@@ -68,9 +68,11 @@ class Mirror:
         lock: Path,
         notify: Callable[[str], None],
         flush_seconds: float,
+        primary: str = "",
     ) -> None:
+        """primary: the metric that comes first in the experiment's table."""
         self._target, self._suite, self._record, self._ledger, self._lock = target, suite, record, ledger, lock
-        self._notify, self._flush_seconds = notify, flush_seconds
+        self._notify, self._flush_seconds, self._primary = notify, flush_seconds, primary
         self._connection: tuple[Any, str] | None = None
         self._live: dict[str, _Live] = {}
         self._mute: set[str] = set()  # trials whose curves MLflow refused while they ran
@@ -243,7 +245,7 @@ class Mirror:
 
     def _arrange(self) -> None:
         """Set the view of the experiment's table, if anything was logged."""
-        view = leaderboard(self._finished.values())
+        view = leaderboard(self._finished.values(), self._primary)
         if self._connection is not None and view:
             client, experiment = self._connection
             client.set_experiment_tag(experiment, VIEW_TAG, json.dumps(view))

@@ -32,6 +32,7 @@ def make_tracker(session: Session, invocation: str, display: Listener, target: D
         ledger=workspace.run(suite.name) / "tracked.json",
         target=target,
         notify=lambda message: display(Notice(message)),
+        primary=suite.primary_metric,
     )
 
 
@@ -79,7 +80,8 @@ def _params(candidate: Candidate) -> dict[str, object]:
 
 def _tags(session: Session, stored: StoredResults, candidate: Candidate, invocation: str) -> dict[str, str]:
     digest = hashlib.sha256(session.suite.to_yaml().encode()).hexdigest()[:32]
-    tags = {"nsbench.suite_digest": digest, "nsbench.invocation": invocation}
+    primary = session.suite.primary_metric
+    tags = {"nsbench.suite_digest": digest, "nsbench.invocation": invocation, "nsbench.primary": primary}
     if isinstance(candidate, Submission):
         artifact = stored.artifact(candidate.evidence)
         machine = artifact.facts.get("machine") if artifact else None

@@ -8,8 +8,9 @@ The content of a run, by name:
              extra/<metric>.<extra>; cost/*; training curves by step, under the names that they were logged with;
              declared/*, the costs of rollouts made elsewhere, as their makers declare them
     tags     nsbench.trial, nsbench.status, nsbench.error, nsbench.<metric>.unit, .label and .absent, and
-             those of the record; nsbench.outcome, the digest of the result; nsbench.outside on rollouts made
-             elsewhere; nsbench.superseded on the run of an earlier outcome of its trial
+             those of the record; nsbench.primary, the name of the suite's primary metric; nsbench.outcome, the digest
+             of the result; nsbench.outside on rollouts made elsewhere; nsbench.superseded on the run of an earlier
+             outcome of its trial
     files    tables/scores.json, images/* by step, and those of the record
 
 Every trial can be logged from its record alone, at any time. MLflow, slow to import, is imported when there

@@ -60,10 +60,12 @@ class Tracker:
         flush_seconds: float = 5.0,
         patience: float = PATIENCE,
         deadline: float = DEADLINE,
+        primary: str = "",
     ) -> None:
         """record: makes a row's record from the store. ledger: the file that lists the tracked trials.
 
         target: where runs are logged; at MLFLOW_TRACKING_URI, or in the workspace's own database, if not given.
+        primary: the metric that comes first in the experiment's table.
         """
         quiet()
         self.destination = destination(workspace) if target is None else target
@@ -78,6 +80,7 @@ class Tracker:
             lock=workspace / "mlflow.lock",
             notify=self._messages.put,
             flush_seconds=flush_seconds,
+            primary=primary,
         )
         self._queue: SimpleQueue[Event | Signal] = SimpleQueue()
         self._thread: Thread | None = None

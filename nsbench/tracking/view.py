@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nsbench.components.rows import ScoreRow, TrialResult
+from nsbench.report.verdict import RIVALS
 from nsbench.tracking.content import CURRENT_RUNS, IMAGES, extra_name, score_name
 
 VIEW = "nsbench"
@@ -20,13 +21,15 @@ _SECTIONS = ("overview", "score", "train", "val", "cost", "extra")
 _COST = "cost/ms_per_trajectory"
 
 
-def leaderboard(results: Iterable[TrialResult]) -> dict[str, Any]:
+def leaderboard(results: Iterable[TrialResult], primary: str = "") -> dict[str, Any]:
     """The view, as JSON: scores with floor, skill and extras, one group for each simulator, the best first.
 
-    A group's row has the mean over its replicates. Empty if there are no scores.
+    A group's row has the mean over its replicates. primary: the metric whose columns come first, and which decides
+    the order; the first one if not given. Empty if there are no scores.
     """
     listed = list(results)
-    rows = {score_name(row): row for result in listed for row in result.scores}
+    scores = [row for result in listed for row in result.scores]
+    rows = {score_name(row): row for row in sorted(scores, key=lambda row: row.metric != primary)}
     if not rows:
         return {}
     name, best = next(iter(rows.items()))
@@ -49,7 +52,7 @@ def leaderboard(results: Iterable[TrialResult]) -> dict[str, Any]:
 
 
 def _columns(results: list[TrialResult], rows: dict[str, ScoreRow]) -> list[str]:
-    columns = [f"metrics.`{name}`" for row in rows.values() for name in _shown(row)]
+    columns = [f"metrics.`{name}`" for k, row in enumerate(rows.values()) for name in _shown(row, first=k == 0)]
     if any(result.outside for result in results):
         columns.append("tags.`nsbench.outside`")
     if any(result.status != "ok" for result in results):
@@ -57,9 +60,10 @@ def _columns(results: list[TrialResult], rows: dict[str, ScoreRow]) -> list[str]
     return columns
 
 
-def _shown(row: ScoreRow) -> list[str]:
-    """The names of MLflow's metrics that the table shows for a score."""
-    anchored = [f"{score_name(row)}_{name}" for name in ("floor", "skill") if getattr(row, name) is not None]
+def _shown(row: ScoreRow, *, first: bool) -> list[str]:
+    """The names of MLflow's metrics that the table shows for a score. first: beside all anchors that it should beat."""
+    names = ("floor", *(RIVALS if first else ()), "skill")
+    anchored = [f"{score_name(row)}_{name}" for name in names if getattr(row, name, None) is not None]
     return [score_name(row), *anchored, *(extra_name(row, extra) for extra, _ in row.columns)]
 
 

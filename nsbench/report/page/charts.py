@@ -96,7 +96,7 @@ def _label(observable: Observable) -> str:
 
 
 def _pareto(pictures: DatasetPictures, summary: Summary, styles: dict[str, str]) -> Iterator[str]:
-    """Cost against the suite's first metric; no simulator is both better and cheaper than one on the line."""
+    """Cost against the suite's primary metric; no simulator is both better and cheaper than one on the line."""
     metric = summary.metrics[0]
     points = [
         (line.name, pictures.costs[line.name], cell.value)

@@ -1,4 +1,7 @@
-"""The report as one HTML file that needs nothing else: tables, charts, rollouts. It asks no network for anything."""
+"""The report as one HTML file that needs nothing else: matrices, tables, charts, rollouts.
+
+It asks no network for anything.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,14 @@ from importlib.resources import files
 
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Line, Summary
-from nsbench.report.grid import Entry, Grid, grid, legend
+from nsbench.report.footnotes import footnotes
+from nsbench.report.grid import Entry, Grid, Quantity, grid, heading, legend
+from nsbench.report.matrix import matrix
 from nsbench.report.page.charts import charts
 from nsbench.report.page.escaping import escape
 from nsbench.report.page.gallery import gallery
 from nsbench.report.page.gather import DatasetPictures, gather
+from nsbench.report.verdict import verdict
 from nsbench.suite.trials import DataPlan
 
 _POLICY = (
@@ -45,6 +51,7 @@ def _digest(content: str) -> str:
 
 def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iterator[str]:
     yield f"<header><h1>{escape(summary.suite)}</h1><p>{escape(_facts(stored))}</p></header>\n<main>"
+    yield from _summary(stored, summary)
     for dataset in summary.datasets:
         yield f'<section class="data"><h2>{escape(dataset)}</h2>'
         yield _table(grid(summary, dataset))
@@ -57,6 +64,17 @@ def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iter
     yield f"<section><h2>Notes</h2>{_list(notes)}"
     suite = escape(stored.plan.suite.to_yaml())
     yield f"<details><summary>The suite</summary><pre>{suite}</pre></details></section></main>"
+
+
+def _summary(stored: StoredResults, summary: Summary) -> Iterator[str]:
+    """The top of the page: what a run prints, a matrix for each dataset, who leads, and footnotes."""
+    yield '<section class="summary"><h2>Summary</h2>'
+    for dataset in summary.datasets:
+        yield f"<h3>{escape(dataset)}</h3>" if len(summary.datasets) > 1 else ""
+        yield _table(matrix(summary, dataset))
+        yield "".join(f'<p class="verdict">{escape(sentence)}</p>' for sentence in verdict(summary, dataset))
+    yield _list(footnotes(summary, [*stored.rows.values(), *stored.submitted], mark="bold"))
+    yield "</section>"
 
 
 def _facts(stored: StoredResults) -> str:
@@ -87,8 +105,8 @@ def _framing(datasets: Collection[DataPlan]) -> Iterator[str]:
 
 def _table(layout: Grid) -> str:
     """The grid as an HTML table, the longer side down."""
-    names = [(escape(line.name), _apart(layout, k)) for k, line in enumerate(layout.lines)]
-    headings = [f"{_breakable(q.heading)}{_small(q.unit)}" for q in layout.quantities]
+    names = [(escape(heading(line)), _apart(layout, k)) for k, line in enumerate(layout.lines)]
+    headings = [_heading(q) for q in layout.quantities]
     if layout.across:
         head = "".join(f'<th scope="col"{mark}>{name}</th>' for name, mark in names)
         rows = [
@@ -106,6 +124,11 @@ def _table(layout: Grid) -> str:
     return _scrolling(
         f'<thead><tr><th scope="col">simulator</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody>', "down"
     )
+
+
+def _heading(quantity: Quantity) -> str:
+    mark = "<small>primary metric</small>" if quantity.primary else ""
+    return f"{_breakable(quantity.heading)}{_small(quantity.unit)}{mark}"
 
 
 def _breakable(name: str) -> str:
