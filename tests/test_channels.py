@@ -13,7 +13,18 @@ from nsbench.trajectories.domain import Observable
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench_metrics.shared.comparison import channel_deviations
 
-SCALED = ("crps", "energy_score", "variogram_score", "mmd", "ssim", "spectrum", "divergence", "sliced_wasserstein")
+SCALED = (
+    "crps",
+    "energy_score",
+    "variogram_score",
+    "mmd",
+    "ssim",
+    "spectrum",
+    "divergence",
+    "sliced_wasserstein",
+    "sliced_energy",
+    "nearest_neighbour",
+)
 PARAMS = {"divergence": {"tolerance": 2.5}, "mmd": {"space": "fields"}, "sliced_wasserstein": {"space": "fields"}}
 
 

@@ -307,6 +307,8 @@ def test_items_that_are_no_pairs_are_refused(items, items_by, value, message):
         "divergence",
         "mmd",
         "sliced_wasserstein",
+        "sliced_energy",
+        "nearest_neighbour",
     ],
 )
 def test_metrics_that_name_their_items_are_the_means_of_them(name, crystals, registry):

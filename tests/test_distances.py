@@ -20,8 +20,9 @@ from nsbench_metrics.fid import FID, FIDParams, image_features, read_layers
 from nsbench_metrics.frechet_descriptors import FrechetDescriptors, FrechetParams
 from nsbench_metrics.mmd import MMD, MMDParams, mmd2
 from nsbench_metrics.shared.descriptors import DESCRIPTORS, describe
+from nsbench_metrics.shared.directions import random_directions
 from nsbench_metrics.shared.frechet import frechet_distance, gaussian_frechet, weighted_moments
-from nsbench_metrics.sliced_wasserstein import SlicedParams, SlicedWasserstein, random_directions, sliced_wasserstein
+from nsbench_metrics.sliced_wasserstein import SlicedParams, SlicedWasserstein, sliced_wasserstein
 from nsbench_metrics.ssim import SSIM, SSIMParams, ssim
 
 

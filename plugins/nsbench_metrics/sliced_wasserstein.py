@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from nsbench_metrics.shared.directions import random_directions
 from nsbench_metrics.shared.distances import Cell, CellDistance, Distance, DistanceParams
 from nsbench_metrics.shared.spec import metric_spec
 
@@ -34,12 +35,6 @@ def sliced_wasserstein(x: Array, y: Array, directions: Array) -> float:
         raise ValueError(f"y must have a multiple of x's rows, got {len(y)} and {len(x)}")
     projected_x, projected_y = np.sort(x @ directions, axis=0), np.sort(y @ directions, axis=0)
     return float(np.abs(np.repeat(projected_x, times, axis=0) - projected_y).mean())
-
-
-def random_directions(dimension: int, count: int, rng: np.random.Generator) -> Array:
-    """Directions uniform on the sphere, float64[dimension, count]."""
-    normal = rng.normal(size=(dimension, count))
-    return normal / np.linalg.norm(normal, axis=0)
 
 
 class SlicedWasserstein(CellDistance):

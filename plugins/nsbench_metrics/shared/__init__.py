@@ -13,6 +13,7 @@ ranks              ranks of truths among the members of their ensembles
 reliability_table  how often an event happened, by the probability that was said
 distances          base class: the mean distance between truths and rollouts of like parameters
 features           trajectories as vectors
+directions         random directions of projection
 descriptors        numbers that describe a shape
 frechet            Fréchet distances between Gaussians
 norms              Euclidean distances between many states at once
