@@ -128,7 +128,8 @@ def _bins(trials: dict[str, Trial], shown: Sequence[Shown]) -> dict[str, int | N
     """Metric -> number of bins, empty ones included, of metrics with an item for each bin; None if unknown."""
     params = {metric.name: metric.part.params for metric in next(iter(trials.values())).scores}
     names = dict.fromkeys(name for simulator in shown for name in simulator.bins)
-    return {name: params[name].get("bins") for name in names}
+    equal = {name: params[name].get("binning", "linear") == "linear" for name in names}
+    return {name: params[name].get("bins") if equal[name] else None for name in names}
 
 
 def _cost(stored: StoredResults, trial: Trial) -> float | None:
