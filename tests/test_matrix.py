@@ -210,6 +210,16 @@ def test_the_sentence_says_who_leads_and_whether_it_beats_the_anchors():
     assert sentence == "crps: cgne and new lead and cannot be told apart; cgne is worse than analogue."
     assert verdict(made(FOUR[0]), "open24") == ["crps: frozen-neighbour alone has a score."]
     assert verdict(made(Line("open24", "a", "simulator", {}, {"failed": 1})), "open24") == []
+    assert verdict(made(Line("open24", "a", "simulator", {}, {"ok": 1})), "open24") == [
+        "crps: no simulator has a score."
+    ]
+
+
+def test_the_primary_metric_has_its_row_where_it_has_no_value_and_others_have_none():
+    bare = replace(FOUR[0], cells={"wall_clock": FOUR[0].cells["wall_clock"], "elbo": Cell(absent="not of fields")})
+    layout = matrix(made(bare, *ANCHORS[:0]), "open24")
+    assert [(q.of, q.unit) for q in layout.quantities if q.main] == [("crps", "sites"), ("wall_clock", "ms")]
+    assert layout.cells[0][0].text == "–"
 
 
 def test_many_failures_are_few_lines():

@@ -77,10 +77,10 @@ def run(lines, folder):
 
 
 def columns(text):
-    """The names above the first matrix that a run printed."""
+    """The names above the matrices that a run printed, those of one line."""
     lines = text.splitlines()
-    rule = next(k for k, line in enumerate(lines) if line and not line.strip("─"))
-    return re.split(r"\s{2,}", lines[rule - 1].strip())[1:]
+    rules = [k for k, line in enumerate(lines) if line and not line.strip("─")]
+    return [name for k in rules for name in re.split(r"\s{2,}", lines[k - 1].strip())[1:]]
 
 
 @pytest.mark.parametrize("person", PEOPLE)

@@ -22,10 +22,16 @@ Row = tuple[Quantity, list[Entry]]
 
 
 def matrix(summary: Summary, dataset: str) -> Grid:
-    """The matrix of a dataset. Only the primary metric's entries have intervals."""
+    """The matrix of a dataset. Only the primary metric has intervals; any other without a value has no row."""
     lines = matrix_lines(summary, dataset)
     shared = shared_kinds(summary, dataset)
-    rows = [row for metric in summary.metrics for row in _rows(metric, lines, shared)]
+    rows = [
+        row
+        for metric in summary.metrics
+        if metric.name == summary.primary
+        or any(line.cells.get(metric.name, Cell()).value is not None for line in lines)
+        for row in _rows(metric, lines, shared)
+    ]
     if not rows:  # nothing has ended well: the words are all that there is
         rows = [(Quantity(summary.primary, "", summary.primary, True), [Entry(ABSENT)] * len(lines))]
     rows = [_as_primary(row) if row[0].of == summary.primary and row[0].main else row for row in rows]
@@ -82,7 +88,7 @@ def _rows(metric: MetricColumn, lines: Sequence[Line], shared: dict[str, list[st
         here = [cell if belong else Cell() for cell, belong in zip(cells, belongs, strict=True)]
         entries = [e if belong else Entry("") for e, belong in zip(values(here), belongs, strict=True)]
         known = any(cell.value is not None for cell, line in zip(here, lines, strict=True) if line.statuses)
-        word = "" if kind in shared else kind if known else UNKNOWN_KIND
+        word = "" if kind in shared else kind if known or len(every) == 1 else UNKNOWN_KIND
         words = ", ".join(filter(None, [unit(metric, here), word]))
         yield Quantity(f"{metric.name} {metric.arrow}", words, metric.name, True), entries
         for heading in metric.extras if metric.costs else ():

@@ -14,14 +14,16 @@ RULE = "better, worse: outside of the leader's 95 % interval."
 
 
 def verdict(summary: Summary, dataset: str) -> list[str]:
-    """A sentence for each kind of the primary metric's scores; none where no simulator has one.
+    """A sentence for each kind of the primary metric's scores; nothing where no simulator's trial ended well.
 
     It claims no more than the matrix shows: the lead is of those that are marked best, and they are better or worse
     than an anchor whose score, or interval, lies outside of the interval of the first of them.
     """
     lines = matrix_lines(summary, dataset)
     metric = next((metric for metric in summary.metrics if metric.name == summary.primary), None)
-    return [] if metric is None else list(_sentences(metric, lines))
+    if metric is None or not any("ok" in line.statuses for line in lines if line.kind == "simulator"):
+        return []
+    return list(_sentences(metric, lines)) or [f"{metric.name}: no simulator has a score."]
 
 
 def _sentences(metric: MetricColumn, lines: Sequence[Line]) -> Iterator[str]:
