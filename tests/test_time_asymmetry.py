@@ -106,6 +106,18 @@ def test_truths_redrawn_are_at_0_on_average():
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(40)
 
 
+@pytest.mark.parametrize("backward", [False, True])
+def test_the_interval_covers_what_infinitely_many_ensembles_score(backward):
+    def drawn(n, seed):
+        truth, other = (curves(sawtooth(n, generator([seed, side]), frames=12)) for side in (1, 2))
+        return backwards(other) if backward else other, truth
+
+    params = {"lags": 1, "resamples": 100}
+    expected = score(*drawn(16_000, 1), **params).value if backward else 0.0
+    intervals = [score(*drawn(128, seed), **params).interval for seed in range(2, 102)]
+    assert 87 <= sum(low <= expected <= high for low, high in intervals) <= 100  # 95 expected, ± 2.2
+
+
 def test_the_value_has_no_unit_and_is_the_mean_of_its_items():
     truth, other = curves(sawtooth(64, generator(1))), backwards(curves(sawtooth(64, generator(2))))
     plain = score(other, truth)

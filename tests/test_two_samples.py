@@ -129,20 +129,34 @@ def test_the_signs_say_which_way_it_is_off():
         assert told_apart(sides) > 0.3
 
 
-def stopped_clocks(rng, frames=4):
-    """Four ensembles of four Gaussian fields that never change after the first frame."""
-    fields = gaussian_fields(np.zeros(16), rng, frames=2)
+def ensembles_of(repeats, number, rng, frames=2, shift=0.0, scale=1.0):
+    """So many ensembles of one law: Gaussian fields that never change after the first frame."""
+    fields = gaussian_fields(np.full(repeats * number, shift), rng, frames=2, scale=scale)
     values = fields.values[:, [0] + [1] * (frames - 1)]
-    rates = np.repeat(np.arange(4.0), 4)[:, None]
-    return FieldTrajectories(rates, np.full(16, frames, np.int32), fields.domain, values)
+    rates = np.repeat(np.arange(float(number)), repeats)[:, None]
+    return FieldTrajectories(rates, np.full(len(rates), frames, np.int32), fields.domain, values)
 
 
 def test_p_values_of_one_law_are_uniform_though_lead_times_depend_on_each_other():
     found = []
     for seed in range(60):
-        truth, rolled = (stopped_clocks(generator([seed, side])) for side in (1, 2))
+        truth, rolled = (ensembles_of(4, 4, generator([seed, side]), frames=4) for side in (1, 2))
         found.append(score("nearest_neighbour", rolled, truth, permutations=39).extras["p_value"])
     assert kstest(found, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("name", ["sliced_energy", "nearest_neighbour"])
+@pytest.mark.parametrize("law", [{}, {"shift": 0.5}, {"scale": 0.6}], ids=["the truth's", "shifted", "narrow"])
+def test_the_interval_covers_what_infinitely_many_ensembles_score(name, law):
+    expected, hits, params = 0.0, 0, {"permutations": 39} if name == "nearest_neighbour" else {}
+    if law:
+        truth, rolled = ensembles_of(4, 3000, generator(1)), ensembles_of(4, 3000, generator(2), **law)
+        expected = score(name, rolled, truth, **params).value
+    for seed in range(100):
+        truth, rolled = ensembles_of(4, 12, generator([seed, 1])), ensembles_of(4, 12, generator([seed, 2]), **law)
+        low, high = score(name, rolled, truth, **params | {"resamples": 100}).interval
+        hits += low <= expected <= high
+    assert 87 <= hits <= 100  # 95 expected, ± 2.2
 
 
 def test_a_simulator_that_returns_the_truths_is_found_out_and_one_that_huddles_too():

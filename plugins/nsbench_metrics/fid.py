@@ -75,7 +75,10 @@ def image_features(states: NDArray[np.float32], layers: list[Layer], batch: int 
 
 
 class FID(Metric):
-    """Squared Fréchet distance between features of final states, over all cases; blind to parameters."""
+    """Squared Fréchet distance between features of final states, over all cases; blind to parameters.
+
+    Not proper: only means and covariances of features count, and finite samples raise it.
+    """
 
     direction = "min"
     unit = "feature²"
@@ -95,4 +98,6 @@ class FID(Metric):
         return Score(frechet_distance(truth, simulated), extras={"features": float(truth.shape[1])})
 
 
-SPEC = metric_spec(FID, FIDParams, "Fréchet distance on features of an image network of yours")
+SPEC = metric_spec(
+    FID, FIDParams, "Fréchet distance on features of an image network of yours; not proper, blind to parameters"
+)

@@ -33,8 +33,8 @@ class FrechetDescriptors(Metric):
     """Squared Fréchet distance on shape descriptors of the final state, in standard deviations of the truth.
 
     With `joint`, the parameters that vary stand beside the descriptors, so that a simulator that ignores them
-    is seen, as far as the dependence is linear. Only means and covariances count. Items: difference of means
-    by descriptor, in standard deviations.
+    is seen, as far as the dependence is linear. Not proper: only means and covariances count, and finite samples
+    raise it. Items: difference of means by descriptor, in standard deviations.
     """
 
     direction = "min"
@@ -73,4 +73,6 @@ class FrechetDescriptors(Metric):
         return np.concatenate([described, trajectories.params[:, list(trajectories.domain.varying)]], axis=1)
 
 
-SPEC = metric_spec(FrechetDescriptors, FrechetParams, "Fréchet distance on descriptors of shape")
+SPEC = metric_spec(
+    FrechetDescriptors, FrechetParams, "Fréchet distance on descriptors of shape: means and covariances; not proper"
+)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from nsbench.components.component import Params
 from nsbench.components.evidence import Evidence
+from nsbench.components.intervals import TAIL
 from nsbench.components.metric import Metric, Score
 from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared import fields
@@ -96,7 +97,8 @@ class NearestNeighbour(Metric):
 
     Extras: t, m; p_value, the share of relabellings with at least this value when in each ensemble truths and members
     swap places at random, exact however much lead times depend on each other; members. Items: t and m by ensemble, each
-    times its sign over all ensembles. Chance raises the value of the truth above 0.
+    times its sign over all ensembles. Chance raises the value of the truth above 0; the interval reaches down to 0
+    unless p is 0.05 or less.
     """
 
     direction = "min"
@@ -120,6 +122,8 @@ class NearestNeighbour(Metric):
         )
         others = [told_apart(_sides(_relabelled(ensembles, rng))) for _ in range(self.params.permutations)]
         p_value = (1 + sum(other >= value * (1 - TIE) for other in others)) / (1 + len(others))
+        if interval is not None and p_value > 2 * TAIL:
+            interval = (0.0, interval[1])
         extras = {"members": float(comparison.members[0]), "t": float(t), "m": float(m), "p_value": p_value}
         return Score(value, interval, items, extras, label=comparison.label)
 
