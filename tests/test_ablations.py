@@ -255,7 +255,7 @@ datasets:
 simulators:
   - {use: cgne-standard-sampling, params: {width: 4, latent_channels: 2, latent_width: 4}}
 metrics: [elbo, melting, posterior_collapse]
-protocol: {stride: 3, horizon: 12, bounds: {samples: [1, 2], transitions: 4}}
+protocol: {stride: 3, horizon: 12, decode: mode, bounds: {samples: [1, 2], transitions: 4}}
 budget: {transitions: 64}
 """
 

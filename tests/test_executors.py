@@ -191,7 +191,7 @@ def test_jobs_run_at_once_and_change_no_key(isolated):
     outcome, events = isolated(trials, jobs=2)
     assert [row.status for row in outcome.rows] == ["ok", "ok"]
     made = [e.key for e in events if isinstance(e, StageFinished) and not e.hit]
-    assert len(made) == len(set(made)) == 21
+    assert len(made) == len(set(made)) == 31
     again, events = isolated(trials, jobs=1)
     assert [e for e in events if isinstance(e, StageFinished) and not e.hit] == []
     assert [row.keys for row in again.rows] == [row.keys for row in outcome.rows]
@@ -292,7 +292,7 @@ def test_two_runs_of_one_suite_share_the_work(isolated, begin, tmp_path):
     outputs = [process.communicate(timeout=90)[0] for process in runs]
     assert [process.returncode for process in runs] == [0, 0]
     made = [line for output in outputs for line in output.splitlines() if line.startswith("made ")]
-    assert len(made) == len(set(made)) == 21
+    assert len(made) == len(set(made)) == 31
     assert [row.status for row in load(isolated.workspace.results("line"))] == ["ok", "ok"]
     assert not list((isolated.workspace.store / "locks").iterdir())
 

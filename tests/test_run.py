@@ -123,7 +123,7 @@ def test_an_interrupted_run_keeps_what_it_finished_and_goes_on(bench):
 
 def test_a_damaged_artifact_is_named_and_made_again(bench):
     first, _, _ = bench()
-    folder = next((bench.workspace.store / "evidence").glob("*"))
+    folder = next(path.parent for path in (bench.workspace.store / "evidence").glob("*/cost.json"))
     for score in (bench.workspace.store / "score").glob("*"):
         (score / "score.json").unlink()
     (folder / "cost.json").write_text("{}")

@@ -20,6 +20,7 @@ METRICS = [
     "crps",
     "divergence",
     "elbo",
+    "energy_distance",
     "energy_score",
     "ewd",
     "fid",
