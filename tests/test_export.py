@@ -155,7 +155,6 @@ def test_a_suite_runs_on_files_and_again_after_they_moved(tmp_path):
     )
     suite.write_text("\n".join(lines) + "\n" + rest)
     table = run("run", suite, "--no-tracking")
-    assert "| coin |" in table
-    assert "| learner |" in table
+    assert ["line", "coin", "learner"] in [line.split()[:3] for line in table.splitlines()]
     (tmp_path / "files").rename(tmp_path / "moved")
     assert "0 misses" in run("plan", suite, "--set", "datasets[0].params.path=moved")

@@ -66,14 +66,14 @@ class LCADataset(Dataset):
     def _grown(self, split: Split, rng: np.random.Generator, part: slice) -> GrowthTrajectories:
         """The trajectories of that slice of a split."""
         count, repeats = self._cases(split)
-        rho = np.repeat(self._densities(split, count, rng), repeats)
+        rho = np.repeat(self.densities(split, count, rng), repeats)
         params = np.tile([parameter.low for parameter in self.domain.parameters], (len(rho), 1))
         params[:, LAWS.index("rho")] = rho
         first = part.indices(len(rho))[0]
         growth = grow_cases(params[part], self.domain, rng, max_steps=self.params.max_steps, first=first)
         return GrowthTrajectories(params[part], growth.steps + np.int32(1), self.domain, growth.arrival)
 
-    def _densities(self, split: Split, count: int, rng: np.random.Generator) -> np.ndarray:
+    def densities(self, split: Split, count: int, rng: np.random.Generator) -> np.ndarray:
         """The distinct densities of a split, float64[count]."""
         if split != "test":
             return rng.uniform(*self.params.rho, count)

@@ -29,7 +29,7 @@ def write_grown_again(directory: Path, split: Split, recorded: Trajectories, ori
         raise ValueError(f"cgne holds the masses of crystals, which only the lca can grow again, not {origin.name!r}")
     if dataset.params.symmetry != "quadrant":
         raise ValueError("cgne files hold quadrants: whole crystals (symmetry: none) do not fit in")
-    p, seed = dataset.params, growth_seed(dataset, recorded, origin.rng)
+    p, seed = dataset.params, growth_seed(dataset, recorded, split, origin.rng)
     for i, (laws, arrival) in enumerate(zip(recorded.params, recorded.arrival, strict=True)):
         grown = record(laws, i, size=p.size, seed=seed, stop_margin=p.stop_margin, max_steps=p.max_steps)
         if not np.array_equal(grown.arrival, arrival):
@@ -38,7 +38,7 @@ def write_grown_again(directory: Path, split: Split, recorded: Trajectories, ori
     return {"sigma": p.sigma, "stop_margin": p.stop_margin}
 
 
-def growth_seed(dataset: LCADataset, recorded: GrowthTrajectories, rng: np.random.Generator) -> int:
+def growth_seed(dataset: LCADataset, recorded: GrowthTrajectories, split: Split, rng: np.random.Generator) -> int:
     """The seed that ``dataset.prepare`` drew for the kernel after the values of ρ.
 
     Raises ValueError where `rng` does not draw the ρ that were recorded.
@@ -46,6 +46,6 @@ def growth_seed(dataset: LCADataset, recorded: GrowthTrajectories, rng: np.rando
     rng = copy.deepcopy(rng)
     rho = recorded.params[:, LAWS.index("rho")]
     count = len(np.unique(rho))
-    if not np.array_equal(np.sort(rng.uniform(*dataset.params.rho, count)), np.unique(rho)):
+    if not np.array_equal(np.sort(dataset.densities(split, count, rng)), np.unique(rho)):
         raise ValueError("these crystals were not drawn by this dataset with this seed")
     return int(rng.integers(2**63))
