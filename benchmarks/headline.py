@@ -5,7 +5,7 @@
 On the test data of each system's suite: its energy distance, the standard error over ensembles, and the parts, of the
 truth redrawn, of eight truths spread out better than chance, of a look-up in the training data, of the best single
 state, and of the truth with one thing wrong. Those with half or double the spread keep the mean of 64 truths of that
-start; where dependence is broken each number of a trajectory comes from another member; nothing is trained.
+start; where dependence is broken each number of a trajectory comes from another of them; nothing is trained.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nsbench.stages.nulls import analogue, best_deterministic, climatology, pers
 from nsbench.suite.reading import read_suite
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.ensembles import alike
-from nsbench_metrics.energy_distance import energy_distance, energy_parts, lead_times, within_deviations
+from nsbench_metrics.energy_distance import energy_distance, energy_parts, lead_times, units, within_deviations
 from nsbench_metrics.shared.lead_times import last_lead, observed
 
 SUITES = {"snow": "snow", "gusts": "gusts", "grains": "grains", "spinodal": "spinodal"}
@@ -50,10 +50,9 @@ class System:
         self.noise_free = _redraw(spec.noise_free, protocol, rng)
         self.groups, self.rng = alike(self.test), rng
         self.leads = lead_times(self.test, last_lead(self.test), 5)
-        truths = self.vectors(self.test)
-        self.unit = within_deviations([truths])
-        self.unit[self.unit == 0] = 1.0
-        self.truths = truths / self.unit
+        numbers = observed(self.test, last_lead(self.test), self.test.domain.observables)
+        self.unit = units(numbers, [np.stack(self.groups)])[0][self.leads - 1].ravel()
+        self.truths = self.vectors(self.test) / self.unit
 
     def vectors(self, rollouts: Trajectories) -> Array:
         """Observables at the lead times of one rollout a case, float64[E, g, D]."""
@@ -87,7 +86,7 @@ def built_to_fail(system: System) -> dict[str, Array]:
     pool, fresh = system.drawn(DRAWS), system.drawn(g)
     mean = pool.mean(axis=1, keepdims=True)
     order = np.argsort(pool[:, :, 0], axis=1)[:, DRAWS // (2 * g) :: DRAWS // g]
-    broken = rng.permuted(fresh, axis=1)
+    broken = rng.permuted(pool, axis=1)[:, :g]
 
     def of(rollouts: Trajectories) -> Array:
         return system.vectors(rollouts) / system.unit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from nsbench_metrics.energy_distance import (
     energy_distance,
     energy_parts,
     lead_times,
+    units,
     within_deviations,
 )
 
@@ -40,11 +43,27 @@ def test_the_truth_against_itself_is_zero_in_expectation(truths, members):
     assert abs(distance.mean()) < 3.5 * distance.std() / np.sqrt(ENSEMBLES)
 
 
-@pytest.mark.parametrize(("truths", "members"), [(2, 2), (4, 4), (8, 8), (2, 8)])
-def test_so_is_each_of_its_parts(truths, members):
+@pytest.mark.parametrize("varied", [False, True], ids=["equal spreads", "spreads from 1 to 10"])
+@pytest.mark.parametrize(("truths", "members"), [(2, 2), (3, 3), (4, 4), (8, 8), (2, 8), (8, 3), (4, 16)])
+def test_so_is_each_of_its_parts_whatever_the_sizes_and_spreads_of_ensembles(truths, members, varied):
     rng = np.random.default_rng([truths, members, 1])
-    means, errors = parts_of(normal(rng, truths), normal(rng, members))
-    assert (np.abs(means) < 3.5 * errors + 1e-3).all()
+    spread = 10 ** rng.random((ENSEMBLES, 1, 1)) if varied else 1.0
+    sides = spread * normal(rng, truths), spread * normal(rng, members)
+    unit = within_deviations(sides[:1])
+    means, errors = parts_of(sides[0] / unit, sides[1] / unit)
+    assert (np.abs(means) < 3.5 * errors + 2e-3).all()
+
+
+def test_parts_are_those_of_the_truth_shifted_and_stretched_where_many_are_drawn():
+    """The definitions, by two large samples, hold at eight truths and members: mean, spread and correlation are off."""
+    rng = np.random.default_rng(11)
+    wrong = {"mean": 0.6, "spread": 1.5, "correlation": 0.7}
+    x, y = (normal(rng, 2500, ensembles=1, **law) for law in ({}, wrong))
+    shifted, stretched = (normal(rng, 2500, ensembles=1, mean=0.6, spread=spread) for spread in (1.0, 1.5))
+    bias, both, total = (energy_distance(x, other).item() for other in (shifted, stretched, y))
+    means, errors = parts_of(normal(rng, 8), normal(rng, 8, **wrong))
+    np.testing.assert_allclose(means, [bias, both - bias, total - both], atol=0.05)
+    assert errors.max() < 0.02
 
 
 def test_the_distance_of_two_normal_numbers_has_its_closed_form():
@@ -105,8 +124,6 @@ def test_the_metric_is_the_plain_function_of_the_tests():
 
 
 def only_total(trajectories):
-    from dataclasses import replace
-
     domain = trajectories.domain
     return replace(trajectories, domain=replace(domain, observables=domain.observables[:1]))
 
@@ -160,21 +177,74 @@ def test_lead_times_end_where_half_of_the_truths_have():
         lead_times(truth, 20, [21])
 
 
-def test_a_number_that_never_varies_within_an_ensemble_counts_in_its_deviation_over_all():
+def off_by_a_percent(scale):
+    """The score of a simulator whose one number is off by 1 % of what it varies among cases; its deviation there."""
     rates = np.repeat(np.linspace(0.2, 0.6, 8), 4)
-    truth = gaussian_fields(rates, generator(1), scale=0.0)
-    metric = EnergyDistance(EnergyDistanceParams(leads=[1]))
-    exact = metric.score(evidence(truth), truth, generator())
-    assert exact.value == pytest.approx(0, abs=1e-9)
-    assert exact.extras["exact"] == 2
-    deviation = truth.domain.observe(truth.frame(1)).std(axis=0)
-    off = gaussian_fields(rates + 0.1, generator(1), scale=0.0)
-    shift = (off.domain.observe(off.frame(1)) - truth.domain.observe(truth.frame(1)))[0] / deviation
-    assert metric.score(evidence(off), truth, generator()).value == pytest.approx(2 * np.linalg.norm(shift), rel=1e-4)
+    truth, off = (gaussian_fields(rates + shift, generator(1), scale=scale) for shift in (0.0, 0.01 * rates.std()))
+    metric = EnergyDistance(EnergyDistanceParams(leads=[1], observables=["total"]))
+    return metric.score(evidence(off), truth, generator())
+
+
+def test_a_number_that_never_varies_within_an_ensemble_counts_in_hundredths_of_its_deviation_over_all():
+    exact = off_by_a_percent(0.0)
+    assert exact.value == pytest.approx(2, rel=1e-3)  # 2 |δ|, δ one unit
+    assert exact.extras["exact"] == 1
+
+
+def test_so_does_a_number_that_hardly_varies_and_no_more_than_rounding():
+    for scale in (1e-9, 1e-7, 1e-5):
+        score = off_by_a_percent(scale)
+        assert score.value == pytest.approx(2, rel=0.05)
+        assert score.extras["exact"] == 1
+    assert off_by_a_percent(1.0).extras["exact"] == 0
+
+
+def test_units_of_numbers_that_are_the_same_in_all_truths():
+    """At one lead time, in that of all of them; always, their own unit."""
+    cases = [np.arange(40).reshape(10, 4)]
+    truth = np.zeros((40, 2, 2))
+    truth[:, 1, 0] = np.repeat(np.arange(10.0), 4)
+    truth[:, :, 1] = 7.0
+    found, exact = units(truth, cases)
+    assert exact.all()
+    np.testing.assert_allclose(found[:, 0], [0.01 * truth[:, :, 0].std(), 0.01 * truth[:, 1, 0].std()])
+    np.testing.assert_allclose(found[:, 1], 1.0)
+
+
+def test_units_and_zeros_of_observables_change_nothing():
+    rates = np.repeat(np.linspace(0.2, 0.6, 8), 4)
+    truth, other = gaussian_fields(rates, generator(1)), gaussian_fields(rates * 1.3, generator(2))
+    metric = EnergyDistance(EnergyDistanceParams())
+    plain, converted = (
+        metric.score(evidence(convert(other)), convert(truth), generator())
+        for convert in (lambda t: t, in_another_unit)
+    )
+    np.testing.assert_allclose(converted.items, plain.items, rtol=1e-6)
+    assert converted.extras == pytest.approx(plain.extras, abs=1e-6)
+
+
+def in_another_unit(trajectories):
+    """The same with the second observable times −250, and 3,000 added."""
+    first, second = trajectories.domain.observables
+    other = replace(second, unit="mK", function=lambda state: 3000.0 - 250.0 * second.function(state))
+    return replace(trajectories, domain=replace(trajectories.domain, observables=(first, other)))
+
+
+def test_ensembles_of_several_sizes_are_weighed_by_truths_and_do_not_widen_the_interval():
+    metric = EnergyDistance(EnergyDistanceParams())
+    values, weights = 10.0 + generator().normal(0, 0.1, 8), np.array([2, 16] * 4)
+    value, (low, high) = metric.estimate(values, weights, generator())
+    assert value == pytest.approx(np.average(values, weights=weights))
+    assert low < value < high
+    assert high - low < 0.4
+    assert metric.estimate(values, np.full(8, 4), generator())[1] == pytest.approx(skewed_interval(values))
 
 
 def test_one_truth_or_one_member_is_too_few():
     truth = growth_maps([0.2, 0.3, 0.4], generator())
     metric = EnergyDistance(EnergyDistanceParams())
-    with pytest.raises(NotApplicable, match="at least 2"):
+    with pytest.raises(NotApplicable, match="at least 2 members"):
         metric.score(evidence(truth), truth, generator())
+    twice = truth.select(np.repeat(np.arange(3), 2))
+    with pytest.raises(NotApplicable, match="at least 2 truths"):
+        metric.score(evidence(twice, 2), truth, generator())

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from nsbench.components.component import Params
-from nsbench.components.evidence import Evidence
 from nsbench.components.intervals import skewed_interval
-from nsbench.components.metric import NotApplicable, Score
+from nsbench.components.metric import NotApplicable
 from nsbench.trajectories.base import Trajectories
 from nsbench_metrics.shared import fields
-from nsbench_metrics.shared.comparison import Comparison, compare
+from nsbench_metrics.shared.bootstrap import Counts, Interval
+from nsbench_metrics.shared.comparison import Comparison
 from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean
 from nsbench_metrics.shared.figures import figure, png
 from nsbench_metrics.shared.observables import choose_observables
@@ -24,6 +23,13 @@ from nsbench_metrics.shared.spec import metric_spec
 Array = NDArray[np.float64]
 
 PARTS = ("bias", "spread", "dependence")
+
+EXACT = 0.01
+"""The least unit of a number, as a share of its standard deviation over all truths: what varies less within ensembles
+is exact. Without a least unit a number that varies by rounding alone would decide everything."""
+
+_ROUNDING = 1e-6
+"""A number whose standard deviation is a smaller share of it does not vary: states are float32."""
 
 _CHUNK = 1 << 20
 """Numbers that differences of pairs may hold at once."""
@@ -37,7 +43,6 @@ class EnergyDistanceParams(Params):
 
     observables: list[str] | None = fields.observables()
     leads: Annotated[int, Field(ge=1)] | Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = 5
-    resamples: int = fields.resamples()
 
 
 def energy_distance(truths: Array, members: Array) -> Array:
@@ -55,44 +60,50 @@ def energy_distance(truths: Array, members: Array) -> Array:
 def energy_parts(truths: Array, members: Array, ratio: Array) -> Array:
     """The parts of an energy distance that are due to bias, spread and dependence, float64[E, 3]; their sum is D².
 
-        bias        f(δ) − f(ε),                   f(δ) = D² between X and X + δ
-        spread      h(δ) − h(ε) + h(0) − bias,     h(δ) = D² between X and x̄ + δ + ratio · (X − x̄)
-        dependence  D² − bias − spread
+        bias        f(δ),             f(δ) = D² between X and X + δ
+        spread      h(δ) − bias,      h(δ) = D² between X and μ + δ + ratio · (X − μ)
+        dependence  D² − h(δ)
 
-    x̄ is the mean of the ensemble's truths and δ that of its members minus x̄: what remains of D² when only the means
-    differ; what each component's spread adds; and the rest, correlations and shapes. ratio: float64[D], the standard
-    deviations of the members within ensembles over those of the truths, pooled over ensembles: from one of them alone
-    they are too uncertain, so that a spread which is wrong in some and right in the mean counts as dependence.
+    μ is the truth's mean and δ the simulator's minus it: what remains of D² when only the means differ; what each
+    number's spread adds; and the rest, correlations and shapes. ratio: float64[D], the standard deviations of the
+    members within ensembles over those of the truths, pooled over ensembles: from one of them alone they are too
+    uncertain, so that a spread which is wrong in some and right in the mean counts as dependence.
 
-    The δ of a few trajectories is too long by chance. ε is as long by chance alone: half the difference between the δ
-    of two halves of the next ensemble, of another than the one whose X it shifts. So parts are 0 in expectation, to
-    the order of 1 / g², where there is nothing of their kind. Those of single ensembles are uncertain and may be
-    negative; the mean over ensembles tells.
+    The δ of a few trajectories, ȳ − x̄, is too long by chance. X − X' is made as much shorter as the chance in x̄ makes
+    it longer; of the chance in ȳ, what ε adds is taken away: half the difference between two halves of the members,
+    which has the covariance of ȳ and is independent of X. So for normal ensembles of any size and spread parts are 0 in
+    expectation where there is nothing of their kind. Far off, where D² ≈ 2 |δ|, chance adds less than is taken away:
+    with eight members about 0.1 σ of a large bias counts as dependence.
+
+    Any part may be negative: of single ensembles by chance, while the mean over ensembles tells; and spread,
+    where members that scatter too widely about a mean that is far off lie nearer to the truths for it.
     """
     g = truths.shape[1]
     centred = truths - truths.mean(axis=1, keepdims=True)
-    delta = members.mean(axis=1) - truths.mean(axis=1)
-    epsilon = np.roll((_difference(truths, members, 0) - _difference(truths, members, 1)) / 2, 1, axis=0)
+    delta, epsilon = members.mean(axis=1) - truths.mean(axis=1), _chance(members)
 
-    def distance(r: Array, shift: Array) -> Array:
-        """D² between X and x̄ + shift + r (X − x̄), over pairs of different truths.
+    def distance(r: Array, shift: Array, chance: float = 0.0) -> Array:
+        """D² between X and μ + shift + r (X − μ), over pairs of different truths.
 
-        x̄ is theirs too, which makes x_i − x̄ − r (x_j − x̄) shorter by (1 − r)² / g of 1 + r² in its variance.
+        chance: the variance of the truths' that is in `shift`. Their x̄ stands for μ, which makes
+        x_i − x̄ − r (x_j − x̄) shorter by (1 − r)² / g of 1 + r² in its variance.
         """
-        longer = np.sqrt((1 + r**2) / (1 + r**2 - (1 - r) ** 2 / g))
+        longer = np.sqrt((1 + r**2 - chance) / (1 + r**2 - (1 - r) ** 2 / g))
         x, z = longer * centred, longer * r * centred + shift[:, None]
         own = np.linalg.norm(x - z, axis=2).sum(axis=1)
         return 2 * (_between(x, z) * g * g - own) / (g * (g - 1)) - _among(truths) - _among(r * truths)
 
-    alike, nowhere = np.ones_like(ratio), np.zeros_like(delta)
-    bias = distance(alike, delta) - distance(alike, epsilon)
-    both = distance(ratio, delta) - distance(ratio, epsilon) + distance(ratio, nowhere)
+    alike = np.ones_like(ratio)
+    bias = distance(alike, delta, 1 / g) - distance(alike, epsilon)
+    both = distance(ratio, delta, 1 / g) - distance(ratio, epsilon) + distance(ratio, np.zeros_like(delta))
     return np.stack([bias, both - bias, energy_distance(truths, members) - both], axis=1)
 
 
-def _difference(truths: Array, members: Array, half: int) -> Array:
-    """The mean of every second member minus that of every second truth, float64[E, D]."""
-    return members[:, half::2].mean(axis=1) - truths[:, half::2].mean(axis=1)
+def _chance(members: Array) -> Array:
+    """A vector of mean 0 with the covariance of the members' mean, float64[E, D], from two halves of them."""
+    halves = members[:, ::2], members[:, 1::2]
+    first, second = (half.mean(axis=1) for half in halves)
+    return np.sqrt(halves[0].shape[1] * halves[1].shape[1]) / members.shape[1] * (first - second)
 
 
 def _between(x: Array, y: Array) -> Array:
@@ -121,21 +132,21 @@ class EnergyDistance(EnsembleMean):
     """Fair energy distance of ensembles, their mean; 0 in expectation for the truth itself.
 
     A trajectory is one vector: the domain's observables at several lead times, each number in units of the truth's
-    standard deviation within an ensemble. A number that never varies within an ensemble is in units of its deviation
-    over all truths; `exact` counts those. What has ended stays in its last state. Items: by ensemble. Extras: bias,
-    spread and dependence, which add up to the value; leads, the number of lead times; `lead_<t>`, the distance by the
-    observables of that frame alone; members.
+    standard deviation within an ensemble, but of no less than 1 % of its deviation over all truths; `exact` counts the
+    numbers that vary less. What has ended stays in its last state. An ensemble weighs as much as it has truths. Items:
+    by ensemble. Extras: bias, spread and dependence, which add up to the value; leads, the number of lead times;
+    `lead_<t>`, the distance by the observables of that frame alone; members.
     """
 
     direction = "min"
     unit = "σ"
     columns = tuple((name, name) for name in PARTS)
+    least_truths: ClassVar[int] = 2
     params: EnergyDistanceParams
 
-    def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
-        weights = compare(evidence, reference, members=2, truths=2).weights
-        score = super().score(evidence, reference, rng)
-        return replace(score, interval=skewed_interval(score.items * weights / weights.mean()))
+    def estimate(self, values: Array, weights: Counts, rng: np.random.Generator) -> tuple[float, Interval | None]:
+        value = float(np.average(values, weights=weights))
+        return value, skewed_interval(value + (values - value) * weights / weights.mean())
 
     def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
         observables = choose_observables(comparison.reference.domain, self.params.observables)
@@ -143,7 +154,7 @@ class EnergyDistance(EnsembleMean):
             raise NotApplicable("the domain has no observables")
         leads = lead_times(comparison.reference, comparison.last, self.params.leads)
         sides = comparison.observed(observables)  # two [n, L, K]
-        scale, exact = _units(comparison, sides[0])
+        scale, exact = units(sides[0], [e.cases for e in comparison.groups])
         truth, simulated = (side / scale for side in sides)
         chosen = _by_group(comparison, truth[:, leads - 1], simulated[:, leads - 1])
         values, parts = _distances(chosen)
@@ -165,12 +176,18 @@ def lead_times(reference: Trajectories, last: int, leads: int | list[int]) -> ND
     return np.unique(np.array(leads, dtype=np.int64))
 
 
-def _units(comparison: Comparison, truth: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """The unit of each number, float64[L, K], and whether it never varies within an ensemble."""
-    within = within_deviations([truth[e.cases].reshape(*e.cases.shape, -1) for e in comparison.groups])
-    within, overall = within.reshape(truth.shape[1:]), truth.std(axis=0)
-    exact = within <= 1e-9 * np.abs(truth).max(axis=0)
-    return np.where(exact, np.where(overall > 0, overall, 1.0), within), exact
+def units(truth: Array, cases: list[NDArray[np.int64]]) -> tuple[Array, NDArray[np.bool_]]:
+    """The unit of each number, float64[L, K], and whether it is exact, bool[L, K]; see EXACT.
+
+    truth: float64[n, L, K]; cases: int64[E, g] each, by ensemble. Where all truths are the same at a lead time, the
+    deviation over all truths is that over all lead times too; a number that is always the same keeps its own unit.
+    """
+    within = within_deviations([truth[index].reshape(*index.shape, -1) for index in cases]).reshape(truth.shape[1:])
+    overall, always = truth.std(axis=0), truth.std(axis=(0, 1))
+    size = _ROUNDING * np.abs(truth).max(axis=0)
+    least = EXACT * np.where(overall > size, overall, always)
+    least = np.where(always > size.max(axis=0), least, np.maximum(size, 1.0))
+    return np.maximum(within, least), within < least
 
 
 def _by_group(comparison: Comparison, truth: Array, simulated: Array) -> list[tuple[Array, Array]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, Score
 from nsbench.trajectories.base import Trajectories
-from nsbench_metrics.shared.bootstrap import estimate, mean
+from nsbench_metrics.shared.bootstrap import Counts, Interval, estimate, mean
 from nsbench_metrics.shared.comparison import Comparison, Rule, compare
 
 
@@ -44,20 +44,28 @@ class EnsembleMean(Metric):
     """The mean over truths, and lead times, of a number that each ensemble has.
 
     A metric says only what that number is, in `by_ensemble`: value, interval over ensembles, items by ensemble, label
-    and the number of members follow. Its parameters have `resamples`. least_members: simulated members that it needs.
+    and the number of members follow. Its parameters have `resamples`, unless it has an `estimate` of its own.
+    least_members, least_truths: simulated members and truths of each ensemble that it needs.
     """
 
     items_by = "ensemble"
     least_members: ClassVar[int] = 2
+    least_truths: ClassVar[int] = 1
 
     @abstractmethod
     def by_ensemble(self, comparison: Comparison) -> ByEnsemble:
         """The number of each ensemble. May raise NotApplicable."""
 
+    def estimate(
+        self, values: NDArray[np.float64], weights: Counts, rng: np.random.Generator
+    ) -> tuple[float, Interval | None]:
+        """(value, 95 % interval) of a number of each ensemble, float64[E], with weights int64[E]: by bootstrap."""
+        return estimate(mean(values, weights), len(values), self.params.resamples, rng)
+
     def score(self, evidence: Evidence, reference: Trajectories, rng: np.random.Generator) -> Score:
-        comparison = compare(evidence, reference, members=self.least_members)
+        comparison = compare(evidence, reference, members=self.least_members, truths=self.least_truths)
         result = self.by_ensemble(comparison)
         values = result.values.reshape(len(result.values), -1).mean(axis=1)
-        value, interval = estimate(mean(values, comparison.weights), len(values), self.params.resamples, rng)
+        value, interval = self.estimate(values, comparison.weights, rng)
         extras = {"members": float(comparison.members[0])} | result.extras
         return Score(value, interval, result.values, extras, result.figure, comparison.label, result.unit)
