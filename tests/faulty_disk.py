@@ -76,7 +76,8 @@ class FaultyDisk:
             if arguments and named.get("dir_fd") is None:
                 self.call(kind, arguments[0])
             result = function(*arguments, **named)
-            if kind == "open" and isinstance(result, io.IOBase) and self._name(arguments[0]) is not None:
+            by_name = arguments and not isinstance(arguments[0], int)  # os.fdopen opens what was opened by name
+            if kind == "open" and by_name and isinstance(result, io.IOBase) and self._name(arguments[0]) is not None:
                 return FaultyFile(result, self, os.fsdecode(arguments[0]))
             return result
 

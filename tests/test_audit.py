@@ -389,7 +389,7 @@ def test_every_metric_and_the_ground_truth_open_only_what_their_digests_cover(tm
 
 @pytest.mark.slow
 def test_every_simulator_opens_only_what_its_digest_covers(tmp_path, write_suite, registry):
-    skipped = ("coin", "learner", "failing", "amnesiac", "lca")
+    skipped = ("coin", "learner", "failing", "amnesiac", "either", "lca")
     simulators = [name for name in registry.names("simulator") if name not in skipped]
     text = "".join(f"  - {{use: {name}}}\n" for name in simulators)
     rows = _everything(tmp_path, write_suite, registry, text, "ewd, elbo")

@@ -234,10 +234,15 @@ def test_they_are_not_copied_into_the_store(both_ways):
 
 
 def test_rollouts_are_the_same_whether_written_as_they_come_or_at_the_end(both_ways):
-    (lazy,), (eager,) = (stored_files(both_ways / name, "evidence/*/rollouts.h5") for name in ("lazy", "eager"))
-    with h5py.File(lazy) as one, h5py.File(eager) as other:
-        assert one["values"].shape == (8, 17, 2, 32, 32)
-        np.testing.assert_array_equal(one["values"], other["values"])
+    """Those of the simulator and of three null models."""
+    lazy, eager = (stored_files(both_ways / name, "evidence/*/rollouts.h5") for name in ("lazy", "eager"))
+    assert [path.parent.name for path in lazy] == [path.parent.name for path in eager]
+    shapes = []
+    for one_path, other_path in zip(lazy, eager, strict=True):
+        with h5py.File(one_path) as one, h5py.File(other_path) as other:
+            shapes.append(one["values"].shape)
+            np.testing.assert_array_equal(one["values"], other["values"])
+    assert sorted(shapes) == [(8, 1, 2, 32, 32), *[(8, 17, 2, 32, 32)] * 3]
 
 
 def test_data_that_moved_are_found_by_their_content(both_ways, tmp_path):

@@ -81,7 +81,7 @@ def test_a_new_packages_own_test_passes_and_its_suite_is_planned(packages, tmp_p
     done = subprocess.run(pytest_run, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
     done = nsbench("plan", folder / "suite.yaml", "--plugin", folder / f"{folder.name}.py", workspace=tmp_path / "out")
-    assert (done.returncode, done.stdout.splitlines()[-1].split(",")[0]) == (0, "5 trials")
+    assert (done.returncode, done.stdout.splitlines()[-1].split(",")[0]) == (0, "7 trials")
 
 
 def test_the_command_writes_the_package_and_says_how_to_go_on(tmp_path):

@@ -44,7 +44,7 @@ def test_a_plugin_that_fails_to_import_is_listed_and_the_rest_works():
     errors = {plugin.name: plugin.error for plugin in registry.plugins}
     assert "No module named 'no_such_module'" in errors["broken"]
     assert errors["toy"] == ""
-    assert registry.names("simulator") == ["amnesiac", "coin", "failing", "learner"]
+    assert registry.names("simulator") == ["amnesiac", "coin", "either", "failing", "learner"]
     with pytest.raises(UnknownComponent, match=r"did you mean 'coin'\?; plugins with errors: broken"):
         registry.spec("simulator", "coins")
 

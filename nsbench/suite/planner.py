@@ -219,7 +219,7 @@ class _Planner:
         }
         if not with_likelihood:
             fields |= {"likelihood": False}
-        elif (truth := cast(DatasetSpec, self.registry.spec("dataset", data.part.name)).floor) is not None:
+        if (truth := cast(DatasetSpec, self.registry.spec("dataset", data.part.name)).floor) is not None:
             # Its own likelihood of the same transitions stands beside the simulator's.
             params = full_params(self.registry.spec("simulator", truth.name), truth.params)
             fields["truth"] = self._part("simulator", truth.name, params).fields()
