@@ -300,6 +300,7 @@ def test_items_that_are_no_pairs_are_refused(items, items_by, value, message):
     [
         "ewd",
         "brier",
+        "energy_distance",
         "energy_score",
         "variogram_score",
         "growth_rate",

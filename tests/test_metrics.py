@@ -95,6 +95,14 @@ def test_box_cox_bins_need_positive_parameters_that_differ():
             expected_wasserstein(rho, np.zeros((2, 1)), np.zeros((2, 1)), binning="boxcox")
 
 
+def test_parameters_without_box_cox_bins_are_declined_with_the_reason():
+    truth = growth()
+    for params in (truth.params - 1, np.full_like(truth.params, 0.5)):
+        other = replace(truth, params=params)
+        with pytest.raises(NotApplicable, match="several values of rho, all above 0"):
+            EWD(EWDParams(binning="boxcox")).score(Evidence(other, 1, COST), other, np.random.default_rng(0))
+
+
 def test_the_largest_rho_is_in_the_last_bin_and_empty_bins_do_not_count():
     rho = np.array([0.0, 0.05, 1.0])
     sample = np.zeros((3, 2))

@@ -24,12 +24,12 @@ Array = NDArray[np.float64]
 
 PARTS = ("bias", "spread", "dependence")
 
-EXACT = 0.01
-"""The least unit of a number, as a share of its standard deviation over all truths: what varies less within ensembles
-is exact. Without a least unit a number that varies by rounding alone would decide everything."""
+EXACT = 1e-3
+"""A number is exact whose standard deviation within ensembles is a smaller share of that over all truths. In units of
+the former a number that varies by rounding alone, or of which no truth differs, would decide everything."""
 
 _ROUNDING = 1e-6
-"""A number whose standard deviation is a smaller share of it does not vary: states are float32."""
+"""A number does not vary whose standard deviation is a smaller share of it: states are float32."""
 
 _CHUNK = 1 << 20
 """Numbers that differences of pairs may hold at once."""
@@ -67,7 +67,8 @@ def energy_parts(truths: Array, members: Array, ratio: Array) -> Array:
     μ is the truth's mean and δ the simulator's minus it: what remains of D² when only the means differ; what each
     number's spread adds; and the rest, correlations and shapes. ratio: float64[D], the standard deviations of the
     members within ensembles over those of the truths, pooled over ensembles: from one of them alone they are too
-    uncertain, so that a spread which is wrong in some and right in the mean counts as dependence.
+    uncertain, so that a spread which is wrong in some and right in the mean counts as dependence. So does that of a
+    number in which the truths have none.
 
     The δ of a few trajectories, ȳ − x̄, is too long by chance. X − X' is made as much shorter as the chance in x̄ makes
     it longer; of the chance in ȳ, what ε adds is taken away: half the difference between two halves of the members,
@@ -132,10 +133,11 @@ class EnergyDistance(EnsembleMean):
     """Fair energy distance of ensembles, their mean; 0 in expectation for the truth itself.
 
     A trajectory is one vector: the domain's observables at several lead times, each number in units of the truth's
-    standard deviation within an ensemble, but of no less than 1 % of its deviation over all truths; `exact` counts the
-    numbers that vary less. What has ended stays in its last state. An ensemble weighs as much as it has truths. Items:
-    by ensemble. Extras: bias, spread and dependence, which add up to the value; leads, the number of lead times;
-    `lead_<t>`, the distance by the observables of that frame alone; members.
+    standard deviation within an ensemble. A number that hardly varies within ensembles, by less than a thousandth of
+    its deviation over all truths, is in units of the latter, so that errors of it count little; `exact` counts those.
+    What has ended stays in its last state. An ensemble weighs as much as it has truths. Items: by ensemble. Extras:
+    bias, spread and dependence, which add up to the value; leads, the number of lead times; `lead_<t>`, the distance by
+    the observables of that frame alone; members.
     """
 
     direction = "min"
@@ -177,17 +179,18 @@ def lead_times(reference: Trajectories, last: int, leads: int | list[int]) -> ND
 
 
 def units(truth: Array, cases: list[NDArray[np.int64]]) -> tuple[Array, NDArray[np.bool_]]:
-    """The unit of each number, float64[L, K], and whether it is exact, bool[L, K]; see EXACT.
+    """The unit of each number, float64[L, K], and whether it is exact, bool[L, K].
 
-    truth: float64[n, L, K]; cases: int64[E, g] each, by ensemble. Where all truths are the same at a lead time, the
-    deviation over all truths is that over all lead times too; a number that is always the same keeps its own unit.
+    truth: float64[n, L, K]; cases: int64[E, g] each, by ensemble. The unit is the standard deviation within ensembles,
+    of exact numbers that over all truths; over all lead times too where all truths are the same at one; a number that
+    is always the same keeps its own unit.
     """
     within = within_deviations([truth[index].reshape(*index.shape, -1) for index in cases]).reshape(truth.shape[1:])
     overall, always = truth.std(axis=0), truth.std(axis=(0, 1))
-    size = _ROUNDING * np.abs(truth).max(axis=0)
-    least = EXACT * np.where(overall > size, overall, always)
-    least = np.where(always > size.max(axis=0), least, np.maximum(size, 1.0))
-    return np.maximum(within, least), within < least
+    rounding = _ROUNDING * np.abs(truth).max(axis=0)
+    overall = np.where(overall > rounding, overall, np.where(always > rounding, always, 1.0))
+    exact = within <= np.maximum(EXACT * overall, rounding)
+    return np.where(exact, overall, within), exact
 
 
 def _by_group(comparison: Comparison, truth: Array, simulated: Array) -> list[tuple[Array, Array]]:

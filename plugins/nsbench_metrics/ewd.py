@@ -56,7 +56,8 @@ def expected_wasserstein(
     Timmer et al. 2024 (arXiv 2405.16608), section 4.
 
     binning "boxcox": as their released code cuts the range, into equal bins of (ρ^λ − 1) / λ with λ = BOX_COX, narrower
-    where ρ is large; the last bin is open, so that the largest ρ counts nowhere. ρ must be positive.
+    where ρ is large; the last bin is open, so that the largest ρ counts nowhere. ρ must be positive. Their rollouts end
+    after 64 frames, which is the protocol's `horizon`.
     """
     return float(np.mean([cell.distance() for cell in bin_cells(rho, reference, simulated, bins, binning)]))
 
@@ -155,6 +156,8 @@ class EWD(Metric):
             scale = deviations(truth)
             truth, simulated = truth / scale, simulated / scale
         truth = np.repeat(truth, evidence.members, axis=0)
+        if self.params.binning == "boxcox" and not 0 < rho.min() < rho.max():
+            raise NotApplicable(f"Box-Cox bins need several values of {domain.condition}, all above 0")
         cells = bin_cells(rho, truth, simulated, self.params.bins, self.params.binning)
         distances = np.array([cell.distance() for cell in cells])
         counts = [len(cell.index) for cell in cells]
