@@ -51,6 +51,23 @@ def test_an_entry_that_names_its_decoding_stays_one(write_suite, registry):
     assert all(trial.with_likelihood for trial in make_plan(suite, registry).trials)
 
 
+@pytest.mark.parametrize("protocol", ["both", "mode", "sample"])
+@pytest.mark.parametrize(
+    ("entries", "measured"),
+    [
+        ("{use: either, decode: mode}", [True]),
+        ("{use: either, decode: mode}\n  - {use: either, as: other, params: {rho: 0.25}, decode: sample}", [True] * 2),
+        ("{use: either, decode: mode}\n  - {use: either, as: drawn, decode: sample}", [False, True]),
+    ],
+)
+def test_a_likelihood_is_left_out_only_where_a_row_of_the_same_fit_has_it(
+    write_suite, registry, entries, measured, protocol
+):
+    suite = read_suite(write_suite(BOTH.replace("{use: either}", entries)), registry, [f"protocol.decode={protocol}"])
+    of = {trial.simulator: trial.with_likelihood for trial in make_plan(suite, registry).trials}
+    assert [of[use.name] for use in suite.simulators if use.use == "either"] == measured
+
+
 def test_a_resolved_suite_with_both_reads_back_equal(write_suite, registry, tmp_path):
     suite = read_suite(write_suite(BOTH), registry)
     (tmp_path / "again.yaml").write_text(suite.to_yaml())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -76,7 +76,7 @@ class _Planner:
         return Plan(suite, self.conditions, tuple(trials), anchors, self.data, self.metrics, code)
 
     def _anchors(self, use: DatasetUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Anchors:
-        spec, draws = self._dataset_spec(use), self.suite.anchors
+        spec, draws = self._dataset_spec(use.use), self.suite.anchors
         floor = self._truth(spec.floor, data, fit_data, replicate)
         nulls: dict[Null, NullPlan] = {}
         redrawn: list[NullPlan] = []
@@ -94,9 +94,11 @@ class _Planner:
         """The ground truth as a trial; None where the dataset names none."""
         if reference is None:
             return None
-        params = full_params(self.registry.spec("simulator", reference.name), reference.params)
-        simulator = SimulatorUse(use=reference.name, params=params)
+        simulator = SimulatorUse(use=reference.name, params=self._full_params(reference))
         return self._trial(simulator, data, fit_data, replicate)
+
+    def _full_params(self, reference: SimulatorReference) -> dict[str, Any]:
+        return full_params(self.registry.spec("simulator", reference.name), reference.params)
 
     def _null(
         self,
@@ -144,8 +146,8 @@ class _Planner:
         keys = {split: Key("data", fields | {"split": split, "seed": seeds[split]}) for split in SPLITS}
         return DataPlan(use.name, part, self.suite.protocol_on(use), keys, seeds, formats)
 
-    def _dataset_spec(self, use: DatasetUse) -> DatasetSpec:
-        spec = self.registry.spec("dataset", use.use)
+    def _dataset_spec(self, dataset: str) -> DatasetSpec:
+        spec = self.registry.spec("dataset", dataset)
         assert isinstance(spec, DatasetSpec)
         return spec
 
@@ -155,7 +157,7 @@ class _Planner:
         Neither has anything in it for a dataset that reads no files.
         """
         try:
-            reading = reading_of(self._dataset_spec(use), use.params)
+            reading = reading_of(self._dataset_spec(use.use), use.params)
             if reading is None:
                 return {}, ()
             formats = tuple(self._format(*entry) for entry in reading.formats)
@@ -177,7 +179,7 @@ class _Planner:
         simulate_seed: Seed = [self.suite.seed, "simulate", data.part.name, replicate]
         model = self._model(part, fit_data, fit_seed)
         decode = use.decode or self.conditions.decode
-        with_likelihood = not (self.suite.protocol.decode == "both" and use.decode == "mode")
+        with_likelihood = not (decode == "mode" and self._is_drawn_too(use, data))
         evidence = self._evidence(model, data, simulate_seed, decode, with_likelihood)
         scores = self._scores(data, evidence.digest, replicate)
         return Trial(
@@ -193,6 +195,15 @@ class _Planner:
             scores=scores,
             decode=decode,
             with_likelihood=with_likelihood,
+        )
+
+    def _is_drawn_too(self, use: SimulatorUse, data: DataPlan) -> bool:
+        """Whether another entry draws from the same fit on this dataset: the likelihood is of its process."""
+        return any(
+            (other.use, other.params) == (use.use, use.params)
+            and (other.decode or self.conditions.decode) == "sample"
+            and (other.on is None or data.name in other.on)
+            for other in self.suite.simulators
         )
 
     def _model(self, part: Part, fit_data: DataPlan, seed: Seed) -> Key:
@@ -219,10 +230,9 @@ class _Planner:
         }
         if not with_likelihood:
             fields |= {"likelihood": False}
-        if (truth := cast(DatasetSpec, self.registry.spec("dataset", data.part.name)).floor) is not None:
+        if (truth := self._dataset_spec(data.part.name).floor) is not None:
             # Its own likelihood of the same transitions stands beside the simulator's.
-            params = full_params(self.registry.spec("simulator", truth.name), truth.params)
-            fields["truth"] = self._part("simulator", truth.name, params).fields()
+            fields["truth"] = self._part("simulator", truth.name, self._full_params(truth)).fields()
         return Key("evidence", fields | with_variables(all_variables_in_keys()))
 
     def _scores(self, data: DataPlan, evidence: str, replicate: int) -> tuple[ScorePlan, ...]:

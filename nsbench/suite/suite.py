@@ -76,10 +76,12 @@ class DatasetUse(Use):
 
 
 class SimulatorUse(Use):
-    """A simulator. on: the datasets that it meets, all if None. grid: parameter -> values, multiplied out."""
+    """A simulator. decode: of its states, the protocol's if None. on: the datasets that it meets, all if None.
+
+    grid: parameter -> values, multiplied out.
+    """
 
     decode: Decode | None = Field(None, description="of its states; the protocol's if not given")
-
     on: list[str] | None = Field(None, description="datasets that it meets; all if not given")
     grid: dict[str, list[Any]] = Field({}, description="parameter: values; one simulator a combination")
 
