@@ -91,6 +91,8 @@ BROKEN_METRICS = {
     "an extra": (lambda self, *a: Score(1.0, extras={"bias": None}), "returned None for its extra 'bias'"),
     "an interval": (lambda self, *a: Score(1.0, interval=(0.5,)), "returned (0.5,) for its interval; it must be (low, high), or None"),
     "items": (lambda self, *a: Score(1.0, items=[1, 2]), "returned list for its items; they must be float64[k]"),
+    "a list by lead time": (lambda self, *a: Score(1.0, by_lead={"bias": [1.0]}), "returned list for 'bias' by lead time; it must be float64[L]"),
+    "an infinity by lead time": (lambda self, *a: Score(1.0, by_lead={"bias": np.array([np.inf])}), "not finite for 'bias' by lead time"),
     "a figure": (lambda self, *a: Score(1.0, figure="plot"), "returned str for its figure; it must be a PNG's bytes"),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from lookup import energy_distance as plain_energy_distance
 from nsbench.components.intervals import skewed_interval
 from nsbench.components.metric import NotApplicable
 from nsbench_metrics.energy_distance import (
+    PARTS,
     EnergyDistance,
     EnergyDistanceParams,
     energy_distance,
@@ -175,6 +176,17 @@ def test_lead_times_end_where_half_of_the_truths_have():
     np.testing.assert_array_equal(lead_times(truth, 20, [7, 3, 7]), [3, 7])
     with pytest.raises(NotApplicable, match="no truth lasts to lead 21; the longest has 20 frames"):
         lead_times(truth, 20, [21])
+
+
+def test_by_lead_time_the_distance_is_that_of_the_frame_alone_and_the_sum_of_its_parts():
+    rates = np.repeat(np.linspace(0.2, 0.6, 16), 8)
+    truth, simulated = growth_maps(rates, generator(1)), growth_maps(rates * 1.2, generator(2))
+    curves = EnergyDistance(EnergyDistanceParams()).score(evidence(simulated), truth, generator()).by_lead
+    np.testing.assert_allclose(sum(curves[part] for part in PARTS), curves["value"], atol=1e-12)
+    for lead in (1, len(curves["value"])):
+        alone = EnergyDistance(EnergyDistanceParams(leads=[lead])).score(evidence(simulated), truth, generator())
+        assert curves["value"][lead - 1] == pytest.approx(alone.value, abs=1e-12)
+        assert curves["spread"][lead - 1] == pytest.approx(alone.extras["spread"], abs=1e-12)
 
 
 def off_by_a_percent(scale):

@@ -6,7 +6,9 @@ import shutil
 import socket
 import time
 from contextlib import closing
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -71,6 +73,23 @@ def tracked(session, uri, **options):
     before = time.monotonic()
     outcome = run(session, [tracker])
     return outcome, said, time.monotonic() - before
+
+
+def test_scores_by_lead_time_are_curves_whose_steps_are_frames(session, monkeypatch):
+    score = toy.Length.score
+
+    def with_curves(self, *arguments):
+        return replace(score(self, *arguments), by_lead={"value": np.array([0.5, 2.0]), "bias": np.array([-1.0])})
+
+    monkeypatch.setattr(toy.Length, "score", with_curves)
+    run(session)
+    row = next(row for row in load(session.results) if row.trial == "line/truth/r0")
+    curves = recorder(session, "i1")(row).curves
+    assert [point for point in curves if point[0].startswith("lead/")] == [
+        ("lead/length", 0.5, 1),
+        ("lead/length", 2.0, 2),
+        ("lead/length.bias", -1.0, 1),
+    ]
 
 
 def uploads_all(session, capsys):

@@ -31,8 +31,8 @@ from nsbench.report.grid import around, grid
 from nsbench.report.latex import escape, to_latex
 from nsbench.report.markdown import to_markdown
 from nsbench.report.page.charts import _steps, bin_edges, pareto_front
-from nsbench.report.page.gallery import BUDGET, NEVER, gallery
-from nsbench.report.page.gather import DatasetPictures, Shown
+from nsbench.report.page.gallery import BUDGET, NEVER, gallery, of_all_kinds, of_the_worst
+from nsbench.report.page.gather import DatasetPictures, Shown, gather
 from nsbench.report.page.page import to_html
 from nsbench.report.page.svg import Axis, Series, axis, chart
 from nsbench.report.tables import in_markdown, notes
@@ -211,13 +211,69 @@ def test_the_page_has_all_its_pictures(once):
     text = once.page()
     captions = re.findall(r"<figure><figcaption>([^<]*)</figcaption><svg", text)
     assert captions == [
+        "ewd: simulators and anchors",
         "ewd by bin of ρ",
         "final length against ρ",
         "cost against ewd: better is below and left",
     ]  # one observable, so no scatter; one point a curve, so no curve
     data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text)[1])
-    assert [row["name"] for row in data["rows"]] == ["truth", "learner", "half", "sure", "truth"]  # one from the suite
+    assert [row["name"] for row in data["rows"]] == [
+        *("truth", "learner", "half", "sure", "truth"),  # one from the suite
+        *("best-deterministic", "analogue"),
+    ]
     assert len(data["titles"]) == 4
+
+
+@pytest.fixture(scope="module")
+def ensembles(tmp_path_factory, registry):
+    """Four members a case, scored by a metric with a value by ensemble and lead time."""
+    text = suite("length, crps").replace("horizon: 6,", "horizon: 6, members: 4,") + "primary: crps\n"
+    return Reported(tmp_path_factory.mktemp("ensembles"), registry, text)
+
+
+def test_the_primary_metric_is_drawn_by_lead_time_and_beside_its_anchors(ensembles):
+    page = ensembles.page()
+    drawn = dict(re.findall(r"<figure><figcaption>([^<]*)</figcaption>(<svg.*?</svg>)", page))
+    styles = re.findall(r'class="n (\w+)"', drawn["crps by lead time"])
+    assert styles == ["s0", "s1", "s2", "a0", "a1", "a2"]  # three coins, the truth, best-deterministic, analogue
+    for name in ("learner", "half", "sure", "truth", "best-deterministic", "analogue"):
+        assert f">{name}</text>" in drawn["crps: simulators and anchors"]
+    assert "climatology" not in drawn["crps: simulators and anchors"]
+
+
+def test_scores_by_lead_time_have_the_score_as_their_mean(ensembles):
+    for trial in ensembles.plan.trials:
+        for metric in trial.scores if trial.id in ensembles.stored.rows else ():
+            curves = ensembles.stored.by_lead(metric)
+            if metric.name == "crps" and ensembles.stored.rows[trial.id].status == "ok":
+                (row,) = (s for s in ensembles.stored.rows[trial.id].scores if s.metric == "crps")
+                assert len(curves["value"]) == 6
+                assert curves["value"].mean() == pytest.approx(row.value)
+            else:
+                assert curves == {}
+
+
+def test_the_worst_case_of_each_simulator_is_shown(ensembles):
+    """`sure` hardly ever tosses tails: it is most wrong where the truth has the fewest heads."""
+    found = gather(ensembles.stored, ensembles.summary, "line")
+    assert [worst.simulator for worst in found.worst] == ["learner", "half", "sure"]
+    rows = ensembles.rows
+    for worst in found.worst:
+        trial = next(trial for trial in ensembles.plan.trials if trial.simulator == worst.simulator)
+        values = ensembles.stored.units(trial, rows[worst.simulator]["crps"]).values
+        assert worst.value == values.max()
+        assert values[worst.case] == worst.value  # parameters differ, so that each case is an ensemble
+    final = toy.length(found.truth.final())
+    assert final[found.worst[2].case] == final.min()
+    titles = of_the_worst(found, "crps")
+    assert any(title.endswith(f"sure {found.worst[2].value:.3g}") for title in titles.values())
+    assert all(title.startswith("ρ = ") for title in titles.values())
+    assert "<h3>Worst cases</h3>" in ensembles.page()
+
+
+def test_a_metric_without_values_by_ensemble_has_no_worst_case(once):
+    assert gather(once.stored, once.summary, "line").worst == ()
+    assert "Worst cases" not in once.page()
 
 
 def test_what_went_wrong_cannot_inject_markup(fresh, monkeypatch):
@@ -311,11 +367,15 @@ def pictures(truth, rollouts):
     return DatasetPictures("d", truth, (Shown("one", rollouts, {}),), 0, {}, {})
 
 
+def shown(side):
+    return gallery(side, of_all_kinds(side))
+
+
 def test_the_gallery_holds_growth_without_loss():
     arrival = np.random.default_rng(0).integers(-1, 20, (4, 12, 12)).astype(np.int32)
     arrival[:, 0, 0], arrival[:, 1, 1] = 0, 19
     truth = GrowthTrajectories(np.linspace(0.3, 0.6, 4)[:, None], np.full(4, 20, np.int32), place((12, 12)), arrival)
-    found = gallery(pictures(truth, truth.select(np.array([3, 2, 1, 0]))))
+    found = shown(pictures(truth, truth.select(np.array([3, 2, 1, 0]))))
     assert found["frames"] == list(range(20))
     for k in range(4):
         sent = unpacked(found["rows"][0]["panels"][k]).reshape(12, 12)
@@ -330,7 +390,7 @@ def test_the_gallery_holds_fields_in_levels_of_the_truths_range():
     values = np.linspace(-1, 3, 2 * 5 * 24, dtype=np.float32).reshape(2, 5, 1, 4, 6)
     domain = place((4, 6), "square", states="fields")
     truth = FieldTrajectories(np.array([[0.3], [0.6]]), np.full(2, 5, np.int32), domain, values)
-    found = gallery(pictures(truth, replace(truth, values=values * 10)))
+    found = shown(pictures(truth, replace(truth, values=values * 10)))
     sent = unpacked(found["rows"][0]["panels"][1]).reshape(5, 4, 6)
     assert np.abs(sent / 255 * 4 - 1 - values[1, :, 0]).max() < 0.01
     assert unpacked(found["rows"][1]["panels"][1]).max() == 255  # beyond the range: its end
@@ -340,21 +400,21 @@ def test_the_gallery_gives_each_label_its_colour_and_fields_the_ends_of_theirs()
     domain = replace(place((4, 6), "square", states="fields"), states="labels", labels=30, channels=("grain",))
     labels = np.arange(2 * 5 * 24, dtype=np.uint8).reshape(2, 5, 4, 6) % 30
     truth = LabelTrajectories(np.array([[0.3], [0.6]]), np.full(2, 5, np.int32), domain, labels)
-    found = gallery(pictures(truth, truth))
+    found = shown(pictures(truth, truth))
     sent = unpacked(found["rows"][0]["panels"][1]).reshape(5, 4, 6)
     assert np.array_equal(sent, labels[1] % len(found["colours"]))
     assert (found["kind"], found["ends"], len(found["colours"])) == ("labels", None, 24)
     warm = replace(place((4, 6), "square", states="fields"), channels=("T",), units=("K",))
     values = np.linspace(-1, 3, 2 * 5 * 24, dtype=np.float32).reshape(2, 5, 1, 4, 6)
     fields = FieldTrajectories(truth.params, truth.lengths, warm, values)
-    assert gallery(pictures(fields, fields))["ends"] == ("T −1", "3 K")
+    assert shown(pictures(fields, fields))["ends"] == ("T −1", "3 K")
 
 
 def test_the_gallery_keeps_to_its_budget_on_large_lattices():
     arrival = np.zeros((4, 900, 900), np.int32)
     arrival[:, 5, 5] = 400
     truth = GrowthTrajectories(np.linspace(0.3, 0.6, 4)[:, None], np.full(4, 401, np.int32), place((900, 900)), arrival)
-    found = gallery(pictures(truth, truth))
+    found = shown(pictures(truth, truth))
     assert found["sites"] * 8 <= BUDGET
     assert len(found["frames"]) == NEVER
     assert found["frames"][-1] == 400

@@ -39,6 +39,7 @@ class Score:
     items     float64[k] or float64[k, ...]: the value by item (a bin, a transition, an ensemble), named in
               the metric's docstring; where the value is their mean, in its `items_by`, for nsbench/outcomes/pairing.py.
     extras    further numbers by name.
+    by_lead   float64[L] each: numbers by lead time, frames 1 to L after the start; "value" is the score's own.
     figure    PNG, or None.
     label     a word that must stand beside the value, such as the kind of a bound; scores with
               different labels are not ranked together.
@@ -52,6 +53,7 @@ class Score:
     figure: bytes | None = None
     label: str = ""
     unit: str = ""
+    by_lead: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class NotApplicable(Exception):

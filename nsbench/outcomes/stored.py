@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nsbench.components.dataset import Dataset
 from nsbench.components.evidence import Cost, Evidence
 from nsbench.components.rows import ScoreRow, TrialResult
@@ -17,12 +20,12 @@ from nsbench.outcomes.statistics import Interval
 from nsbench.registry.loading import build
 from nsbench.stages.fit import Point, read_curves
 from nsbench.stages.prepare import framed, read_data
-from nsbench.stages.score import read_figure, read_items, read_score
+from nsbench.stages.score import read_by_lead, read_figure, read_items, read_score
 from nsbench.stages.simulate import read_cost, read_evidence
 from nsbench.store.key import Key
 from nsbench.store.store import Artifact, Store
 from nsbench.suite.session import Session
-from nsbench.suite.trials import Candidate, DataPlan, Plan, ScorePlan, Submission, Trial
+from nsbench.suite.trials import Candidate, DataPlan, NullPlan, Plan, ScorePlan, Submission, Trial
 from nsbench.trajectories.base import Trajectories
 from nsbench.trajectories.domain import Domain
 
@@ -101,6 +104,11 @@ class StoredResults:
         artifact = self.store.find(metric.key)
         return read_score(artifact.folder, metric.name).interval if artifact else None
 
+    def by_lead(self, metric: ScorePlan) -> dict[str, NDArray[np.float64]]:
+        """A score's numbers by lead time, float64[L] each; none where it has none, or is not in the store."""
+        artifact = self.store.find(metric.key)
+        return read_by_lead(artifact) if artifact else {}
+
     def figure(self, metric: ScorePlan) -> bytes | None:
         """A score's picture, a PNG; None where it has none, or is not in the store."""
         artifact = self.store.find(metric.key)
@@ -116,8 +124,8 @@ class StoredResults:
         artifact = self.store.find(trial.evidence)
         return read_cost(artifact) if artifact else None
 
-    def evidence(self, candidate: Candidate) -> Evidence | None:
-        """The evidence of a trial or a submission; None where it, or the test data, is not in the store."""
+    def evidence(self, candidate: Candidate | NullPlan) -> Evidence | None:
+        """The evidence of a trial, a submission or an anchor; None where it, or the test data, is not in the store."""
         artifact, test = self.store.find(candidate.evidence), self.test(candidate.data)
         return read_evidence(artifact, test.domain) if artifact is not None and test is not None else None
 

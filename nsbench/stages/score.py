@@ -33,6 +33,7 @@ from nsbench.trajectories.base import Trajectories
 
 _SCORE = "score.json"
 _ITEMS = "items.npy"
+_BY_LEAD = "by_lead.json"
 _FIGURE = "figure.png"
 
 DRAWN_FILES = frozenset({_FIGURE})
@@ -167,6 +168,9 @@ def _write(draft: Draft, row: ScoreRow, score: Score | None) -> None:
     if score is None:
         return
     np.save(draft.folder / _ITEMS, score.items, allow_pickle=False)
+    if score.by_lead:
+        curves = {name: curve.tolist() for name, curve in score.by_lead.items()}
+        (draft.folder / _BY_LEAD).write_text(json.dumps(curves, allow_nan=False), encoding="utf-8")
     if score.figure is not None:
         (draft.folder / _FIGURE).write_bytes(score.figure)
 
@@ -180,6 +184,13 @@ def read_score(folder: Path, name: str) -> ScoreRow:
 def read_items(artifact: Artifact) -> NDArray[np.float64]:
     """The values of a score's items, float64[k, ...]; see ScoreRow.items_by."""
     return np.asarray(np.load(artifact.folder / _ITEMS, allow_pickle=False))
+
+
+def read_by_lead(artifact: Artifact) -> dict[str, NDArray[np.float64]]:
+    """The score's numbers by lead time, float64[L] each, frame 1 first; none where the metric gives none."""
+    path = artifact.folder / _BY_LEAD
+    curves = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {name: np.array(curve, dtype=np.float64) for name, curve in curves.items()}
 
 
 def read_figure(artifact: Artifact) -> bytes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nsbench.components.dataset import Split
@@ -14,6 +14,7 @@ from nsbench.components.rows import TrialResult
 from nsbench.outcomes.stored import StoredResults, placed
 from nsbench.report.pictures import animate, by_frame, spread, still
 from nsbench.running.run import Listener
+from nsbench.stages.fit import Point
 from nsbench.suite.session import Session
 from nsbench.suite.trials import Candidate, DataPlan, ScorePlan, Submission, Trial
 from nsbench.tracking.content import IMAGES, DataSplit, TrialRecord, flatten, image_artifacts
@@ -67,7 +68,7 @@ def _record(
         tags=_tags(session, stored, candidate, invocation),
         data=tuple(_split(data, split) for data, split in _splits(candidate)),
         cost=evidence.cost if evidence else None,
-        curves=tuple(stored.curves(candidate)) if isinstance(candidate, Trial) else (),
+        curves=tuple(_curves(stored, candidate)),
         artifacts=files,
     )
 
@@ -101,6 +102,16 @@ def _splits(candidate: Candidate) -> list[tuple[DataPlan, Split]]:
 def _split(data: DataPlan, split: Split) -> DataSplit:
     facts = {"dataset": data.part.name, "params": data.part.params}
     return DataSplit(data.name, split, data.keys[split].digest, facts)
+
+
+def _curves(stored: StoredResults, candidate: Candidate) -> Iterator[Point]:
+    """Training curves, by transition, and scores by lead time, by frame."""
+    if isinstance(candidate, Trial):
+        yield from stored.curves(candidate)
+    for metric in candidate.scores:
+        for name, values in stored.by_lead(metric).items():
+            curve = f"lead/{metric.name}" + ("" if name == "value" else f".{name}")
+            yield from ((curve, float(value), frame) for frame, value in enumerate(values, 1))
 
 
 def _figures(stored: StoredResults, scores: Sequence[ScorePlan]) -> dict[str, bytes]:

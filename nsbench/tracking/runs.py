@@ -6,6 +6,7 @@ The content of a run, by name:
     metrics  score/<metric> and its _low, _high, _floor, _noise_free, _climatology, _persistence, _skill, and
              the metric's extras for tables, score/<metric>.<extra>; its other extras,
              extra/<metric>.<extra>; cost/*; training curves by step, under the names that they were logged with;
+             lead/<metric>, and lead/<metric>.<name>, scores by lead time, a step being a frame;
              declared/*, the costs of rollouts made elsewhere, as their makers declare them
     tags     nsbench.trial, nsbench.status, nsbench.error, nsbench.<metric>.unit, .label and .absent, and
              those of the record; nsbench.primary, the name of the suite's primary metric; nsbench.outcome, the digest

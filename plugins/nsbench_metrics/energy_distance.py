@@ -16,7 +16,6 @@ from nsbench_metrics.shared import fields
 from nsbench_metrics.shared.bootstrap import Counts, Interval
 from nsbench_metrics.shared.comparison import Comparison
 from nsbench_metrics.shared.ensemble_mean import ByEnsemble, EnsembleMean
-from nsbench_metrics.shared.figures import figure, png
 from nsbench_metrics.shared.observables import choose_observables
 from nsbench_metrics.shared.spec import metric_spec
 
@@ -136,8 +135,8 @@ class EnergyDistance(EnsembleMean):
     standard deviation within an ensemble. A number that hardly varies within ensembles, by less than a thousandth of
     its deviation over all truths, is in units of the latter, so that errors of it count little; `exact` counts those.
     What has ended stays in its last state. An ensemble weighs as much as it has truths. Items: by ensemble. Extras:
-    bias, spread and dependence, which add up to the value; leads, the number of lead times; `lead_<t>`, the distance by
-    the observables of that frame alone; members.
+    bias, spread and dependence, which add up to the value; leads, the number of lead times; members. By lead time: the
+    distance by the observables of that frame alone, and its parts.
     """
 
     direction = "min"
@@ -160,12 +159,11 @@ class EnergyDistance(EnsembleMean):
         truth, simulated = (side / scale for side in sides)
         chosen = _by_group(comparison, truth[:, leads - 1], simulated[:, leads - 1])
         values, parts = _distances(chosen)
-        curves = [_curve(comparison, truth[:, [t]], simulated[:, [t]]) for t in range(truth.shape[1])]
+        curves = np.array([_curve(comparison, truth[:, [t]], simulated[:, [t]]) for t in range(truth.shape[1])])
         means = np.average(parts, axis=0, weights=comparison.weights)
         extras = {name: float(mean) for name, mean in zip(PARTS, means, strict=True)}
         extras |= {"leads": float(len(leads)), "exact": float(exact[leads - 1].sum())}
-        extras |= {f"lead_{t}": float(curves[t - 1][0]) for t in leads}
-        return ByEnsemble(values, extras, _figure(np.array(curves), leads))
+        return ByEnsemble(values, extras, by_lead=dict(zip(("value", *PARTS), curves.T, strict=True)))
 
 
 def lead_times(reference: Trajectories, last: int, leads: int | list[int]) -> NDArray[np.int64]:
@@ -213,18 +211,6 @@ def _curve(comparison: Comparison, truth: Array, simulated: Array) -> Array:
     """The mean distance by the observables of one frame, and its parts, float64[4]."""
     values, parts = _distances(_by_group(comparison, truth, simulated))
     return np.average(np.column_stack([values, parts]), axis=0, weights=comparison.weights)
-
-
-def _figure(curves: Array, leads: NDArray[np.int64]) -> bytes:
-    """The distance and its parts by lead time."""
-    drawing, (axis,) = figure(1)
-    frames = np.arange(1, len(curves) + 1)
-    for values, name in zip(curves.T, ("D²", *PARTS), strict=True):
-        axis.plot(frames, values, label=name, linewidth=2 if name == "D²" else 1)
-    axis.plot(leads, np.zeros(len(leads)), "k|", label="lead times that count")
-    axis.set(xlabel="lead time, frames", ylabel="energy distance, σ")
-    axis.legend(frameon=False)
-    return png(drawing)
 
 
 SPEC = metric_spec(

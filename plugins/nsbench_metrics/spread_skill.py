@@ -69,7 +69,7 @@ class SpreadSkill(Metric):
     """Distance of the spread-skill ratio of the observables from 1, the mean of 1 − min(r, 1/r).
 
     Extras: ratio, the mean over observables; ratio_<observable>, 1e9 where spread meets no error; members. Items:
-    the value by lead time.
+    the value by lead time. By lead time: value, and ratio, the mean over observables.
     """
 
     direction = "min"
@@ -91,13 +91,15 @@ class SpreadSkill(Metric):
         ratio = spread_skill_ratio(spread, error)
         extras = {f"ratio_{o.name}": r for o, r in zip(observables, ratio, strict=True)} | {"ratio": ratio.mean()}
         leads = [slice(lead, lead + 1) for lead in range(comparison.last)]
-        sides = [_sides(comparison.groups, truth, simulated, lead) for lead in leads]
+        ratios = [spread_skill_ratio(*_sides(comparison.groups, truth, simulated, lead)) for lead in leads]
+        items = np.array([off_balance(ratio) for ratio in ratios])
         return Score(
             value,
             interval,
-            items=np.array([off_balance(spread_skill_ratio(*side)) for side in sides]),
+            items=items,
             extras={"members": float(comparison.members[0])} | {k: min(float(v), NO_ERROR) for k, v in extras.items()},
             label=comparison.label,
+            by_lead={"value": items, "ratio": np.minimum(np.mean(ratios, axis=1), NO_ERROR)},
         )
 
 

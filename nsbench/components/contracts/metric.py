@@ -38,6 +38,14 @@ def require_score(metric: Metric, score: object) -> Score:
         raise BrokenContract(
             metric, "score", f"returned {kind_of(score.figure)} for its figure", "it must be a PNG's bytes"
         )
+    for name, curve in score.by_lead.items():
+        if not isinstance(curve, np.ndarray) or curve.dtype.kind not in "fiu" or curve.ndim != 1 or not len(curve):
+            raise BrokenContract(
+                metric, "score", f"returned {kind_of(curve)} for {name!r} by lead time", "it must be float64[L]"
+            )
+        if not np.isfinite(curve).all():
+            got = f"returned a number that is not finite for {name!r} by lead time"
+            raise BrokenContract(metric, "score", got, "all of them must be finite; leave out what has no value")
     return Score(
         value=number(score.value, "its value"),
         interval=None
@@ -48,4 +56,5 @@ def require_score(metric: Metric, score: object) -> Score:
         figure=score.figure,
         label=score.label,
         unit=score.unit,
+        by_lead={str(name): curve.astype(np.float64) for name, curve in score.by_lead.items()},
     )

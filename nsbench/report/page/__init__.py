@@ -5,6 +5,7 @@ charts    the charts of a dataset
 svg       charts as SVG text
 gallery   rollouts beside the truth, packed for the page's script
 gather    the data behind the pictures, read from the store
+worst     the cases in which simulators do worst
 escaping  text in HTML and SVG
 page.css, page.js
           the page's style and script

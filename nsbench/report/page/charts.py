@@ -1,4 +1,5 @@
-"""The charts of a dataset: metrics and observables by condition, cost against score, training curves."""
+"""The charts of a dataset: the primary metric beside its anchors, metrics by lead time, metrics and observables by
+condition, cost against score, training curves."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from nsbench.outcomes.summary import Summary
 from nsbench.quantities import number
-from nsbench.report.page.gather import DatasetPictures
+from nsbench.report.page.gather import SCALES, DatasetPictures
 from nsbench.report.page.svg import Axis, Series, axis, chart
 from nsbench.report.pictures import symbol
 from nsbench.trajectories.base import Trajectories
@@ -27,10 +28,54 @@ POINTS = 600
 
 def charts(pictures: DatasetPictures, summary: Summary, styles: dict[str, str]) -> Iterator[str]:
     """The SVG figures of a dataset. styles: simulator -> class of its series; the truth's is "truth"."""
+    yield from _standing(pictures, summary, styles)
+    yield from _by_lead(pictures, summary, styles)
     yield from _by_bin(pictures, styles)
     yield from _observables(pictures, styles)
     yield from _pareto(pictures, summary, styles)
     yield from _curves(pictures, styles)
+
+
+def _standing(pictures: DatasetPictures, summary: Summary, styles: dict[str, str]) -> Iterator[str]:
+    """The primary metric of simulators and of the anchors that give it its scale, with intervals, one below another."""
+    metric = summary.metrics[0]
+    rows = [
+        (line.name, cell)
+        for line in summary.lines
+        if line.dataset == pictures.dataset and line.name in styles and (line.anchor in ("", *SCALES))
+        for cell in [line.cells.get(metric.name)]
+        if cell is not None and cell.value is not None
+    ]
+    if len(rows) < 2:
+        return
+    ends = [cell.interval or (cell.value, cell.value) for _, cell in rows]
+    x = axis(f"{metric.name}, {rows[0][1].unit or metric.unit}", np.array(ends, dtype=np.float64), zero=True)
+    series = []
+    for k, ((name, cell), (low, high)) in enumerate(zip(rows, ends, strict=True)):
+        height, title = len(rows) - k - 0.5, f"{name}: {number(cell.value or 0.0)}"
+        series.append(Series(np.array([low, high]), np.full(2, height), styles[name], "line"))
+        mark = np.array([cell.value]), np.array([height])
+        series.append(Series(*mark, styles[name], "marks", (title,), name))
+    yield chart(f"{metric.name}: simulators and anchors", x, Axis("", 0.0, len(rows), bare=True), series)
+
+
+def _by_lead(pictures: DatasetPictures, summary: Summary, styles: dict[str, str]) -> Iterator[str]:
+    """The primary metric and what it is made of by lead time, a chart each; of other metrics a ratio, if they have it.
+
+    Persistence and climatology would flatten all else, and are left out.
+    """
+    sides = (*pictures.shown, *pictures.scales)
+    for metric in summary.metrics:
+        names = dict.fromkeys(name for side in sides for name in side.by_lead.get(metric.name, {}))
+        for name in names if metric.name == summary.primary else [name for name in names if name != "value"]:
+            curves = [(styles[s.name], c[name]) for s in sides if name in (c := s.by_lead.get(metric.name, {}))]
+            frames = np.arange(1.0, max(len(values) for _, values in curves) + 1)
+            if len(frames) < 2:
+                continue
+            what = metric.name if name == "value" else f"{metric.name}: {name}"
+            y = axis(what, np.concatenate([values for _, values in curves]), zero=True)
+            series = [Series(frames[: len(values)], values, style, "line") for style, values in curves]
+            yield chart(f"{what} by lead time", axis("lead time, frames", frames), y, series)
 
 
 def _by_bin(pictures: DatasetPictures, styles: dict[str, str]) -> Iterator[str]:

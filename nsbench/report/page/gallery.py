@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.quantities import number
 from nsbench.report.colours import label_colours, site_colours
 from nsbench.report.page.gather import DatasetPictures
 from nsbench.report.pictures import case_title, colour_span, span_ends, spread
@@ -35,10 +37,13 @@ FRAMES = 48
 """The largest number of frames of labels and fields."""
 
 
-def gallery(pictures: DatasetPictures) -> dict[str, Any]:
-    """JSON for the page's script: the lattice's map, the frames, a row of panels for the truth and each simulator."""
-    truth, cases = pictures.truth, np.array(spread(pictures.truth), dtype=np.int64)
-    sides = [("truth", truth), *((simulator.name, simulator.rollouts) for simulator in pictures.shown)]
+def gallery(pictures: DatasetPictures, titles: Mapping[int, str]) -> dict[str, Any]:
+    """JSON for the page's script: the lattice's map, the frames, a row of panels for the truth and each simulator.
+
+    titles: of the cases that are shown.
+    """
+    truth, cases = pictures.truth, np.array(list(titles), dtype=np.int64)
+    sides = [("truth", truth), *((side.name, side.rollouts) for side in (*pictures.shown, *pictures.scales))]
     chosen = [(name, side.select(cases)) for name, side in sides]
     last = max(int(side.lengths.max()) for _, side in chosen) - 1
     growth, labels = isinstance(truth, GrowthTrajectories), isinstance(truth, LabelTrajectories)
@@ -57,9 +62,28 @@ def gallery(pictures: DatasetPictures) -> dict[str, Any]:
         "colours": (label_colours() if labels else site_colours()).tolist(),
         "ends": None if growth or labels else span_ends(truth.domain, span),
         "span": float(np.searchsorted(frames, span[1])) if growth else 1.0,
-        "titles": [case_title(truth.domain, params) for params in chosen[0][1].params],
+        "titles": list(titles.values()),
         "rows": [{"name": name, "panels": _panels(side, frames, coarse, span)} for name, side in chosen],
     }
+
+
+def of_all_kinds(pictures: DatasetPictures) -> dict[int, str]:
+    """Cases spread over the range of the conditioning parameter, and their titles."""
+    return {case: _title(pictures, case) for case in spread(pictures.truth)}
+
+
+def of_the_worst(pictures: DatasetPictures, metric: str) -> dict[int, str]:
+    """The cases in which simulators did worst, and titles that say whose and by how much."""
+    said: dict[int, list[str]] = {}
+    for worst in pictures.worst:
+        said.setdefault(worst.case, []).append(f"{worst.simulator} {number(worst.value)}")
+    return {
+        case: f"{_title(pictures, case)}: the largest {metric} of {', '.join(names)}" for case, names in said.items()
+    }
+
+
+def _title(pictures: DatasetPictures, case: int) -> str:
+    return case_title(pictures.truth.domain, pictures.truth.params[case])
 
 
 def _affordable(shape: tuple[int, int], panels: int, last: int, *, growth: bool) -> tuple[int, NDArray[np.int64]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.components.metric import Anchor
 from nsbench.outcomes.pairing import NoPairs
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Line, Summary
-from nsbench.suite.trials import Trial
+from nsbench.report.page.worst import Worst, worst_cases
+from nsbench.suite.trials import ScorePlan, Trial
 from nsbench.trajectories.base import Trajectories
 
 Array = NDArray[np.float64]
@@ -25,14 +27,23 @@ CURVE_POINTS = 200
 Curves = dict[str, tuple[Array, Array]]
 
 
+SCALES: tuple[Anchor, ...] = ("floor", "best_deterministic", "analogue")
+"""The anchors that are drawn beside simulators, whether the suite lists them or not."""
+
+
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A simulator's first finished trial. rollouts: the first member of each case; curves: name -> (steps, values)."""
+    """A simulator's first finished trial, or an anchor.
+
+    rollouts: the first member of each case. curves: name -> (steps, values). bins: metric -> its value by bin.
+    by_lead: metric -> name -> values by lead time, frame 1 first.
+    """
 
     name: str
     rollouts: Trajectories
-    curves: Curves
+    curves: Curves = field(default_factory=dict)
     bins: dict[str, Array] = field(default_factory=dict)
+    by_lead: dict[str, dict[str, Array]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +51,8 @@ class DatasetPictures:
     """The data behind a dataset's pictures.
 
     truth    the framed test data; shown: the simulators that are drawn, in the suite's order.
+    scales   the anchors of SCALES that are not among the simulators.
+    worst    the cases in which simulators that are drawn did worst.
     left     the number of finished simulators that are not drawn.
     bins     metric -> number of bins over the condition's range, None if unknown.
     costs    simulator -> milliseconds a trajectory, of all that have been measured.
@@ -51,6 +64,8 @@ class DatasetPictures:
     left: int
     bins: dict[str, int | None]
     costs: dict[str, float]
+    scales: tuple[Shown, ...] = ()
+    worst: tuple[Worst, ...] = ()
 
 
 def gather(stored: StoredResults, summary: Summary, dataset: str) -> DatasetPictures | None:
@@ -63,7 +78,17 @@ def gather(stored: StoredResults, summary: Summary, dataset: str) -> DatasetPict
     chosen = _chosen(lines, summary)
     shown = [s for line in chosen if (s := _shown(stored, trials[line.name], truth)) is not None]
     costs = {line.name: cost for line in lines if (cost := _cost(stored, trials[line.name])) is not None}
-    return DatasetPictures(dataset, truth, tuple(shown), len(lines) - len(shown), _bins(trials, shown), costs)
+    contenders = [trials[line.name] for line in chosen if line.kind == "simulator"]
+    return DatasetPictures(
+        dataset,
+        truth,
+        tuple(shown),
+        len(lines) - len(shown),
+        _bins(trials, shown),
+        costs,
+        tuple(_scales(stored, dataset, trials.values())),
+        tuple(worst_cases(stored, contenders, truth, summary)),
+    )
 
 
 def _first_trials(stored: StoredResults, dataset: str) -> dict[str, Trial]:
@@ -94,7 +119,31 @@ def _shown(stored: StoredResults, trial: Trial, truth: Trajectories) -> Shown | 
     if evidence is None:
         return None
     first = evidence.rollouts.select(np.arange(len(truth)) * evidence.members)
-    return Shown(trial.simulator, first, _curves(stored, trial), _items_by_bin(stored, trial))
+    bins, by_lead = _items_by_bin(stored, trial), _by_lead(stored, trial.scores)
+    return Shown(trial.simulator, first, _curves(stored, trial), bins, by_lead)
+
+
+def _scales(stored: StoredResults, dataset: str, trials: Collection[Trial]) -> Iterator[Shown]:
+    """The anchors of SCALES that are not trials of the suite, as far as the store has them."""
+    listed = {trial.evidence.digest for trial in trials}
+    taken = {trial.simulator for trial in trials}
+    first = min(trial.replicate for trial in trials)
+    anchors = dict(reversed(stored.plan.anchors[dataset, first].all()))  # of several floors the first
+    for anchor in SCALES:
+        plan, name = anchors.get(anchor), anchor.replace("_", "-")
+        if plan is None or plan.evidence.digest in listed or name in taken:
+            continue
+        evidence = stored.evidence(plan)
+        if evidence is None:
+            continue
+        cases = np.arange(len(evidence.rollouts) // evidence.members) * evidence.members
+        by_lead = _by_lead(stored, plan.scores)
+        yield Shown(name, evidence.rollouts.select(cases), by_lead=by_lead)
+
+
+def _by_lead(stored: StoredResults, scores: Sequence[ScorePlan]) -> dict[str, dict[str, Array]]:
+    curves = {metric.name: stored.by_lead(metric) for metric in scores}
+    return {name: by_name for name, by_name in curves.items() if by_name}
 
 
 def _curves(stored: StoredResults, trial: Trial) -> Curves:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.resources import files
 
 from nsbench.outcomes.stored import StoredResults
@@ -18,7 +18,7 @@ from nsbench.report.grid import Entry, Grid, Quantity, grid, heading, legend
 from nsbench.report.matrix import matrix
 from nsbench.report.page.charts import charts
 from nsbench.report.page.escaping import escape
-from nsbench.report.page.gallery import gallery
+from nsbench.report.page.gallery import gallery, of_all_kinds, of_the_worst
 from nsbench.report.page.gather import DatasetPictures, gather
 from nsbench.report.verdict import verdict
 from nsbench.suite.trials import DataPlan
@@ -174,17 +174,19 @@ def _pictures(pictures: DatasetPictures, summary: Summary) -> Iterator[str]:
         )
     yield f'<div class="charts">{"".join(charts(pictures, summary, styles))}</div></div>'
     if pictures.shown:
-        yield _rollouts(pictures)
+        yield _rollouts("Rollouts", pictures, of_all_kinds(pictures))
+    if pictures.worst:
+        yield _rollouts("Worst cases", pictures, of_the_worst(pictures, summary.primary))
 
 
 def _styles(pictures: DatasetPictures, summary: Summary) -> dict[str, str]:
-    """Simulator -> the class of its series: s0, s1, … for simulators, a0, a1, … for the ground truth's."""
+    """Simulator -> the class of its series: s0, s1, … for simulators, a0, a1, … for the ground truth's and anchors."""
     kinds = {line.name: line.kind for line in summary.lines if line.dataset == pictures.dataset}
     counts = {"s": 0, "a": 0}
     styles = {}
-    for simulator in pictures.shown:
-        letter = "s" if kinds[simulator.name] == "simulator" else "a"
-        styles[simulator.name] = f"{letter}{counts[letter]}"
+    for side in (*pictures.shown, *pictures.scales):
+        letter = "s" if kinds.get(side.name) == "simulator" else "a"
+        styles[side.name] = f"{letter}{counts[letter]}"
         counts[letter] += 1
     return styles
 
@@ -199,9 +201,9 @@ def _keys(styles: dict[str, str]) -> str:
     return f'<div class="keys">{"".join(buttons)}</div>'
 
 
-def _rollouts(pictures: DatasetPictures) -> str:
-    """The gallery: panels that the page's script fills, case by case, a slider, and the data as JSON."""
-    content = gallery(pictures)
+def _rollouts(heading: str, pictures: DatasetPictures, titles: Mapping[int, str]) -> str:
+    """A gallery: panels that the page's script fills, case by case, a slider, and the data as JSON."""
+    content = gallery(pictures, titles)
     size = f'width="{content["width"]}" height="{content["height"]}"'
     names = [escape(row["name"]) for row in content["rows"]]
     cases = []
@@ -217,7 +219,7 @@ def _rollouts(pictures: DatasetPictures) -> str:
     ends = f'<p class="ends">{bar.join(map(escape, content["ends"]))}</p>' if content["ends"] else ""
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     return (
-        f'<div class="gallery"><h3>Rollouts</h3><p class="player"><button type="button">play</button>'
+        f'<div class="gallery"><h3>{heading}</h3><p class="player"><button type="button">play</button>'
         f'<label><input type="range" min="0" max="{last}" value="{last}" aria-label="frame">'
         f"<output></output></label></p>"
         f'{ends}{"".join(cases)}<script type="application/json">{data}</script></div>'

@@ -21,12 +21,13 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 10, 12, 44
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: a range of numbers on a line. log: whether it is logarithmic."""
+    """An axis: a range of numbers on a line. log: whether it is logarithmic; bare: whether it has no ticks."""
 
     label: str
     low: float
     high: float
     log: bool = False
+    bare: bool = False
 
     def place(self, values: Array) -> Array:
         """The places of values on the axis, from 0 (low) to 1 (high)."""
@@ -35,6 +36,8 @@ class Axis:
 
     def ticks(self) -> list[float]:
         """Round numbers within the range, about five."""
+        if self.bare:
+            return []
         if self.log:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
             steps = (1, 2, 5) if last - first < 4 else (1,)

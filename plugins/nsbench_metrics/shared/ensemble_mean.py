@@ -22,13 +22,15 @@ class ByEnsemble:
 
     values: float64[E], float64[E, L] or float64[E, L, C], each ensemble's mean over its truths, at each lead time, of
     each channel.
-    extras, figure, unit: as in Score; the number of members joins the extras.
+    extras, figure, unit, by_lead: as in Score; the number of members joins the extras. Values of each lead time are a
+    curve by themselves.
     """
 
     values: NDArray[np.float64]
     extras: dict[str, float] = field(default_factory=dict)
     figure: bytes | None = None
     unit: str = ""
+    by_lead: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def by_channel(comparison: Comparison, rule: Rule) -> ByEnsemble:
@@ -68,4 +70,20 @@ class EnsembleMean(Metric):
         values = result.values.reshape(len(result.values), -1).mean(axis=1)
         value, interval = self.estimate(values, comparison.weights, rng)
         extras = {"members": float(comparison.members[0])} | result.extras
-        return Score(value, interval, result.values, extras, result.figure, comparison.label, result.unit)
+        curve = {} if result.values.ndim == 1 else {"value": _over_ensembles(result.values, comparison.weights)}
+        return Score(
+            value,
+            interval,
+            result.values,
+            extras,
+            result.figure,
+            comparison.label,
+            result.unit,
+            by_lead=curve | result.by_lead,
+        )
+
+
+def _over_ensembles(values: NDArray[np.float64], weights: Counts) -> NDArray[np.float64]:
+    """The mean at each lead time, float64[L], of float64[E, L, ...]."""
+    by_lead = values.reshape(*values.shape[:2], -1).mean(axis=2)
+    return np.asarray(np.average(by_lead, axis=0, weights=weights))
