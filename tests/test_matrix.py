@@ -232,6 +232,7 @@ def test_long_names_are_broken_where_a_reader_would():
     assert _broken("best-deterministic", 10) == ["best-", "determi-", "nistic"]
     assert _broken("bernoulli-unet", 10) == ["bernoulli-", "unet"]
     assert _broken("elbo ↑ nats/transition", 14) == ["elbo ↑ nats/", "transition"]
+    assert _broken("elbo ↑ nats/transition, L_64", 26) == ["elbo ↑ nats/transition,", "L_64"]
     assert all(len(part) <= 10 for part in _broken("x" * 64, 10))
 
 

@@ -30,7 +30,7 @@ from nsbench.neural.model import LatentModel, StepLoss, TransitionModel
 from nsbench.neural.padding import Convolution
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import generator, initialised
-from nsbench.neural.resampling import double, doubled_convolution, halve
+from nsbench.neural.resampling import DoublingConvolution, HalvingConvolution, double, doubled_convolution, halve
 from nsbench.neural.schedules import Ramp, learning_rate_factor, linear_annealing
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.growth import Growth
@@ -612,6 +612,19 @@ def test_nothing_warns_in_an_ordinary_fit(crystals, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         FrontSimulator(RECIPE).fit(*crystals, make_context(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("boundary", "mode"), [("open", "constant"), ("periodic", "circular"), ("closed", "replicate")]
+)
+def test_strided_convolutions_see_beyond_the_lattice_what_stands_there(boundary, mode):
+    """As on a larger lattice that was continued in that way, of which the middle is kept."""
+    x = torch.randn(2, 3, 8, 6, generator=torch.Generator().manual_seed(0))
+    larger = F.pad(x, (2,) * 4, mode)
+    for layer, kept in ((HalvingConvolution(3), 1), (DoublingConvolution(3), 4)):
+        expected = layer(larger)[:, :, kept:-kept, kept:-kept]
+        layer.boundaries = (boundary, boundary)
+        torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("boundaries", [("open",) * 2, ("periodic",) * 2, ("closed", "open"), ("mirror", "periodic")])

@@ -12,11 +12,13 @@ from pydantic import ValidationError
 
 from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
+from nsbench.neural.padding import set_boundaries
 from nsbench.neural.randomness import initialised
 from nsbench.neural.states.growth import Growth
 from nsbench_pns.model import PNSModel
 from nsbench_pns.network import convolved_constant
 from nsbench_pns.params import PNSParams
+from nsbench_pns.reference import SelfAttention, ValidLatentEncoder, WideUNet, least_side
 from nsbench_pns.simulator import PNS
 
 TINY = PNSParams(width=4, latents=3, levels=3, decoder_kernel=5, batch=8)
@@ -93,6 +95,93 @@ def test_pns_fits_simulates_and_comes_back_from_disk(crystals, tmp_path: Path) -
     arrivals = [s.rollout(start, 5, np.random.default_rng(0)).arrays()["arrival"] for s in (simulator, loaded)]
     assert np.array_equal(*arrivals)
     assert loaded.size() == simulator.size()
+
+
+REFERENCE = PNSParams(architecture="reference", width=128, latents=64, encoder_layers=4)
+
+
+def weights_of(module: torch.nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def test_the_reference_has_the_weights_that_its_authors_built() -> None:
+    """The UNet as counted in the authors' release (kminartz/EPNS, 1f03be4), less 1,024 of a norm that it never applies;
+    the rest by hand: 3×3 convolutions with bias, and what the seven parameters and one channel of a state take."""
+    with torch.device("meta"):
+        model = PNSModel(REFERENCE, Growth(), 7)
+    assert weights_of(model.forward_model) == 122_500_608 - 1_024
+    w, convolution = 128, 128 * 128 * 9 + 128
+    encoder = 3 * convolution + (w * w + w) + (w * 128 + 128)
+    assert weights_of(model.prior_encoder) == encoder + convolution
+    assert weights_of(model.posterior_encoder) == encoder + (129 * 128 * 9 + 128)
+    assert weights_of(model.decoder) == (192 * 128 * 121 + 128) + 3 * convolution
+    assert weights_of(model) == 127_165_313
+    channels = [blocks[0].first.out_channels for blocks in model.forward_model.down]
+    assert channels == [256, 512, 512, 512]
+
+
+def test_the_reference_s_layers_are_shaped_as_its_authors_shaped_them() -> None:
+    unet = WideUNet(PNSParams(architecture="reference", width=8))
+    shapes: dict[str, tuple[int, ...]] = {name: tuple(weight.shape) for name, weight in unet.named_parameters()}
+    assert [shapes[f"halvings.{k}.weight"] for k in range(3)] == [(c, c, 3, 3) for c in (16, 32, 32)]
+    assert [shapes[f"doublings.{k}.weight"] for k in range(3)] == [(c, c, 4, 4) for c in (32, 32, 16)]
+    assert [shapes[f"up.3.{k}.first.weight"][:2] for k in range(3)] == [(16, 32), (16, 32), (8, 24)]
+    assert [len(blocks) for blocks in unet.up] == [3, 3, 3, 3]
+    assert "down.0.1.shortcut.weight" not in shapes  # equal channels: the identity
+    assert shapes["middle.1.project.weight"] == (96, 32)
+    assert unet(torch.zeros(2, 8, 16, 24)).shape == (2, 8, 16, 24)
+
+
+def test_every_weight_of_the_reference_learns(crystals) -> None:
+    model = model_of(TINY.model_copy(update={"architecture": "reference", "encoder_layers": 2, "free_bits": 0.0}))
+    model.loss(*a_step(), 1.0, noise()).total.backward()  # type: ignore[no-untyped-call]
+    assert all(weight.grad is not None and weight.grad.any() for weight in model.parameters())
+
+
+def test_attention_is_shared_out_over_those_who_attend() -> None:
+    """With one key that all attend to alike, its value is dealt out in parts of 1 / (H·W), and each site's own is kept."""
+    attention = SelfAttention(2)
+    with torch.no_grad():
+        attention.project.weight.zero_()
+        attention.project.bias.copy_(torch.tensor([0.0, 0, 0, 0, 3, 5]))
+        attention.out.weight.copy_(torch.eye(2))
+        attention.out.bias.zero_()
+        x = torch.randn(1, 2, 4, 4, generator=noise())
+        torch.testing.assert_close(attention(x), x + torch.tensor([3.0, 5.0])[None, :, None, None])
+        skewed = attention.project.weight
+        skewed[:2], skewed[2:4] = 5 * torch.eye(2), 5 * torch.eye(2)
+        assert not torch.allclose(attention(x), x + torch.tensor([3.0, 5.0])[None, :, None, None])
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 4])
+def test_the_reference_s_encoder_leaves_one_site_of_the_least_lattice(layers: int) -> None:
+    side = least_side(layers)
+    encoder = ValidLatentEncoder(3, PNSParams(architecture="reference", width=4, encoder_layers=layers))
+    assert encoder(torch.zeros(1, 3, side, side)).mean.shape == (1, 16)
+    with pytest.raises(RuntimeError):
+        encoder(torch.zeros(1, 3, side - 1, side - 1))
+
+
+def test_a_lattice_too_small_for_the_reference_is_refused(crystals, tmp_path: Path) -> None:
+    simulator = PNS(PNSParams(architecture="reference", width=4, encoder_layers=4, levels=2))
+    with pytest.raises(ValueError, match="PNS needs lattices of 24 sites a side or more, got 16×16"):
+        simulator.fit(*crystals, FitContext(10, tmp_path, np.random.default_rng(0)))
+
+
+def test_a_loss_that_is_summed_is_as_many_times_the_mean() -> None:
+    step = a_step(6)
+    mean, total = (
+        model_of(TINY.model_copy(update={"reduction": how})).loss(*step, 1.0, noise()).total for how in ("mean", "sum")
+    )
+    assert total.item() == pytest.approx(6 * mean.item(), rel=1e-6)
+
+
+def test_the_reference_moves_with_a_lattice_that_has_no_end() -> None:
+    """By as many sites as the coarsest level's site is wide."""
+    unet = WideUNet(PNSParams(architecture="reference", width=4, levels=3)).double()
+    set_boundaries(unet, ("periodic", "periodic"))
+    x = torch.randn(1, 4, 16, 16, generator=noise()).double()
+    torch.testing.assert_close(unet(x.roll((4, 8), (2, 3))), unet(x).roll((4, 8), (2, 3)))
 
 
 def test_a_lattice_that_the_levels_cannot_halve_is_refused(crystals, tmp_path: Path) -> None:

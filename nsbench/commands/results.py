@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -117,12 +118,15 @@ def _width(text: Text) -> int:
 
 
 def _broken(text: str, room: int) -> list[str]:
-    """The text in lines of at most `room` columns, broken at spaces and behind hyphens, underscores and slashes.
+    """The text in lines of at most `room` columns, broken at spaces.
 
-    A word that is too long is cut into parts of about one length, with hyphens.
+    A word that is too long for a line is broken behind hyphens, underscores and slashes, and a part of it that is too
+    long is cut into some of about one length, with hyphens.
     """
     lines = [""]
-    for word in re.findall(r"\s+|[^\s_/-]*[_/-]+|[^\s_/-]+", text):
+    words = re.findall(r"\s+|\S+", text)
+    parts = [[word] if cell_len(word) <= room else re.findall(r"[^_/-]*[_/-]+|[^_/-]+", word) for word in words]
+    for word in itertools.chain(*parts):
         for part in _cut(word, room):
             if cell_len(lines[-1] + part.rstrip()) > room and lines[-1].strip():
                 lines.append("")

@@ -61,13 +61,14 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, boundaries: Bounda
     return F.conv2d(padded(x, width, boundaries), weight, bias)
 
 
-class Convolution(nn.Conv2d):
-    """A convolution with a kernel of odd side that keeps H and W, padded as the lattice's boundaries say.
-
-    `boundaries` is set for all convolutions of a network by ``set_boundaries``.
-    """
+class Bounded(nn.Module):
+    """A layer that sees what lies beyond the lattice. `boundaries` is set for a whole network by ``set_boundaries``."""
 
     boundaries: Boundaries = OPEN
+
+
+class Convolution(nn.Conv2d, Bounded):
+    """A convolution with a kernel of odd side that keeps H and W, padded as the lattice's boundaries say."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel // 2)
@@ -77,7 +78,7 @@ class Convolution(nn.Conv2d):
 
 
 def set_boundaries(network: nn.Module, boundaries: Boundaries) -> None:
-    """Set the boundaries of a network's convolutions."""
+    """Set the boundaries of a network's layers."""
     for module in network.modules():
-        if isinstance(module, Convolution):
+        if isinstance(module, Bounded):
             module.boundaries = boundaries

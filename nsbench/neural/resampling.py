@@ -1,6 +1,7 @@
-"""Half and twice the resolution, [b, C, H, W]: what torch's max_pool2d and interpolate do, sooner on a CPU.
+"""Half and twice the resolution, [b, C, H, W]: by maxima and copies, and by convolutions that are learned.
 
-torch's kernels for contiguous maps use no vector instructions there; slices and sums do. See docs/tuning.md.
+torch's max_pool2d and interpolate use no vector instructions on contiguous maps on a CPU; slices and sums do. See
+docs/tuning.md.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from nsbench.neural.padding import OPEN, Convolution, padded
+from nsbench.neural.padding import OPEN, Bounded, Convolution, padded
 from nsbench.trajectories.domain import Boundary
 
 
@@ -49,6 +50,31 @@ class _Double(torch.autograd.Function):
 def _doubled(x: Tensor) -> Tensor:
     out: Tensor = _Double.apply(x)  # type: ignore[no-untyped-call]
     return out
+
+
+class HalvingConvolution(nn.Conv2d, Bounded):
+    """A 3 × 3 convolution at every second site, [b, C, H/2, W/2]; H and W are even."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.boundaries == OPEN:
+            return super().forward(x)
+        return F.conv2d(padded(x, 1, self.boundaries), self.weight, self.bias, stride=2)
+
+
+class DoublingConvolution(nn.ConvTranspose2d, Bounded):
+    """A transposed 4 × 4 convolution with stride 2, [b, C, 2·H, 2·W]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 4, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        if self.boundaries == OPEN:
+            return super().forward(x)
+        rows, columns = (_of_halves(boundary) for boundary in self.boundaries)
+        return F.conv_transpose2d(padded(x, 1, (rows, columns)), self.weight, self.bias, stride=2, padding=3)
 
 
 def doubled_convolution(x: Tensor, convolution: Convolution) -> Tensor:

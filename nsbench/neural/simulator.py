@@ -90,6 +90,10 @@ class NeuralSimulator(Simulator):
         """The number by which a lattice's sides must be divisible: 2 for each halving of the resolution."""
         return 1
 
+    def least_side(self) -> int:
+        """The shortest side of a lattice that the network can work on."""
+        return 1
+
     def unroll_length(self, fraction: float, longest: int, rng: np.random.Generator) -> int:
         """The steps that sequences are unrolled for when that fraction of the budget is spent.
 
@@ -233,6 +237,9 @@ class NeuralSimulator(Simulator):
         if any(side % multiple for side in domain.shape):
             height, width = domain.shape
             raise ValueError(f"{name} needs lattices whose sides are divisible by {multiple}, got {height}×{width}")
+        if min(domain.shape) < self.least_side():
+            height, width = domain.shape
+            raise ValueError(f"{name} needs lattices of {self.least_side()} sites a side or more, got {height}×{width}")
         if self.network is not None and StateFacts.of(domain) != self.states:
             raise ValueError(f"{name} was fitted on other states: {self.states}, not {StateFacts.of(domain)}")
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from nsbench.components.metric import Anchor
 from nsbench.outcomes.summary import Cell, Line, MetricColumn, Summary
 from nsbench.report.grid import Entry, Grid, Quantity, arranged, own_values, statuses, unit, values
 from nsbench.report.tables import ABSENT
 
-SCALES = ("floor", "best_deterministic", "analogue")
-"""The anchors that stand beside the simulators; others only where the suite lists them."""
+SCALES: tuple[Anchor, ...] = ("floor", "best_deterministic", "analogue")
+"""The anchors that stand beside the simulators, in tables and pictures; others only where the suite lists them."""
 
 UNKNOWN_KIND = "kind not recorded"
 

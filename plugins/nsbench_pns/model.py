@@ -19,6 +19,13 @@ from nsbench.neural.schedules import linear_annealing
 from nsbench.neural.states.space import StateSpace
 from nsbench_pns.network import Decoder, LatentEncoder, UNet
 from nsbench_pns.params import PNSParams
+from nsbench_pns.reference import RectifiedDecoder, ValidLatentEncoder, WideUNet
+
+NETWORKS: dict[str, tuple[type[UNet | WideUNet], type[LatentEncoder | ValidLatentEncoder], type[Decoder]]] = {
+    "pooled": (UNet, LatentEncoder, Decoder),
+    "reference": (WideUNet, ValidLatentEncoder, RectifiedDecoder),
+}
+"""The forward model, the latent encoders and the decoder of each architecture."""
 
 
 class Forwarded(NamedTuple):
@@ -35,10 +42,11 @@ class PNSModel(LatentModel[Forwarded]):
         super().__init__(space)
         self.params = params
         self.embed = nn.Conv2d(space.inputs + inputs, params.width, 1)
-        self.forward_model = UNet(params)
-        self.prior_encoder = LatentEncoder(params.width, params)
-        self.posterior_encoder = LatentEncoder(params.width + space.inputs, params)
-        self.decoder = Decoder(params)
+        unet, encoder, decoder = NETWORKS[params.architecture]
+        self.forward_model = unet(params)
+        self.prior_encoder = encoder(params.width, params)
+        self.posterior_encoder = encoder(params.width + space.inputs, params)
+        self.decoder = decoder(params)
         self.logit = nn.Conv2d(params.width, space.outputs, 1)
         # Otherwise gradients of bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -63,7 +71,7 @@ class PNSModel(LatentModel[Forwarded]):
         return out
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """The loss: error + β·KL, nats a transition; latents below their free bits give no gradient."""
+        """The loss: error + β·KL, nats a transition or of the batch; latents below their free bits weigh nothing."""
         p = self.params
         context, prior, posterior = self.inferred(x, x_next, y)
         out = self.decode(context, posterior.sample(generator))
@@ -71,4 +79,6 @@ class PNSModel(LatentModel[Forwarded]):
         kl = kl_divergence(posterior, prior)
         charged = free_bits(kl, p.free_bits).sum(1).mean()
         total = error + p.kl_weight * linear_annealing(fraction, p.kl_annealing) * charged
+        if p.reduction == "sum":
+            total = total * len(x)
         return StepLoss(total, out, {"error": error.detach(), "kl": kl.detach().sum(1).mean()})

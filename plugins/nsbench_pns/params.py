@@ -13,14 +13,19 @@ from nsbench.neural.schedules import Decay
 class PNSParams(TrainingParams):
     """Sizes, losses and schedules of PNS (arXiv 2305.14286). Fractions are of the budget."""
 
+    architecture: Literal["pooled", "reference"] = Field(
+        "pooled",
+        description='"pooled": max-pools, `width` channels throughout; "reference": strided convolutions, attention, '
+        'two and four times the width. "reference"',
+    )
     width: int = Field(12, ge=2, le=512, description="channels of the embedding and of all maps; 128")
     levels: int = Field(4, ge=1, le=8, description="resolutions of the UNet, each half the one before; 4")
     blocks: int = Field(2, ge=1, le=8, description="residual blocks at each of them, down and up; 2")
     latents: int = Field(16, ge=1, le=4096, description="length of the vector z; 64")
-    encoder_layers: int = Field(3, ge=1, le=6, description="convolutions of prior and posterior; 3")
+    encoder_layers: int = Field(3, ge=1, le=6, description="convolutions of prior and posterior; 4")
     decoder_layers: int = Field(3, ge=0, le=16, description="3×3 convolutions after the wide one; 3")
     decoder_kernel: int = Field(11, ge=1, le=31, description="side of the wide convolution's kernel, odd; 11")
-    norm_groups: int = Field(32, ge=1, le=512, description="groups of the group norm, at most; 32")
+    norm_groups: int = Field(32, ge=1, le=512, description="groups of the group norm of pooled, at most; null")
     frozen_state: bool = Field(True, description="attached sites stay attached; false: sites are sampled anew. true")
 
     kl_weight: float = Field(1.0, ge=0, description="β; 1")
@@ -30,6 +35,7 @@ class PNSParams(TrainingParams):
     unroll_every: float = Field(0.056, gt=0, le=1, description="then one step longer after each such fraction; 0.056")
     unroll: int | None = Field(2, ge=1, le=1000, description="longest; null: a third of a trajectory. null")
 
+    reduction: Literal["mean", "sum"] = Field("mean", description='of the loss over the batch; "sum"')
     batch: int = Field(16, ge=1, le=65536, description="sequences in an optimizer step; 32")
     accumulate: bool = Field(True, description="one optimizer step after a whole unroll, not after each frame; true")
     optimizer: Literal["adam", "adamw"] = Field("adam", description='"adam"')

@@ -12,6 +12,7 @@ from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.space import StateSpace
 from nsbench_pns.model import PNSModel
 from nsbench_pns.params import PNSParams
+from nsbench_pns.reference import least_side
 
 
 class PNS(NeuralSimulator):
@@ -27,6 +28,10 @@ class PNS(NeuralSimulator):
 
     def lattice_multiple(self) -> int:
         return int(2 ** (self.params.levels - 1))
+
+    def least_side(self) -> int:
+        p = self.params
+        return least_side(p.encoder_layers) if p.architecture == "reference" else 1
 
     def unroll_length(self, fraction: float, longest: int, rng: np.random.Generator) -> int:
         """The steps of an unroll: 1 at first, then growing with the fraction spent, up to a third of a trajectory."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from nsbench.outcomes.summary import Summary
 from nsbench.quantities import number
-from nsbench.report.page.gather import SCALES, DatasetPictures
+from nsbench.report.matrix import SCALES
+from nsbench.report.page.gather import DatasetPictures
 from nsbench.report.page.svg import Axis, Series, axis, chart
 from nsbench.report.pictures import symbol
 from nsbench.trajectories.base import Trajectories

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.metric import Anchor
 from nsbench.outcomes.pairing import NoPairs
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Line, Summary
+from nsbench.report.matrix import SCALES
 from nsbench.report.page.worst import Worst, worst_cases
 from nsbench.suite.trials import ScorePlan, Trial
 from nsbench.trajectories.base import Trajectories
@@ -25,10 +25,6 @@ CURVE_POINTS = 200
 """The largest number of points of a training curve that are drawn."""
 
 Curves = dict[str, tuple[Array, Array]]
-
-
-SCALES: tuple[Anchor, ...] = ("floor", "best_deterministic", "analogue")
-"""The anchors that are drawn beside simulators, whether the suite lists them or not."""
 
 
 @dataclass(frozen=True, eq=False)
