@@ -22,7 +22,7 @@ from nsbench.neural import training
 from nsbench.neural.annealing import annealed_bound, annealed_weights
 from nsbench.neural.averaging import Average
 from nsbench.neural.batches import Shuffled
-from nsbench.neural.conditioning import Standardise
+from nsbench.neural.conditioning import BoxCox, Standardise
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
 from nsbench.neural.layers import group_norm
 from nsbench.neural.likelihood import importance_bound
@@ -364,6 +364,38 @@ def test_a_parameter_that_never_differs_becomes_zero() -> None:
     assert y[:, 1].abs().max().item() < 1e-5
 
 
+def test_parameters_are_transformed_as_box_and_cox_say_before_they_are_standardised() -> None:
+    """What is normal as a logarithm has λ = 0; what never differs, or is not positive, keeps its own scale."""
+    rng = np.random.default_rng(0)
+    params = np.stack(
+        [rng.uniform(0.35, 0.64, 4000) ** 0.25, np.exp(rng.normal(size=4000)), *np.full((2, 4000), 0.1)], 1
+    )
+    params[:, 3] = rng.normal(size=4000)
+    scale = BoxCox(4)
+    scale.measure(params)
+    y = scale(torch.from_numpy(params))
+    assert scale.power[1].item() == pytest.approx(0, abs=0.03)
+    assert scale.power[0].item() > 2
+    assert scale.power[2:].tolist() == [1, 1]
+    expected = (params[:, 0] ** scale.power[0].item() - 1) / scale.power[0].item()
+    np.testing.assert_allclose(y[:, 0], (expected - expected.mean()) / expected.std(), atol=1e-3)
+    np.testing.assert_allclose(y[:, 3], (params[:, 3] - params[:, 3].mean()) / params[:, 3].std(), atol=1e-5)
+    assert y[:, 2].abs().max() < 1e-5
+    plain = Standardise(4)
+    plain.measure(params)
+    assert (plain(torch.from_numpy(params).float())[:, 0] - y[:, 0]).abs().max() > 0.05
+
+
+def test_the_scale_of_the_parameters_is_saved_with_the_weights(crystals, tmp_path: Path) -> None:
+    simulator = FrontSimulator(RECIPE.model_copy(update={"condition_scale": "boxcox"}))
+    simulator.fit(*crystals, make_context(tmp_path / "fit", 20))
+    simulator.save(tmp_path / "saved")
+    loaded = FrontSimulator(simulator.params)
+    loaded.load(tmp_path / "saved")
+    assert "standardise.power" in weights_of(loaded)
+    assert same(weights_of(loaded), weights_of(simulator))
+
+
 # Training
 
 
@@ -516,6 +548,106 @@ def test_an_unroll_goes_on_from_the_state_that_the_model_made(crystals, tmp_path
     first, second = model.seen[:2]
     assert not first.bool().all()
     assert second.bool().all()
+
+
+class Masked(Recording):
+    """Keeps the truth beside the states that it made itself."""
+
+    def guided_loss(self, truth, x, x_next, y, fraction, generator):
+        self.truths = [*getattr(self, "truths", []), truth]
+        return super().guided_loss(truth, x, x_next, y, fraction, generator)
+
+
+def recorded(crystals, workdir: Path, transitions: int, recipe: TrainingParams, unroll: int) -> Masked:
+    model = Masked(1)
+    simulator = FrontSimulator(recipe)
+    simulator.unroll, simulator.build = unroll, lambda space, inputs: model  # type: ignore[method-assign]
+    simulator.fit(*crystals, make_context(workdir, transitions))
+    return model
+
+
+def test_in_an_unroll_the_truth_stands_beside_the_state_that_the_model_made(crystals, tmp_path: Path) -> None:
+    model = recorded(crystals, tmp_path, 15, RECIPE, 2)
+    index, t = crystals[0].transitions()
+    first, second, truth = model.seen[0], model.seen[1], model.truths[0]
+    assert len(model.truths) == 1
+    assert second.bool().all()
+    starts = {crystals[0].at(index[[k]], t[[k]]).tobytes(): k for k in range(len(index))}
+    nexts = {crystals[0].at(index[[k]], t[[k]] + 1).tobytes() for k in range(len(index))}
+    assert all(x[None].numpy().tobytes() in starts for x in first)
+    assert all(x[None].numpy().tobytes() in nexts for x in truth)
+    assert not truth.bool().all()
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_sequences_begin_at_every_so_many_th_frame(crystals, tmp_path: Path, every: int) -> None:
+    recipe = RECIPE.model_copy(update={"start_every": every, "batch": 64})
+    index, t = crystals[0].transitions()
+    count = int((t % every == 0).sum())
+    model = recorded(crystals, tmp_path, count, recipe, 1)  # one pass
+    seen = sorted(x.numpy().tobytes() for x in torch.cat(model.seen))
+    chosen = t % every == 0
+    assert seen == sorted(x.tobytes() for x in crystals[0].at(index[chosen], t[chosen]))
+
+
+def test_gradients_are_clipped_after_each_frame_or_after_the_unroll(crystals, tmp_path: Path, monkeypatch) -> None:
+    """After each frame: what the frames before it left is clipped again with it."""
+    norms: dict[str, list[float]] = {"unroll": [], "frame": []}
+    clip = torch.nn.utils.clip_grad_norm_
+    for when, found in norms.items():
+        monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *a, found=found: found.append(clip(*a).item()))
+        simulator = FrontSimulator(RECIPE.model_copy(update={"clip": 1e-3, "clip_after": when}))
+        simulator.unroll = 3
+        simulator.fit(*crystals, make_context(tmp_path / when, 3 * 8))
+    assert len(norms["unroll"]) == 1
+    assert len(norms["frame"]) == 3 + 1  # and before the step, which changes nothing any more
+    assert norms["frame"][-1] == pytest.approx(1e-3, rel=1e-3)
+    assert min(norms["unroll"][0], norms["frame"][0]) > 1e-2
+
+
+def averaging(every: float | None, annealing: float) -> training.Training:
+    """A training of 1,000 transitions that averages from 0.8 on, not begun."""
+    recipe = TrainingParams(
+        batch=10, average_from=0.8, average_every=every, average_learning_rate=0.01, average_annealing=annealing
+    )
+    made = object.__new__(training.Training)
+    made.recipe, made.average, made.model = recipe, None, Front(1)
+    made.ctx = make_context(Path(), 1000)
+    return made
+
+
+def test_stochastic_weight_averaging_takes_one_sample_an_epoch() -> None:
+    """A hundred epochs of ten steps: the last twenty join, each with the weights at its beginning."""
+    made = averaging(0.01, 0.1)
+    taken = []
+    for made.done in range(1, 1000):
+        count = made.average.count if made.average else 0
+        made.take_average()
+        if made.average and made.average.count > count:
+            taken.append(made.done)
+    assert taken == list(range(800, 1000, 10))
+    every = averaging(None, 0.0)
+    for every.done in range(1, 1000):
+        every.take_average()
+    assert every.average.count == 200
+
+
+def test_the_rate_of_averaging_is_approached_epoch_by_epoch() -> None:
+    """By half a cosine over ten epochs, constant within each: torch's SWALR."""
+    made = averaging(0.01, 0.1)
+    model = Front(1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=made.recipe.learning_rate)
+    theirs = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.01, anneal_epochs=10, anneal_strategy="cos")
+    rates = []
+    for _ in range(15):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    ours = [made.learning_rate(0.8 + 0.01 * epoch + within) for epoch in range(15) for within in (0, 0.004, 0.009)]
+    np.testing.assert_allclose(ours[::3], rates, rtol=1e-6)
+    assert ours[::3] == ours[1::3] == ours[2::3]
+    assert made.learning_rate(0.79) == made.recipe.learning_rate
+    assert averaging(None, 0.0).learning_rate(0.8) == 0.01
 
 
 # Rollouts, weights, devices

@@ -40,6 +40,9 @@ class Standardise(nn.Module):
 
     def measure(self, params: NDArray[np.float64]) -> None:
         """Set mean and deviation to those of float64[n, P]."""
+        self._centre(params)
+
+    def _centre(self, params: NDArray[np.float64]) -> None:
         mean, std = params.mean(axis=0), params.std(axis=0)
         # A constant column may leave a deviation of rounding: dividing by it would amplify the rounding.
         std = np.where(std > 1e-9 * np.maximum(np.abs(mean), 1e-30), std, 1.0)
@@ -48,3 +51,44 @@ class Standardise(nn.Module):
 
     def forward(self, params: Tensor) -> Tensor:
         return (params - self.mean) / self.std
+
+
+class BoxCox(Standardise):
+    """Standardise after Box and Cox's transformation, (p^λ − 1) / λ, log p for λ = 0, of each positive parameter.
+
+    λ: of the greatest likelihood for a normal distribution of the training set's. A parameter that never differs, or is
+    not positive throughout, keeps λ = 1. Box & Cox 1964, doi 10.1111/j.2517-6161.1964.tb00553.x.
+    """
+
+    power: Tensor
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs)
+        self.register_buffer("power", torch.ones(inputs))
+
+    def measure(self, params: NDArray[np.float64]) -> None:
+        self.power.copy_(torch.tensor([box_cox_power(column) for column in params.T]))
+        self._centre(self._transformed(torch.from_numpy(params)).numpy())
+
+    def forward(self, params: Tensor) -> Tensor:
+        return super().forward(self._transformed(params.double()).float())
+
+    def _transformed(self, params: Tensor) -> Tensor:
+        """The transformed parameters, float64[n, P]; differences of float32 would lose digits."""
+        power = self.power.double()
+        curved, safe = power != 1, torch.where(power == 0, 1.0, power)
+        base = torch.where(curved, params, 1.0)
+        powers = torch.where(power == 0, base.log(), (base**safe - 1) / safe)
+        return torch.where(curved, powers, params)
+
+
+def box_cox_power(values: NDArray[np.float64]) -> float:
+    """λ of Box and Cox's transformation of float64[n]; 1 where the values never differ or are not all positive."""
+    from scipy.stats import boxcox
+
+    if values.min() <= 0 or np.ptp(values) <= 1e-9 * np.abs(values).max():
+        return 1.0
+    return float(boxcox(values)[1])
+
+
+STANDARDISATIONS: dict[str, type[Standardise]] = {"standard": Standardise, "boxcox": BoxCox}

@@ -47,6 +47,12 @@ class TransitionModel(nn.Module, ABC):
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
         """The loss of transitions x -> x_next when that fraction of the budget is spent."""
 
+    def guided_loss(
+        self, truth: Tensor, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator
+    ) -> StepLoss:
+        """The loss in an unroll, where the model goes on from a state x that it made itself, in place of `truth`."""
+        return self.loss(x, x_next, y, fraction, generator)
+
     @abstractmethod
     def output(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """The output for the next state, given one draw of the network's latents, if it has any."""

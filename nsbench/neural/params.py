@@ -14,18 +14,24 @@ class TrainingParams(Params):
     """The settings by which a network is trained. Fractions are of the budget, so that any budget works.
 
     batch               sequences in an optimizer step (transitions, where nothing is unrolled).
+    start_every         sequences begin at every so-many-th frame of a trajectory, the first among them.
     accumulate          gradients add up over an unroll before one optimizer step; false: one after each frame.
     optimizer           "adamw" decouples the weight decay; "adam" adds it to the gradient.
     learning_rate       its peak.
     warmup, decay       linear warm-up over that fraction; then constant, or half a cosine to 0.
     clip                the gradient's norm is clipped to it; null: not clipped.
+    clip_after          gradients that add up over an unroll are clipped once, or after each "frame" has added its own.
     average_from        weights are averaged from that fraction on, and the average is kept; null: never.
-    average_decay       of an exponential moving average; null: all steps weigh the same (SWA).
+    average_decay       of an exponential moving average; null: all weigh the same (SWA).
+    average_every       weights join the average once in that fraction; null: after each step.
     average_learning_rate  the learning rate while averaging; null: as before.
+    average_annealing   the fraction over which the rate goes there, by half a cosine, in steps of `average_every`.
     condition           "varying": the parameters that differ between trajectories; "all": all of them.
+    condition_scale     "standard": each less its mean, by its deviation; "boxcox": after Box and Cox's transformation.
     """
 
     batch: int = Field(64, ge=1, le=65536)
+    start_every: int = Field(1, ge=1, le=1_000_000)
     accumulate: bool = True
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0, le=1)
@@ -33,7 +39,11 @@ class TrainingParams(Params):
     warmup: float = Field(0.0, ge=0, lt=1)
     decay: Decay = "constant"
     clip: float | None = Field(None, gt=0)
+    clip_after: Literal["unroll", "frame"] = "unroll"
     average_from: float | None = Field(None, ge=0, le=1)
     average_decay: float | None = Field(None, gt=0, lt=1)
+    average_every: float | None = Field(None, gt=0, le=1)
     average_learning_rate: float | None = Field(None, gt=0, le=1)
+    average_annealing: float = Field(0.0, ge=0, le=1)
     condition: Literal["varying", "all"] = "varying"
+    condition_scale: Literal["standard", "boxcox"] = "standard"

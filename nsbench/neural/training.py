@@ -6,6 +6,7 @@ from its last checkpoint ends with the weights, bit for bit on a CPU, that it wo
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -87,7 +88,8 @@ class Training:
     ) -> None:
         self.model, self.frames, self.recipe, self.ctx = model, frames, recipe, ctx
         self.seed, self.identity, self.unroll, self.validate = seed, identity, unroll, validate
-        self.starts = Shuffled(len(frames.index), seed)
+        self.origins = np.flatnonzero(frames.t % recipe.start_every == 0)
+        self.starts = Shuffled(len(self.origins), seed)
         self.optimizer = make_optimizer(model, recipe)
         self.average: Average | None = None
         self.curves = Curves(ctx)
@@ -125,6 +127,8 @@ class Training:
         for _ in self.backpropagate(self.sequences(), steps, fraction, noise):
             if not self.recipe.accumulate:
                 self.learn(fraction)
+            elif self.recipe.clip_after == "frame":
+                self.clip()
         if self.recipe.accumulate:
             self.learn(fraction)
         self.iteration += 1
@@ -132,18 +136,22 @@ class Training:
     def learn(self, fraction: float) -> None:
         """Take one optimizer step with the gradients that have added up."""
         self.curves.check(self.done)
-        if self.recipe.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.clip()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(fraction)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.take_average()
 
+    def clip(self) -> None:
+        """Clip the norm of the gradients, if the recipe says so."""
+        if self.recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+
     def sequences(self) -> Sequences:
         """The next sequences, each at its first frame, in its true state."""
         count = min(self.recipe.batch, self.ctx.transitions - self.done)
-        chosen = self.starts.take(self.started, count)
+        chosen = self.origins[self.starts.take(self.started, count)]
         self.started += count
         index, t = self.frames.index[chosen], self.frames.t[chosen]
         return Sequences(index, t, self.frames.states(index, t))
@@ -164,9 +172,13 @@ class Training:
                 return
             x, x_next = sequences.x, self.frames.states(sequences.index, sequences.t + 1)
             exchange = self.model.space.exchange(len(sequences), noise)
-            x, x_next = exchange.there(x), exchange.there(x_next)
+            x, x_next, y = exchange.there(x), exchange.there(x_next), self.frames.conditions(sequences.index)
             with autocast(self.ctx.conditions):
-                out = self.model.loss(x, x_next, self.frames.conditions(sequences.index), fraction, noise)
+                if step == 0:
+                    out = self.model.loss(x, x_next, y, fraction, noise)
+                else:
+                    truth = exchange.there(self.frames.states(sequences.index, sequences.t))
+                    out = self.model.guided_loss(truth, x, x_next, y, fraction, noise)
             (out.total * (len(sequences) / begun)).backward()  # type: ignore[no-untyped-call]
             self.done += len(sequences)
             self.curves.add(len(sequences), {"loss": out.total, **out.terms})
@@ -178,9 +190,16 @@ class Training:
     def learning_rate(self, fraction: float) -> float:
         """The learning rate when that fraction of the budget is spent."""
         recipe = self.recipe
-        if recipe.average_learning_rate is not None and self.averages(fraction):
+        rate = recipe.learning_rate * learning_rate_factor(fraction, recipe.warmup, recipe.decay)
+        if recipe.average_learning_rate is None or not self.averages(fraction):
+            return rate
+        spent = fraction - (recipe.average_from or 0.0)
+        if recipe.average_every is not None:
+            spent = recipe.average_every * whole_parts(spent, recipe.average_every)
+        if spent >= recipe.average_annealing:
             return recipe.average_learning_rate
-        return recipe.learning_rate * learning_rate_factor(fraction, recipe.warmup, recipe.decay)
+        left = 0.5 * (1 + math.cos(math.pi * spent / recipe.average_annealing))
+        return recipe.average_learning_rate + left * (rate - recipe.average_learning_rate)
 
     def averages(self, fraction: float) -> bool:
         """Whether weights are averaged when that fraction of the budget is spent."""
@@ -188,9 +207,13 @@ class Training:
 
     def take_average(self) -> None:
         """Add the present weights to the average, once averaging has begun."""
-        if self.averages(self.done / self.ctx.transitions):
-            if self.average is None:
-                self.average = Average(self.model, self.recipe.average_decay)
+        fraction, every = self.done / self.ctx.transitions, self.recipe.average_every
+        if not self.averages(fraction):
+            return
+        if self.average is None:
+            self.average = Average(self.model, self.recipe.average_decay)
+        due = None if every is None else 1 + whole_parts(fraction - (self.recipe.average_from or 0.0), every)
+        if due is None or self.average.count < due:
             self.average.update()
 
     def report(self, before: int) -> None:
@@ -238,6 +261,11 @@ class Training:
             for name, value in _under("average.", tensors).items():
                 self.average.weights[name].copy_(value)
         self.iteration, self.started, self.done = facts["iteration"], facts["started"], facts["done"]
+
+
+def whole_parts(spent: float, every: float) -> int:
+    """How many times `every` has been spent, whatever the rounding of fractions."""
+    return int(spent / every + 1e-9)
 
 
 def make_optimizer(model: TransitionModel, recipe: TrainingParams) -> torch.optim.Optimizer:

@@ -90,12 +90,23 @@ class CGNEModel(LatentModel[Present]):
         The errors are means over all sites, the KL over sites or latents: see ``CGNEParams``. Settled are the attached
         sites of growth. Samplewise decoder dropout: the decoder, and only it, sees zeros in some of the samples.
         """
+        return self.guided_loss(x, x, x_next, y, fraction, generator)
+
+    def guided_loss(
+        self, truth: Tensor, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator
+    ) -> StepLoss:
+        """The loss of a step from x; `unroll_mask` says in which state sites are settled, the truth or x.
+
+        By the truth, a model that grew too early pays for it at full weight, and one that catches up on sites that it
+        missed pays w_a.
+        """
         p = self.params
         context, prior, posterior = self.inferred(x, x_next, y)
         z = posterior.sample(generator)
         out = self.decode(context._replace(x=self.drop_out(context.x, fraction, generator)), z)
 
-        error, settled = self.space.site_loss(out, x, x_next), self.space.settled(x)
+        error = self.space.site_loss(out, x, x_next)
+        settled = self.space.settled(truth if p.unroll_mask == "truth" else x)
         opened, closed = (error * (1 - settled)).mean(), (error * settled).mean()
         kl = kl_divergence(posterior, prior)
         each = 1 if p.kl_mean == "latents" else kl[0].numel() / error[0].numel()

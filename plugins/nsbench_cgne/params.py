@@ -43,6 +43,10 @@ class CGNEParams(TrainingParams):
         description="probability that the decoder sees zeros instead of x; null: none. 1 until 0.1, to 0.1 at 0.19",
     )
     unroll: int = Field(1, ge=1, le=1000, description="sequences are unrolled for 1 to that many frames; 30")
+    unroll_mask: Literal["truth", "guided"] = Field(
+        "guided",
+        description='the state by which sites of an unroll are attached, the true or the model\'s own; "truth"',
+    )
     unroll_from: float = Field(0.0, ge=0, le=1, description="sequences are single steps until that fraction; 0")
 
     batch: int = Field(16, ge=1, le=65536, description="sequences in an optimizer step; 64")
@@ -51,11 +55,18 @@ class CGNEParams(TrainingParams):
     weight_decay: float = Field(0.01, ge=0, le=1, description="of AdamW; 0.01")
     warmup: float = Field(0.02, ge=0, lt=1, description="linear warm-up over that fraction; 0")
     decay: Decay = Field("cosine", description='"constant", or half a "cosine" to 0; "constant"')
+    start_every: int = Field(1, ge=1, le=1_000_000, description="sequences begin at every so-many-th frame; 29")
     clip: float | None = Field(0.25, gt=0, description="the gradient's norm is clipped to it; 0.25")
+    clip_after: Literal["unroll", "frame"] = Field("unroll", description='when, in an unroll; "frame"')
     average_from: float | None = Field(0.8, ge=0, le=1, description="weights are averaged from there; null: never. 0.8")
     average_decay: float | None = Field(0.99, gt=0, lt=1, description="of a moving average; null: a plain mean. null")
+    average_every: float | None = Field(
+        None, gt=0, le=1, description="weights join the average once in that fraction; null: after each step. 0.01"
+    )
     average_learning_rate: float | None = Field(None, gt=0, le=1, description="while averaging; null: as before. 0.01")
+    average_annealing: float = Field(0.0, ge=0, le=1, description="the rate goes there over that fraction; 0.1")
     condition: Literal["varying", "all"] = Field("varying", description='parameters that y holds; "all"')
+    condition_scale: Literal["standard", "boxcox"] = Field("standard", description='scale of these; "boxcox"')
 
     @field_validator("decoder_dropout")
     @classmethod
