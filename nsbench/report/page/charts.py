@@ -56,26 +56,28 @@ def _standing(pictures: DatasetPictures, summary: Summary, styles: dict[str, str
         height, title = len(rows) - k - 0.5, f"{name}: {number(cell.value or 0.0)}"
         series.append(Series(np.array([low, high]), np.full(2, height), styles[name], "line"))
         mark = np.array([cell.value]), np.array([height])
-        series.append(Series(*mark, styles[name], "marks", (title,), name))
+        series.append(Series(*mark, styles[name], "marks", (title,), name, above=True))
     yield chart(f"{metric.name}: simulators and anchors", x, Axis("", 0.0, len(rows), bare=True), series)
 
 
 def _by_lead(pictures: DatasetPictures, summary: Summary, styles: dict[str, str]) -> Iterator[str]:
-    """The primary metric and what it is made of by lead time, a chart each; of other metrics a ratio, if they have it.
+    """The primary metric and what it is made of by lead time, a chart each; of other metrics what theirs is made of.
 
-    Persistence and climatology would flatten all else, and are left out.
+    The axis holds simulators and SCALES; the ground truth without noise may leave it, so as not to flatten all else.
     """
     sides = (*pictures.shown, *pictures.scales)
+    wild = {line.name for line in summary.lines if line.anchor not in ("", *SCALES)}
     for metric in summary.metrics:
         names = dict.fromkeys(name for side in sides for name in side.by_lead.get(metric.name, {}))
         for name in names if metric.name == summary.primary else [name for name in names if name != "value"]:
-            curves = [(styles[s.name], c[name]) for s in sides if name in (c := s.by_lead.get(metric.name, {}))]
-            frames = np.arange(1.0, max(len(values) for _, values in curves) + 1)
+            curves = {s.name: c[name] for s in sides if name in (c := s.by_lead.get(metric.name, {}))}
+            frames = np.arange(1.0, max(map(len, curves.values())) + 1)
             if len(frames) < 2:
                 continue
             what = metric.name if name == "value" else f"{metric.name}: {name}"
-            y = axis(what, np.concatenate([values for _, values in curves]), zero=True)
-            series = [Series(frames[: len(values)], values, style, "line") for style, values in curves]
+            tame = [values for side, values in curves.items() if side not in wild] or list(curves.values())
+            y = axis(what, np.concatenate(tame), zero=True)
+            series = [Series(frames[: len(values)], values, styles[side], "line") for side, values in curves.items()]
             yield chart(f"{what} by lead time", axis("lead time, frames", frames), y, series)
 
 

@@ -72,7 +72,7 @@ class Series:
     x, y   the points; a line is broken at NaN.
     style  a class of the page's style sheet, e.g. "s3".
     names  a title for each point.
-    label  the text beside the last point.
+    label  the text beside the last mark, or above it.
     """
 
     x: Array
@@ -81,6 +81,7 @@ class Series:
     kind: Literal["points", "line", "marks"] = "points"
     names: tuple[str, ...] = ()
     label: str = ""
+    above: bool = False
 
 
 def chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
@@ -117,7 +118,7 @@ def _draw(series: Series, x: Axis, y: Axis) -> str:
             f'<circle cx="{a:.1f}" cy="{d:.1f}" r="5"><title>{escape(name)}</title></circle>'
             for a, d, name in zip(across, down, series.names, strict=True)
         ]
-        return f'<g class="m {series.style}">{"".join(dots)}{_label(series.label, across[-1], down[-1])}</g>'
+        return f'<g class="m {series.style}">{"".join(dots)}{_label(series, across[-1], down[-1])}</g>'
     if series.kind == "points":
         path = "".join(f"M{a:.1f} {d:.1f}h0" for a, d in zip(across, down, strict=True))
         return f'<path class="p {series.style}" d="{path}"/>'
@@ -129,13 +130,14 @@ def _draw(series: Series, x: Axis, y: Axis) -> str:
     return f'<path class="n {series.style}" d="{"".join(parts)}"/>'
 
 
-def _label(label: str, across: float, down: float) -> str:
-    """A label on the side of a mark where there is more room."""
-    if not label:
+def _label(series: Series, across: float, down: float) -> str:
+    """The label of a mark, on the side where there is more room."""
+    if not series.label:
         return ""
     left = across > WIDTH * 0.6
-    at = across - 9 if left else across + 9
-    return f'<text x="{at:.1f}" y="{down + 4:.1f}" text-anchor="{"end" if left else "start"}">{escape(label)}</text>'
+    aside, below = (0, -9) if series.above else (9, 4)
+    at, anchor = (across - aside, "end") if left else (across + aside, "start")
+    return f'<text x="{at:.1f}" y="{down + below:.1f}" text-anchor="{anchor}">{escape(series.label)}</text>'
 
 
 def _across(x: Axis, values: Array) -> Array:
