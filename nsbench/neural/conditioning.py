@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nsbench.trajectories.domain import Domain
+
+Power = float | Literal["likelihood"] | None
 
 
 def chosen_parameters(domain: Domain, which: str) -> list[str]:
@@ -56,18 +59,20 @@ class Standardise(nn.Module):
 class BoxCox(Standardise):
     """Standardise after Box and Cox's transformation, (p^λ − 1) / λ, log p for λ = 0, of each positive parameter.
 
-    λ: of the greatest likelihood for a normal distribution of the training set's. A parameter that never differs, or is
-    not positive throughout, keeps λ = 1. Box & Cox 1964, doi 10.1111/j.2517-6161.1964.tb00553.x.
+    given: λ, or "likelihood": the one under which the training set's are most likely from a normal distribution. A
+    parameter that never differs, or is not positive throughout, keeps λ = 1.
+    Box & Cox 1964, doi 10.1111/j.2517-6161.1964.tb00553.x.
     """
 
     power: Tensor
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, given: float | Literal["likelihood"]) -> None:
         super().__init__(inputs)
+        self.given = given
         self.register_buffer("power", torch.ones(inputs))
 
     def measure(self, params: NDArray[np.float64]) -> None:
-        self.power.copy_(torch.tensor([box_cox_power(column) for column in params.T]))
+        self.power.copy_(torch.tensor([box_cox_power(column, self.given) for column in params.T]))
         self._centre(self._transformed(torch.from_numpy(params)).numpy())
 
     def forward(self, params: Tensor) -> Tensor:
@@ -82,13 +87,10 @@ class BoxCox(Standardise):
         return torch.where(curved, powers, params)
 
 
-def box_cox_power(values: NDArray[np.float64]) -> float:
+def box_cox_power(values: NDArray[np.float64], given: float | Literal["likelihood"]) -> float:
     """λ of Box and Cox's transformation of float64[n]; 1 where the values never differ or are not all positive."""
     from scipy.stats import boxcox
 
     if values.min() <= 0 or np.ptp(values) <= 1e-9 * np.abs(values).max():
         return 1.0
-    return float(boxcox(values)[1])
-
-
-STANDARDISATIONS: dict[str, type[Standardise]] = {"standard": Standardise, "boxcox": BoxCox}
+    return float(boxcox(values)[1]) if given == "likelihood" else given

@@ -27,7 +27,8 @@ class TrainingParams(Params):
     average_learning_rate  the learning rate while averaging; null: as before.
     average_annealing   the fraction over which the rate goes there, by half a cosine, in steps of `average_every`.
     condition           "varying": the parameters that differ between trajectories; "all": all of them.
-    condition_scale     "standard": each less its mean, by its deviation; "boxcox": after Box and Cox's transformation.
+    condition_power     λ of Box and Cox's transformation of these, before they are standardised; "likelihood": that by
+                        which the training set's are most like normal ones; null: they are not transformed.
     """
 
     batch: int = Field(64, ge=1, le=65536)
@@ -46,4 +47,4 @@ class TrainingParams(Params):
     average_learning_rate: float | None = Field(None, gt=0, le=1)
     average_annealing: float = Field(0.0, ge=0, le=1)
     condition: Literal["varying", "all"] = "varying"
-    condition_scale: Literal["standard", "boxcox"] = "standard"
+    condition_power: float | Literal["likelihood"] | None = None

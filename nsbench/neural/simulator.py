@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nsbench.components.protocol import LikelihoodKind
 from nsbench.components.simulator import FitContext, Simulator
-from nsbench.neural.conditioning import STANDARDISATIONS, chosen_parameters, columns_of
+from nsbench.neural.conditioning import BoxCox, Power, Standardise, chosen_parameters, columns_of
 from nsbench.neural.devices import autocast, device_of
 from nsbench.neural.frames import frames_of
 from nsbench.neural.likelihood import importance_bound
@@ -55,9 +55,9 @@ VALIDATION_TRANSITIONS = 256
 class Network(nn.Module):
     """A model with the standardisation of its conditioning; both are saved together."""
 
-    def __init__(self, model: TransitionModel, inputs: int, scale: str = "standard") -> None:
+    def __init__(self, model: TransitionModel, inputs: int, power: Power = None) -> None:
         super().__init__()
-        self.standardise = STANDARDISATIONS[scale](inputs)
+        self.standardise = Standardise(inputs) if power is None else BoxCox(inputs, power)
         self.model = model
 
 
@@ -206,7 +206,7 @@ class NeuralSimulator(Simulator):
         assert self.states is not None
         model = self.build(self.space(self.states), len(self.parameters))
         set_boundaries(model, self.states.boundaries)
-        return Network(model, len(self.parameters), self.params.condition_scale)
+        return Network(model, len(self.parameters), self.params.condition_power)
 
     def _stepper(self, noise: torch.Generator) -> Step:
         model = self._trained().model.eval()

@@ -66,7 +66,9 @@ class CGNEParams(TrainingParams):
     average_learning_rate: float | None = Field(None, gt=0, le=1, description="while averaging; null: as before. 0.01")
     average_annealing: float = Field(0.0, ge=0, le=1, description="the rate goes there over that fraction; 0.1")
     condition: Literal["varying", "all"] = Field("varying", description='parameters that y holds; "all"')
-    condition_scale: Literal["standard", "boxcox"] = Field("standard", description='scale of these; "boxcox"')
+    condition_power: float | Literal["likelihood"] | None = Field(
+        None, description='λ of their Box-Cox transformation, that of "likelihood"; null: none. 3.83'
+    )
 
     @field_validator("decoder_dropout")
     @classmethod
