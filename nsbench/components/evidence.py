@@ -25,6 +25,8 @@ class Likelihood:
     truth        float64[m], the exact log-likelihood that the ground truth has; None where it has none.
     annealed     float64[a], by annealed importance sampling; None where it was not done.
     annealed_of  int64[a], the places of those among the m.
+    guided       float64[f], the bound along guided unrolls by frame, a site (nsbench/stages/guided.py); None where it
+                 was not evaluated.
     """
 
     kind: LikelihoodKind
@@ -35,6 +37,7 @@ class Likelihood:
     truth: Array | None = None
     annealed: Array | None = None
     annealed_of: NDArray[np.int64] | None = None
+    guided: Array | None = None
 
     @property
     def label(self) -> str:

@@ -46,6 +46,9 @@ class Bounds(Params):
         0, ge=0, description="intermediate distributions of annealed importance sampling, in extras; 0: none"
     )
     annealed: int = Field(32, ge=1, description="of these transitions, random ones on which it is done")
+    guided: int = Field(
+        0, ge=0, description="longest unroll, in frames, of the bound that CGNE's authors publish; 0: not evaluated"
+    )
 
 
 class Protocol(Params):

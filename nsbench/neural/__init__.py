@@ -11,6 +11,7 @@ randomness           torch's generators, made from integers
 gaussian             diagonal Gaussians: samples, densities, KL, free bits
 likelihood           importance-weighted bounds on the likelihood
 annealing            a tighter bound, by annealed importance sampling
+guided               the bound that CGNE's authors publish, along guided unrolls
 model                the base class of networks; latent-variable models in four methods
 training             the one training loop
 averaging            the mean of late weights

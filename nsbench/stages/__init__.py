@@ -11,6 +11,7 @@ measuring      the fair protocol by which rollouts, likelihoods, latents and cos
 keeper         what long work hands its finished batches to
 parts          the parts of unfinished evidence, in which another sitting finds them
 probing        a simulator's use of its latents
+guided         the bound that CGNE's authors publish, where a suite asks for it
 annealing      a tighter bound on its likelihood, where a suite asks for it
 nulls          null models: best-deterministic, analogue, climatology, persistence
 null_evidence  evidence: the rollouts of null models, and of the truth drawn once more

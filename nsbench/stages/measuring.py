@@ -21,6 +21,7 @@ from nsbench.components.evidence import Cost, Evidence, Likelihood
 from nsbench.components.protocol import Bounds, Conditions, Protocol
 from nsbench.components.simulator import Simulator
 from nsbench.stages.annealing import annealed_likelihood
+from nsbench.stages.guided import guided_bound
 from nsbench.stages.keeper import Keeper
 from nsbench.stages.probing import latent_use
 from nsbench.trajectories.base import Trajectories
@@ -183,6 +184,7 @@ def _likelihood(
     if simulator.likelihood is None:
         return None
     nats_rng, truth_rng, annealing_rng, *bound_rngs = rng.spawn(3 + len(bounds.samples if bounds else []))
+    guided_rng = rng.spawn(1)[0]
     index, t = test.transitions()
     chosen = None
     by_samples: dict[int, np.ndarray] = {}
@@ -201,6 +203,7 @@ def _likelihood(
     annealed = None
     if by_samples and bounds and bounds.annealing:
         annealed = annealed_likelihood(simulator, *_pairs(test, index[some], t[some]), bounds.annealing, annealing_rng)
+    guided = guided_bound(simulator, test, bounds.guided, guided_rng) if bounds and bounds.guided else None
     return Likelihood(
         simulator.likelihood,
         nats,
@@ -210,6 +213,7 @@ def _likelihood(
         truth=exact,
         annealed=annealed,
         annealed_of=None if annealed is None else some,
+        guided=guided,
     )
 
 

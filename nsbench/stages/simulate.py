@@ -40,7 +40,7 @@ _COST = "cost.json"
 _LIKELIHOOD = "likelihood.npz"
 _LATENTS = "latents.npz"
 
-_PARTS = ("transitions", "latents", "truth", "annealed", "annealed_of")
+_PARTS = ("transitions", "latents", "truth", "annealed", "annealed_of", "guided")
 """Arrays of a likelihood that need not be there."""
 
 MEASURED_FILES = frozenset({_COST})
