@@ -45,9 +45,8 @@ def neural_guided_bound(
             x = torch.from_numpy(test.at(index, at)).to(device)
             while len(index):
                 truth, x_next = (torch.from_numpy(test.at(index, at + k)).to(device) for k in (0, 1))
-                y = network.standardise(
-                    torch.from_numpy(test.params[index][:, list(neural.columns)]).to(device).float()
-                )
+                columns = torch.from_numpy(test.params[index][:, list(neural.columns)])
+                y = network.standardise(columns.to(device, torch.float32))
                 context, prior, posterior = model.inferred(x, x_next, y)
                 out = model.decode(context, posterior.sample(noise))
                 error = space.site_loss(out, x, x_next)

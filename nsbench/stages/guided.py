@@ -1,7 +1,7 @@
 """The bound that CGNE's authors publish, where a suite asks for it: for the paper's table alone.
 
-Of sequences that begin at frames 0, longest − 1, 2 (longest − 1), … of each test trajectory and are unrolled for a random
-number of frames, 1 to `longest`, each from the state that the model made of the one before, z from the posterior:
+Of sequences that begin at frames 0, longest − 1, 2 (longest − 1), … of each test trajectory and are unrolled for a
+random number of frames, 1 to `longest`, each from the state that the model made of the one before, z from q:
 
     − (mean over sites of −log p(x' | x, z) + mean over latents of KL(q ‖ p)),  sites attached by the true x left out
 

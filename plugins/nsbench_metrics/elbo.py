@@ -43,9 +43,9 @@ class ELBO(Metric):
     this one's is exact too, of no less than it where it is a bound, and gap_low and gap_high, the ends of its interval;
     of a model with latents how many there are, how many are active (a KL above ACTIVE nats) and their KL in all;
     annealed, the bound by annealed importance sampling of some of the transitions, annealed_transitions, their number,
-    and annealed_bound, the value over these alone; guided, the bound a site along guided unrolls, which is comparable with
-    the published −0.0428 and with nothing else. Items: nats by test transition, trajectory by trajectory, NaN where
-    none was evaluated. Timmer et al. 2024 (arXiv 2405.16608), section 4; Burda et al. 2016 (arXiv 1509.00519).
+    and annealed_bound, the value over these alone; guided, the bound a site along guided unrolls, which is comparable
+    with the published −0.0428 and with nothing else. Items: nats by test transition, trajectory by trajectory, NaN
+    where none was evaluated. Timmer et al. 2024 (arXiv 2405.16608), section 4; Burda et al. 2016 (arXiv 1509.00519).
     """
 
     direction = "max"
