@@ -436,10 +436,12 @@ def test_seeds_decide_everything(crystals, tmp_path: Path) -> None:
     assert not np.array_equal(rolled[0], rolled[2])
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "muon"])
 def test_an_interrupted_fit_ends_with_the_weights_of_an_uninterrupted_one(
-    crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    crystals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
-    whole = FrontSimulator(RECIPE)
+    recipe = RECIPE.model_copy(update={"optimizer": optimizer})
+    whole = FrontSimulator(recipe)
     whole.fit(*crystals, make_context(tmp_path / "whole"))
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(training, "CHECKPOINT_SHARE", math.inf)
@@ -456,9 +458,9 @@ def test_an_interrupted_fit_ends_with_the_weights_of_an_uninterrupted_one(
 
     for after in (60, 200):  # before and while weights are averaged
         with pytest.raises(Killed):
-            FrontSimulator(RECIPE).fit(*crystals, replace(make_context(tmp_path / "part"), progress=kill(after)))
+            FrontSimulator(recipe).fit(*crystals, replace(make_context(tmp_path / "part"), progress=kill(after)))
     begun: list[int] = []
-    resumed = FrontSimulator(RECIPE)
+    resumed = FrontSimulator(recipe)
     ctx = replace(make_context(tmp_path / "part"), progress=lambda done, total: begun.append(done))
     resumed.fit(*crystals, ctx)
     assert begun[0] > 190

@@ -14,6 +14,7 @@ annealing            a tighter bound, by annealed importance sampling
 guided               the bound that CGNE's authors publish, along guided unrolls
 model                the base class of networks; latent-variable models in four methods
 training             the one training loop
+muon                 an optimizer that orthogonalises steps
 averaging            the mean of late weights
 checkpoint, weights  the state of a fit, and the weights that it learned, as files
 curves               training curves, thinned

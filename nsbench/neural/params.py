@@ -16,7 +16,8 @@ class TrainingParams(Params):
     batch               sequences in an optimizer step (transitions, where nothing is unrolled).
     start_every         sequences begin at every so-many-th frame of a trajectory, the first among them.
     accumulate          gradients add up over an unroll before one optimizer step; false: one after each frame.
-    optimizer           "adamw" decouples the weight decay; "adam" adds it to the gradient.
+    optimizer           "adamw" decouples the weight decay; "adam" adds it to the gradient; "muon" orthogonalises the
+                        steps of convolutions, and is AdamW for other weights.
     learning_rate       its peak.
     warmup, decay       linear warm-up over that fraction; then constant, or half a cosine to 0.
     clip                the gradient's norm is clipped to it; null: not clipped.
@@ -34,7 +35,7 @@ class TrainingParams(Params):
     batch: int = Field(64, ge=1, le=65536)
     start_every: int = Field(1, ge=1, le=1_000_000)
     accumulate: bool = True
-    optimizer: Literal["adam", "adamw"] = "adamw"
+    optimizer: Literal["adam", "adamw", "muon"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0, le=1)
     warmup: float = Field(0.0, ge=0, lt=1)

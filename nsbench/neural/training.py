@@ -27,6 +27,7 @@ from nsbench.neural.curves import Curves
 from nsbench.neural.devices import autocast
 from nsbench.neural.frames import Frames
 from nsbench.neural.model import TransitionModel
+from nsbench.neural.muon import Muon
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import generator
 from nsbench.neural.schedules import learning_rate_factor
@@ -269,7 +270,9 @@ def whole_parts(spent: float, every: float) -> int:
 
 
 def make_optimizer(model: TransitionModel, recipe: TrainingParams) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), or Adam with the decay added to the gradient."""
+    """AdamW (Loshchilov & Hutter 2019), Adam with the decay added to the gradient, or Muon."""
+    if recipe.optimizer == "muon":
+        return Muon(model.parameters(), recipe.learning_rate, recipe.weight_decay)
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     # Fused: one pass over the weights, and the same numbers.
     return kind(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)

@@ -38,7 +38,7 @@ class PNSParams(TrainingParams):
     reduction: Literal["mean", "sum"] = Field("mean", description='of the loss over the batch; "sum"')
     batch: int = Field(16, ge=1, le=65536, description="sequences in an optimizer step; 32")
     accumulate: bool = Field(True, description="one optimizer step after a whole unroll, not after each frame; true")
-    optimizer: Literal["adam", "adamw"] = Field("adam", description='"adam"')
+    optimizer: Literal["adam", "adamw", "muon"] = Field("adam", description='"adam"')
     learning_rate: float = Field(2e-3, gt=0, le=1, description="its peak; 1e-4")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="added to the gradient; 1e-4")
     warmup: float = Field(0.03, ge=0, lt=1, description="linear warm-up over that fraction; 0")
