@@ -35,7 +35,7 @@ FIXED = {
     "cgne-unconditional-prior": {"conditional_prior": False},
     "cgne-no-regressor": {"auxiliary_weight": 0.0},
     "cgne-no-annealing": {"kl_annealing": 0.0},
-    "cgne-no-unrolling": {"unroll": 1},
+    "cgne-no-unrolling": {"unroll": 1, "unroll_mask": "guided", "start_every": 1},
     "cgne-vector-z": {},
     "cgne-bernoulli-sampling": {},
 }

@@ -23,8 +23,8 @@ NO_REGRESSOR: Fixed = {"auxiliary_weight": 0.0, "auxiliary_width": 128}
 """The width is that of a network which is not made."""
 
 NO_ANNEALING: Fixed = {"kl_annealing": 0.0}
-NO_UNROLLING: Fixed = {"unroll": 1, "unroll_from": 0.0}
-"""The fraction at which unrolling begins has no meaning without it."""
+NO_UNROLLING: Fixed = {"unroll": 1, "unroll_from": 0.0, "unroll_mask": "guided", "start_every": 1}
+"""What an unroll begins at, and is masked by, has no meaning without one."""
 
 
 class Remaining(Params):
