@@ -11,6 +11,8 @@ import torch
 
 import nsbench
 import toy
+from coins import Ran
+from conftest import SUITE
 from nsbench.components.contracts.broken import kind_of
 from nsbench.components.contracts.numbers import real, whole
 from nsbench.components.metric import Score
@@ -94,7 +96,25 @@ BROKEN_METRICS = {
     "a list by lead time": (lambda self, *a: Score(1.0, by_lead={"bias": [1.0]}), "returned list for 'bias' by lead time; it must be float64[L]"),
     "an infinity by lead time": (lambda self, *a: Score(1.0, by_lead={"bias": np.array([np.inf])}), "not finite for 'bias' by lead time"),
     "a figure": (lambda self, *a: Score(1.0, figure="plot"), "returned str for its figure; it must be a PNG's bytes"),
+    "a drawing of a figure": (lambda self, *a: Score(1.0, figure=lambda: "plot"), "returned str for its figure; it must be a PNG's bytes"),
 }  # fmt: skip
+
+
+def test_figures_are_drawn_where_they_are_kept_and_not_of_anchors(tmp_path, registry, monkeypatch):
+    drawn = []
+    score = toy.Length.score
+
+    def with_figure(self, *arguments):
+        return replace(score(self, *arguments), figure=lambda: drawn.append(1) or b"\x89PNG")
+
+    monkeypatch.setattr(toy.Length, "score", with_figure)
+    ran = Ran(tmp_path, registry, SUITE)
+    plan, anchors = ran.plan, ran.plan.anchors["line", 0]
+    of = [next(metric for metric in trial.scores if metric.name == "length") for trial in plan.trials]
+    assert [ran.stored.figure(metric) for metric in of] == [b"\x89PNG"] * 2
+    nulls = [next(metric for metric in null.scores if metric.name == "length") for null in anchors.nulls.values()]
+    assert all(ran.stored.artifact(metric.key) and ran.stored.figure(metric) is None for metric in nulls)
+    assert len(drawn) == 3  # the two trials, and the ground truth without noise, which might be one
 
 
 @pytest.mark.parametrize("how", BROKEN_METRICS)

@@ -117,6 +117,7 @@ def test_every_bad_end_has_its_name_and_harms_no_other_trial(isolated, pids):
     assert len({*pids("exit"), *pids("segfault"), *pids("sigkill"), *pids("allocate")}) == 4
 
 
+@pytest.mark.slow
 def test_a_hard_timeout_stops_native_code_and_children_too(isolated, notes, monkeypatch):
     monkeypatch.setattr(watch, "GRACE_SECONDS", 0.3)
     before = time.monotonic()

@@ -123,6 +123,7 @@ def test_crystals_that_do_not_grow_again_as_they_did_are_not_written(tmp_path, m
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_suite_runs_on_files_and_again_after_they_moved(tmp_path):
     """From the command line, with the toy plugin installed as a distribution of its own."""
     info = tmp_path / "toy-0.1.dist-info"

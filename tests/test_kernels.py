@@ -108,6 +108,7 @@ def test_what_a_kernel_calls_and_freezes_in_other_files_is_compiled_anew_when_it
     assert len({first, second, third}) == 3
 
 
+@pytest.mark.slow
 def test_a_damaged_kernel_is_deleted_and_compiled_again(kernels):
     first = kernels.length()
     files = [file for file in kernels.workspace.kernels.rglob("*") if file.is_file()]

@@ -222,6 +222,7 @@ def both_ways(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_fields_that_stay_in_their_files_give_the_same_table_to_the_last_bit(both_ways):
     assert scores(both_ways / "lazy") == scores(both_ways / "eager")
 

@@ -158,7 +158,7 @@ def test_ewd_of_the_truth_itself_is_zero_with_members_beside_each_other():
     score = EWD(EWDParams(bins=3, resamples=10)).score(Evidence(twice, 2, COST), truth, np.random.default_rng(0))
     assert score.value == pytest.approx(0, abs=1e-9)
     assert score.extras["bias_area"] == 0
-    assert score.figure.startswith(b"\x89PNG")
+    assert score.figure().startswith(b"\x89PNG")
 
 
 def test_elbo_is_the_mean_and_scales_to_sites_and_bits():

@@ -59,6 +59,7 @@ def test_a_new_package_conforms_and_its_suite_runs(packages, kind, tmp_path, one
     assert name in used | {data.part.name for data in plan.data.values()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("states", ["labels", "fields"])
 def test_a_new_simulator_of_other_states_conforms_and_its_suite_runs(tmp_path, monkeypatch, states, one_thread):
     monkeypatch.setattr(sys, "path", [*sys.path])

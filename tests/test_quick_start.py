@@ -100,6 +100,7 @@ def test_the_readers_quick_start(desk):
     assert "hit  test data" in planned  # the shortened suites share their data
 
 
+@pytest.mark.slow
 def test_the_authors_quick_start(desk):
     first, *lines = block("author")
     (written,) = run([first], desk)

@@ -163,6 +163,7 @@ def test_a_metric_that_the_suite_gets_later_is_scored_by_the_next_run(desk, tmp_
     assert values(row)["ewd"] == values(desk.rows()["line/truth/r0"])["ewd"]
 
 
+@pytest.mark.slow
 def test_rollouts_for_another_protocol_are_not_shown_and_that_is_said(desk, tmp_path):
     desk.score(write(tmp_path / "a.h5", desk.evidence("line/truth/r0"), desk), "mine")
     desk.run("protocol.horizon=4")
@@ -300,6 +301,7 @@ def example():
     return (ROOT / "docs" / "scoring.md").read_text().split("```python\n")[1].split("```")[0]
 
 
+@pytest.mark.slow
 def test_the_documented_example_needs_h5py_alone_and_is_scored_without_any_simulator(tmp_path, monkeypatch):
     """export-cases, the program of docs/scoring.md, score: as a user types them."""
     from nsbench.commands.main import main

@@ -352,6 +352,7 @@ def mlflows_own(tmp_path, empty_database):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_mlflows_own_server_holds_the_same_whichever_client_sent_it(mlflows_own, tmp_path):
     """The whole conversation: an experiment made, found again, a run logged, found again, superseded."""
     from mlflow import MlflowClient

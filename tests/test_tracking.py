@@ -373,6 +373,7 @@ def test_server_that_goes_away_in_the_middle_leaves_no_second_run(workspace, mon
     assert len(said) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_open_a_fresh_workspace_at_once(tmp_path):
     script = """
 import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
@@ -40,7 +41,7 @@ class Score:
               the metric's docstring; where the value is their mean, in its `items_by`, for nsbench/outcomes/pairing.py.
     extras    further numbers by name.
     by_lead   float64[L] each: numbers by lead time, frames 1 to L after the start; "value" is the score's own.
-    figure    PNG, or None.
+    figure    PNG, or a function that draws it, which is called where it is kept: not for anchors. None: no figure.
     label     a word that must stand beside the value, such as the kind of a bound; scores with
               different labels are not ranked together.
     unit      of the value, where it depends on the data; the metric's own if empty.
@@ -50,7 +51,7 @@ class Score:
     interval: tuple[float, float] | None = None
     items: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     extras: dict[str, float] = field(default_factory=dict)
-    figure: bytes | None = None
+    figure: bytes | Callable[[], bytes] | None = None
     label: str = ""
     unit: str = ""
     by_lead: dict[str, NDArray[np.float64]] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nsbench.components.contracts.metric import require_score
+from nsbench.components.contracts.metric import require_figure, require_score
 from nsbench.components.evidence import Evidence
 from nsbench.components.metric import Metric, Need, NotApplicable, Score
 from nsbench.components.protocol import Protocol
@@ -66,7 +66,7 @@ def score_null(workshop: Workshop, job: str, null: NullPlan, metric: ScorePlan) 
     def evidence(test: Trajectories) -> Evidence:
         return null_evidence(workshop, job, null, test)
 
-    return _scored(workshop, job, null.name, null.data, metric, evidence, null_code(workshop, null))
+    return _scored(workshop, job, null.name, null.data, metric, evidence, null_code(workshop, null), drawn=False)
 
 
 def score_submission(workshop: Workshop, submission: Submission, metric: ScorePlan) -> ScoreRow:
@@ -89,11 +89,14 @@ def _scored(
     metric: ScorePlan,
     get_evidence: Callable[[Trajectories], Evidence],
     upstream: Sequence[Code] = (),
+    *,
+    drawn: bool = True,
 ) -> ScoreRow:
     """A metric's score of evidence on the test cases of a dataset, from the store or made now.
 
     name: the simulator or null model. get_evidence: called with the truth, only if the score is missing; it may raise
-    NotApplicable. upstream: the code that the evidence's key rests on.
+    NotApplicable. upstream: the code that the evidence's key rests on. drawn: whether its figure is kept, if there is
+    one.
     """
 
     def make() -> Write:
@@ -102,7 +105,9 @@ def _scored(
             evidence: Evidence | NotApplicable = get_evidence(truth)
         except NotApplicable as reason:
             evidence = reason
-        return lambda draft: _write(draft, *_judge(workshop, metric, evidence, truth, data.protocol))
+        row, score = _judge(workshop, metric, evidence, truth, data.protocol)
+        figure = _drawn(workshop.component(metric.part), score) if drawn and score is not None else None
+        return lambda draft: _write(draft, row, score, figure)
 
     agreement = workshop.agreement
     rests_on = [agreement.of(metric.part), *agreement.of_data(data), *upstream]
@@ -163,7 +168,13 @@ def _ask(metric: Metric, evidence: Evidence | NotApplicable, truth: Trajectories
     return replace(score, label=DECLARED) if evidence.declared and "cost" in metric.needs else score
 
 
-def _write(draft: Draft, row: ScoreRow, score: Score | None) -> None:
+def _drawn(metric: Metric, score: Score) -> bytes | None:
+    """The figure of a score; None where it has none."""
+    figure = score.figure() if callable(score.figure) else score.figure
+    return None if figure is None else require_figure(metric, figure)
+
+
+def _write(draft: Draft, row: ScoreRow, score: Score | None, figure: bytes | None) -> None:
     (draft.folder / _SCORE).write_text(json.dumps(asdict(row), allow_nan=False), encoding="utf-8")
     if score is None:
         return
@@ -171,8 +182,8 @@ def _write(draft: Draft, row: ScoreRow, score: Score | None) -> None:
     if score.by_lead:
         curves = {name: curve.tolist() for name, curve in score.by_lead.items()}
         (draft.folder / _BY_LEAD).write_text(json.dumps(curves, allow_nan=False), encoding="utf-8")
-    if score.figure is not None:
-        (draft.folder / _FIGURE).write_bytes(score.figure)
+    if figure is not None:
+        (draft.folder / _FIGURE).write_bytes(figure)
 
 
 def read_score(folder: Path, name: str) -> ScoreRow:

@@ -175,7 +175,8 @@ def gives_a_score(subject: MetricSubject) -> Iterator[Finding]:
         yield Finding(where, "changed the evidence or the reference", "copy what is to be changed: metrics share them")
     if score.interval is not None and not score.interval[0] <= score.interval[1]:
         yield Finding(where, f"its interval is {score.interval}", "(low, high)")
-    if score.figure is not None and not score.figure.startswith(b"\x89PNG"):
+    figure = score.figure() if callable(score.figure) else score.figure
+    if figure is not None and not figure.startswith(b"\x89PNG"):
         yield Finding(where, "its figure is no PNG", "the bytes of a PNG file")
     missing = [name for name, _ in metric.columns if name not in score.extras]
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -169,7 +170,7 @@ class EWD(Metric):
             interval=ewd_interval(rho, cells, self.params.resamples, rng),
             items=distances,
             extras=extras,
-            figure=_figure(domain.condition, names, rho, truth, simulated, cells),
+            figure=partial(_figure, domain.condition, names, rho, truth, simulated, cells),
             unit="std" if self.params.observables is not None else "",
         )
 

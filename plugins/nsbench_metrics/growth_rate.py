@@ -5,6 +5,8 @@ Shapes: E ensembles, g truths and M simulated members each, L lead times.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,7 +54,7 @@ class GrowthRate(EnsembleMean):
         condition = np.concatenate([conditions[e.cases[:, 0]] for e in comparison.groups])
         return ByEnsemble(
             np.abs(truths - rollouts),
-            figure=_curves(truths, rollouts, condition, observable.name, domain.condition),
+            figure=partial(_curves, truths, rollouts, condition, observable.name, domain.condition),
             unit=f"{observable.unit}/frame",
         )
 

@@ -7,6 +7,7 @@ proper score.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class RankHistogram(Metric):
             value=flatness(counts),
             items=counts,
             extras={"members": float(pool.members), "chi2": chi2, "p_value": p_value},
-            figure=_histogram(counts),
+            figure=partial(_histogram, counts),
             label=comparison.label,
         )
 

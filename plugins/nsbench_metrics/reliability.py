@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,7 +56,7 @@ class ReliabilityDiagram(Metric):
             interval,
             items=np.nan_to_num(table.frequency(), nan=-1.0),
             extras={"members": float(comparison.members[0])},
-            figure=_diagram(table),
+            figure=partial(_diagram, table),
             label=comparison.label,
         )
 

@@ -34,10 +34,8 @@ def require_score(metric: Metric, score: object) -> Score:
         raise BrokenContract(
             metric, "score", f"returned {kind_of(score.items)} for its items", "they must be float64[k]"
         )
-    if score.figure is not None and not isinstance(score.figure, bytes):
-        raise BrokenContract(
-            metric, "score", f"returned {kind_of(score.figure)} for its figure", "it must be a PNG's bytes"
-        )
+    if score.figure is not None and not callable(score.figure):
+        require_figure(metric, score.figure)
     for name, curve in score.by_lead.items():
         if not isinstance(curve, np.ndarray) or curve.dtype.kind not in "fiu" or curve.ndim != 1 or not len(curve):
             raise BrokenContract(
@@ -58,3 +56,10 @@ def require_score(metric: Metric, score: object) -> Score:
         unit=score.unit,
         by_lead={str(name): curve.astype(np.float64) for name, curve in score.by_lead.items()},
     )
+
+
+def require_figure(metric: Metric, figure: object) -> bytes:
+    """The figure, a PNG's bytes. Raises BrokenContract."""
+    if not isinstance(figure, bytes):
+        raise BrokenContract(metric, "score", f"returned {kind_of(figure)} for its figure", "it must be a PNG's bytes")
+    return figure

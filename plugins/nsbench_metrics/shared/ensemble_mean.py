@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ class ByEnsemble:
 
     values: NDArray[np.float64]
     extras: dict[str, float] = field(default_factory=dict)
-    figure: bytes | None = None
+    figure: Callable[[], bytes] | None = None
     unit: str = ""
     by_lead: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 

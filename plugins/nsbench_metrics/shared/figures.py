@@ -13,7 +13,7 @@ def figure(panels: int) -> tuple[Any, Any]:
     """A figure and its axes, so many panels side by side."""
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(4 * panels, 3.4), layout="constrained")
+    drawing = Figure(figsize=(4 * panels, 3.4), layout="tight")
     return drawing, drawing.subplots(1, panels, squeeze=False)[0]
 
 
