@@ -15,19 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from fitted import fitted_networks
 from numpy.typing import NDArray
 
 from nsbench.neural.annealing import CHAINS
 from nsbench.neural.simulator import NeuralSimulator
-from nsbench.registry.registry import installed
 from nsbench.stages.annealing import annealed_likelihood
-from nsbench.stages.fit import fit
 from nsbench.stages.prepare import prepare
-from nsbench.stages.workshop import workshop_of
-from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import make_plan
-from nsbench.suite.reading import read_suite
-from nsbench.suite.session import Session
 from nsbench.trajectories.base import Trajectories
 
 SAMPLES = (1, 16, 64)
@@ -40,18 +34,9 @@ def main() -> None:
     parser.add_argument("--transitions", type=int, default=64)
     parser.add_argument("--annealing", type=int, default=63, help="intermediate distributions; 0: none")
     given = parser.parse_args()
-    registry = installed()
-    plan = make_plan(read_suite(given.suite, registry), registry)
-    workshop = workshop_of(Session(plan, registry, Workspace(given.workspace.resolve())), lambda event: None)
-    for trial in (trial for trial in plan.trials if trial.replicate == 0):
-        if not workshop.store.has(trial.model):
-            raise SystemExit(f"{trial.id} is not fitted: first nsbench run {given.suite}")
-        simulator, _ = fit(workshop, trial)
-        if isinstance(simulator, NeuralSimulator):
-            simulator.conditions = workshop.conditions
-            test = prepare(workshop, trial.id, trial.data, "test")
-            print(trial.id)
-            bounds(simulator, test, given.transitions, given.annealing)
+    for workshop, trial, simulator in fitted_networks(given.suite, given.workspace):
+        print(trial.id)
+        bounds(simulator, prepare(workshop, trial.id, trial.data, "test"), given.transitions, given.annealing)
 
 
 def bounds(simulator: NeuralSimulator, test: Trajectories, transitions: int, annealing: int) -> None:

@@ -12,19 +12,14 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from fitted import fitted_networks
+
 from nsbench.components.protocol import Precision
 from nsbench.components.simulator import Simulator
-from nsbench.neural.simulator import NeuralSimulator
-from nsbench.registry.registry import installed
-from nsbench.stages.fit import fit
 from nsbench.stages.measuring import collect
 from nsbench.stages.prepare import prepare
-from nsbench.stages.workshop import Workshop, workshop_of
-from nsbench.store.workspace import Workspace
-from nsbench.suite.planner import make_plan
-from nsbench.suite.reading import read_suite
+from nsbench.stages.workshop import Workshop
 from nsbench.suite.seeds import generator
-from nsbench.suite.session import Session
 from nsbench.suite.trials import Trial
 from nsbench_metrics.elbo import ELBO, ELBOParams
 from nsbench_metrics.ewd import EWD, EWDParams
@@ -37,16 +32,9 @@ def main() -> None:
     parser.add_argument("suite", type=Path)
     parser.add_argument("--workspace", type=Path, default=Path("nsbench-out"))
     given = parser.parse_args()
-    registry = installed()
-    plan = make_plan(read_suite(given.suite, registry), registry)
-    workshop = workshop_of(Session(plan, registry, Workspace(given.workspace.resolve())), lambda event: None)
-    for trial in (trial for trial in plan.trials if trial.replicate == 0):
-        if not workshop.store.has(trial.model):
-            raise SystemExit(f"{trial.id} is not fitted: first nsbench run {given.suite}")
-        simulator, _ = fit(workshop, trial)
-        if isinstance(simulator, NeuralSimulator):
-            for precision in PRECISIONS:
-                print(scores(workshop, trial, simulator, precision))
+    for workshop, trial, simulator in fitted_networks(given.suite, given.workspace):
+        for precision in PRECISIONS:
+            print(scores(workshop, trial, simulator, precision))
 
 
 def scores(workshop: Workshop, trial: Trial, simulator: Simulator, precision: Precision) -> str:
