@@ -251,7 +251,13 @@ def features(tmp_path_factory):
     return {"weights": str(path), "sha256": sha256(path.read_bytes()).hexdigest()}
 
 
-@pytest.mark.parametrize("name", Registry().names("metric"))
+QUICK = ("energy_distance", "elbo", "spread_skill", "orphans", "wall_clock", "latent_neglect")
+"""A metric of each kind of evidence and of items; the others are checked with -m slow."""
+
+METRICS = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in Registry().names("metric")]
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_the_metrics_that_come_with_nsbench_conform(registry, name, request):
     fields = params_model(registry.spec("metric", name)).model_fields
     quick = {"resamples": 10, "permutations": 9, "cases": 16}

@@ -36,9 +36,9 @@ SMOKE = (ROOT / "suites" / "smoke.yaml").read_text()
 SECONDS = 10.0
 """Of this process's time; more is a hang: a suite is read and planned in a twentieth of a second."""
 
-few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 many = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
-few_stores = settings(few, max_examples=15)
+few_stores = settings(few, max_examples=6)
 many_stores = settings(many, max_examples=200)
 
 BOMB = "bomb: &a0 [x, x]\n" + "".join(f"b{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 12))

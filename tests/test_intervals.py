@@ -97,6 +97,7 @@ def coins(ensembles, repeats, rng):
     return toy.toss(params, toy.Line(toy.LineParams()).domain, 6, rng).framed(1, 6)
 
 
+@pytest.mark.slow
 def test_the_likelihoods_interval_covers_its_expectation_over_cases_though_repeats_share_their_parameter():
     """A coin's log-likelihood, whose mean over rho is an integral: of all transitions, and of a random part of them."""
     rng, hits, widths = np.random.default_rng(5), np.zeros(2), []

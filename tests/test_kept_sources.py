@@ -30,7 +30,16 @@ from nsbench.store import inventory
 from nsbench.store.inventory import prunable, remove
 from nsbench.store.manifest import read_manifest
 from nsbench.store.source_tree import INDEX, write_sources
-from nsbench.store.sources import damage, digest_at, has_listing, listing_files, named_digests, read_listing, sweep
+from nsbench.store.sources import (
+    blobs_of,
+    damage,
+    digest_at,
+    has_listing,
+    listing_files,
+    named_digests,
+    read_listing,
+    sweep,
+)
 from nsbench.store.store import Store
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
@@ -340,7 +349,7 @@ def test_damage_is_named_and_after_a_repair_the_next_run_keeps_the_code_again(be
     store = bench.workspace.store
     whole = contents(store / "sources")
     blob = store / "sources" / "blobs" / f"{hashlib.sha256(b'HALF = 0.5').hexdigest()}.gz"
-    listing = listing_files(store)[0]
+    listing = next(path for path in listing_files(store) if blob not in blobs_of(store, path))
     spoil(blob)
     spoil(listing)
     assert {path for path, _ in damage(store)} == {blob, listing}
