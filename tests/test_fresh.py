@@ -17,9 +17,9 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import toy
+from nsbench.commands.display.screen import say
 from nsbench.commands.fresh import NothingStored, make_again
 from nsbench.commands.main import main
-from nsbench.commands.screen import say
 from nsbench.commands.trial import AmbiguousTrial, describe_trial, find_suite
 from nsbench.components.rows import ScoreRow, TrialResult
 from nsbench.outcomes.file import load

@@ -17,9 +17,9 @@ import nsbench.commands
 import toy
 from coins import PLAIN, Ran
 from nsbench.commands import main as cli
+from nsbench.commands.display.progress import progress_display
+from nsbench.commands.display.screen import say, show_list, show_rows
 from nsbench.commands.plan import explain
-from nsbench.commands.progress import progress_display
-from nsbench.commands.screen import say, show_list, show_rows
 from nsbench.components.events import (
     CurvePoint,
     Notice,

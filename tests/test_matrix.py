@@ -13,7 +13,7 @@ from rich.console import Console
 
 from coins import EWD, Ran, suite
 from nsbench.commands import main as cli
-from nsbench.commands.results import _broken, show_results
+from nsbench.commands.display.results import _broken, show_results
 from nsbench.outcomes.summary import Cell, Line, MetricColumn, Summary, summarise
 from nsbench.quantities import number
 from nsbench.report.footnotes import failures

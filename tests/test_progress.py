@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from nsbench.commands import progress
-from nsbench.commands.progress import Clock, PlainProgress, progress_display
+from nsbench.commands.display import progress
+from nsbench.commands.display.progress import Clock, PlainProgress, progress_display
 from nsbench.components.events import Notice, RunStarted, StageFinished, StageProgress, StageStarted, TrialFinished
 from nsbench.components.rows import TrialResult
 

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from nsbench.commands import options
-from nsbench.commands.screen import say, show_list
+from nsbench.commands.display.screen import say, show_list
 from nsbench.errors import Refusal
 from nsbench.outcomes.file import load, suites_by_key
 from nsbench.quantities import age, size_text

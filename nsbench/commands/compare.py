@@ -7,8 +7,8 @@ from typing import Literal
 import click
 from rich.console import Console
 
+from nsbench.commands.display.screen import say, show_table
 from nsbench.commands.options import echo, takes_session
-from nsbench.commands.screen import say, show_table
 from nsbench.outcomes.comparison import compare
 from nsbench.outcomes.stored import StoredResults
 from nsbench.report.comparison import comparison_table, sentences, to_csv, to_json

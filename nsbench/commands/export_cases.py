@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 
 from nsbench.commands import options
-from nsbench.commands.progress import progress_display
-from nsbench.commands.screen import say
+from nsbench.commands.display.progress import progress_display
+from nsbench.commands.display.screen import say
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import workshop_of
 from nsbench.store.files import whole

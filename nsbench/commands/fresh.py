@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from nsbench.commands.progress import progress_display
-from nsbench.commands.screen import say
+from nsbench.commands.display.progress import progress_display
+from nsbench.commands.display.screen import say
 from nsbench.components.events import Event, Notice
 from nsbench.errors import Refusal
 from nsbench.stages.score import DRAWN_FILES, read_score, score

@@ -13,7 +13,7 @@ from pydantic.errors import PydanticUserError
 from rich.console import Console
 
 from nsbench.commands import options
-from nsbench.commands.screen import say
+from nsbench.commands.display.screen import say
 from nsbench.commands.trial import describe_trial, find_suite, result_of
 from nsbench.components.component import ComponentSpec
 from nsbench.errors import Refusal

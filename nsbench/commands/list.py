@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from nsbench.commands import options
-from nsbench.commands.screen import show_list
+from nsbench.commands.display.screen import show_list
 from nsbench.registry.registry import KINDS, Registry
 
 

@@ -39,6 +39,7 @@ COMMANDS = {
     "report": ("report", "Report on finished trials: a page with pictures, or a table for papers and programs."),
     "ui": ("ui", "Show the results in MLflow's web interface; SUITE is a suite's name, all if not given."),
     "cache": ("cache", "Look after the store: what it holds, whether it is unharmed, what may go."),
+    "doctor": ("doctor", "Say what this machine has, and what will be slow or missing here."),
     "schema": ("schema", "Print the JSON schema of a suite, made from what is installed."),
 }
 """Name -> (module in this package, help in one line), in the order in which people meet them."""

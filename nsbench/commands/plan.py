@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from nsbench.commands.display.screen import say, shown
 from nsbench.commands.options import takes_session
-from nsbench.commands.screen import say, shown
 from nsbench.registry.source import SCHEME
 from nsbench.store.cores import usable_cores
 from nsbench.store.environment import default_threads

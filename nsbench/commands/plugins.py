@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from nsbench.commands import options
-from nsbench.commands.screen import show_list
+from nsbench.commands.display.screen import show_list
 
 
 @click.command()

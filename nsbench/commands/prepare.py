@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
+from nsbench.commands.display.progress import progress_display
+from nsbench.commands.display.screen import say
 from nsbench.commands.options import takes_session
-from nsbench.commands.progress import progress_display
-from nsbench.commands.screen import say
 from nsbench.running.run import prepare_all
 from nsbench.suite.session import Session
 

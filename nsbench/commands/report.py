@@ -9,9 +9,9 @@ from typing import Literal
 import click
 from rich.console import Console
 
+from nsbench.commands.display.results import show_results
+from nsbench.commands.display.screen import show_rows
 from nsbench.commands.options import echo, long, takes_session
-from nsbench.commands.results import show_results
-from nsbench.commands.screen import show_rows
 from nsbench.errors import Refusal
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Summary, summarise

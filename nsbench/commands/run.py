@@ -12,11 +12,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from nsbench.commands.display.progress import progress_display
+from nsbench.commands.display.results import show_session
+from nsbench.commands.display.screen import say
 from nsbench.commands.fresh import make_again
 from nsbench.commands.options import long, no_tracking, takes_session, tracking_uri, yes
-from nsbench.commands.progress import progress_display
-from nsbench.commands.results import show_session
-from nsbench.commands.screen import say
 from nsbench.errors import Refusal
 from nsbench.outcomes.stored import submissions_of
 from nsbench.report.tables import plain, results_tables

@@ -9,9 +9,9 @@ import click
 from rich.console import Console
 
 from nsbench.commands import options
-from nsbench.commands.progress import progress_display
-from nsbench.commands.results import show_session
-from nsbench.commands.screen import say
+from nsbench.commands.display.progress import progress_display
+from nsbench.commands.display.results import show_session
+from nsbench.commands.display.screen import say
 from nsbench.outcomes.stored import StoredResults, submissions_of
 from nsbench.running.run import new_invocation
 from nsbench.store.workspace import Workspace

@@ -7,8 +7,8 @@ import sys
 import click
 from rich.console import Console
 
+from nsbench.commands.display.screen import say
 from nsbench.commands.options import takes_session, tracking_uri, yes
-from nsbench.commands.screen import say
 from nsbench.components.events import Event, Notice
 from nsbench.outcomes.file import load
 from nsbench.outcomes.stored import placed

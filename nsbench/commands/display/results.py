@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nsbench.commands.screen import say, show_rows
+from nsbench.commands.display.screen import say, show_rows
 from nsbench.components.rows import TrialResult
 from nsbench.names import printable
 from nsbench.outcomes.stored import StoredResults

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from nsbench.commands.screen import say, shown
+from nsbench.commands.display.screen import say, shown
 from nsbench.components.events import (
     Event,
     Notice,
