@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 
-import pytest
 from click.testing import CliRunner
 
 from nsbench.commands import doctor
@@ -53,14 +51,9 @@ def missing(distribution):
     raise doctor.PackageNotFoundError(distribution)
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and platform.system() == "Linux", reason="root may write anywhere")
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    tmp_path.chmod(0o500)
-    assert lines(tmp_path)["workspace"][1] == "no results can be kept: see --workspace"
-
-
 def test_a_place_that_cannot_be_written_ends_with_1(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_writable", lambda folder: False)
     done = CliRunner().invoke(main, ["doctor", "--workspace", str(tmp_path)])
     assert done.exit_code == 1
     assert "cannot be written" in done.output
+    assert "no results can be kept: see --workspace" in " ".join(done.output.split())
