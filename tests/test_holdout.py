@@ -62,6 +62,19 @@ def test_the_sides_of_a_score_by_ensemble_are_those_of_its_cases():
     assert inside_and_outside(Score(0.0), "ensemble", truth, protocol) == {}
 
 
+def test_transitions_that_were_not_evaluated_count_on_neither_side():
+    """A bound is evaluated on some transitions: the items of the others are NaN."""
+    truth = growth_maps(np.repeat([0.7, 0.2], 3), generator())
+    protocol, trajectory = Protocol(holdout={"rate": [(0.5, 0.9)]}), truth.transitions()[0]
+    items = np.where(np.arange(len(trajectory)) % 5 == 0, np.arange(len(trajectory), dtype=float), np.nan)
+    kept = ~np.isnan(items)
+    sides = inside_and_outside(Score(0.0, items=items), "transition", truth, protocol)
+    assert sides["inside"] == pytest.approx(items[kept & (trajectory < 3)].mean())
+    assert sides["outside"] == pytest.approx(items[kept & (trajectory >= 3)].mean())
+    items[trajectory < 3] = np.nan
+    assert inside_and_outside(Score(0.0, items=items), "transition", truth, protocol) == {}
+
+
 @pytest.mark.parametrize(
     ("holdout", "message"),
     [

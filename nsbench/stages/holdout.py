@@ -37,7 +37,8 @@ def inside_and_outside(
 ) -> dict[str, float]:
     """A score's mean over the test cases inside of the held-out regions, and over those outside, by name.
 
-    Nothing for a score whose items are not by ensemble or transition, or where all cases lie on one side.
+    Items that are NaN were not evaluated and count nowhere. Nothing for a score whose items are not by ensemble or
+    transition, or where all that was evaluated lies on one side.
     """
     inside = held_out(reference, protocol)
     if items_by == "transition":
@@ -49,4 +50,6 @@ def inside_and_outside(
     if len(inside) != len(score.items) or inside.all() or not inside.any():
         return {}
     sides = {"inside": score.items[inside], "outside": score.items[~inside]}
-    return {name: float(items.mean()) for name, items in sides.items()}
+    if any(np.isnan(items).all() for items in sides.values()):
+        return {}
+    return {name: float(np.nanmean(items)) for name, items in sides.items()}
