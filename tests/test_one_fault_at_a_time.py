@@ -44,7 +44,7 @@ protocol: {stride: 1, horizon: 3, bounds: null, members: 2}
 budget: {transitions: 10}
 """
 
-SAMPLE = 12
+SAMPLE = 6
 """Faults in the default sample."""
 
 
