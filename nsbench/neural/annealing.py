@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nsbench.components.simulator import Simulator
-from nsbench.neural.devices import autocast, device_of
+from nsbench.neural.devices import autocast
 from nsbench.neural.gaussian import Gaussian
 from nsbench.neural.model import LatentModel
-from nsbench.neural.probing import Neural
-from nsbench.neural.randomness import draw_seed, generator
+from nsbench.neural.probing import probe
 
 CHAINS = 16
 """The number of chains of a transition; the bound is the logarithm of their weights' mean."""
@@ -90,18 +89,15 @@ def neural_annealed_likelihood(
     rng: np.random.Generator,
 ) -> NDArray[np.float64] | None:
     """The bound of each transition, float64[m]; None for a simulator that is not neural with a LatentModel model."""
-    model = getattr(getattr(simulator, "network", None), "model", None)
-    if not isinstance(model, LatentModel):
+    asking = probe(simulator, rng)
+    if asking is None:
         return None
-    neural = cast(Neural, simulator)
-    device = device_of(neural.conditions)
-    noise, network = generator(device, draw_seed(rng)), neural.network.to(device).eval()
     rows = max(1, DECODED_SITES // (CHAINS * x.shape[-2] * x.shape[-1]))
     bounds = [np.empty(0)]
-    with torch.inference_mode(), autocast(neural.conditions):
+    with torch.inference_mode(), autocast(asking.simulator.conditions):
         for first in range(0, len(x), rows):
-            columns = torch.from_numpy(params[first : first + rows][:, list(neural.columns)])
-            y = network.standardise(columns.to(device, torch.float32))
-            before, after = (torch.from_numpy(states[first : first + rows]).to(device) for states in (x, x_next))
-            bounds.append(annealed_bound(model, before, after, y, distributions, noise).cpu().numpy())
+            part = slice(first, first + rows)
+            before, after = asking.states(x[part], x_next[part])
+            y = asking.standardised(params[part])
+            bounds.append(annealed_bound(asking.model, before, after, y, distributions, asking.noise).cpu().numpy())
     return np.concatenate(bounds)

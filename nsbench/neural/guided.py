@@ -6,18 +6,14 @@ test data, whose states the unroll leaves, and can be compared with nothing but 
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nsbench.components.simulator import Simulator
-from nsbench.neural.devices import autocast, device_of
+from nsbench.neural.devices import autocast
 from nsbench.neural.gaussian import kl_divergence
-from nsbench.neural.model import LatentModel
-from nsbench.neural.probing import Neural
-from nsbench.neural.randomness import draw_seed, generator
+from nsbench.neural.probing import probe
 from nsbench.trajectories.base import Trajectories
 
 SEQUENCES = 64
@@ -28,26 +24,22 @@ def neural_guided_bound(
     simulator: Simulator, test: Trajectories, longest: int, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """The bound of each frame, float64[f]: see ``nsbench.stages.guided``; None for one without a LatentModel."""
-    model = getattr(getattr(simulator, "network", None), "model", None)
-    if not isinstance(model, LatentModel):
+    asking = probe(simulator, rng)
+    if asking is None:
         return None
-    neural, space = cast(Neural, simulator), model.space
-    device = device_of(neural.conditions)
-    noise, network = generator(device, draw_seed(rng)), neural.network.to(device).eval()
+    model, space, noise = asking.model, asking.model.space, asking.noise
     trajectory, t = test.transitions()
     starts = np.flatnonzero(t % max(1, longest - 1) == 0)
     frames = rng.integers(1, longest + 1, len(starts))
     bounds = [np.empty(0)]
-    with torch.inference_mode(), autocast(neural.conditions):
+    with torch.inference_mode(), autocast(asking.simulator.conditions):
         for first in range(0, len(starts), SEQUENCES):
             chosen = starts[first : first + SEQUENCES]
             index, at, left = trajectory[chosen], t[chosen], frames[first : first + SEQUENCES]
-            x = torch.from_numpy(test.at(index, at)).to(device)
+            (x,) = asking.states(test.at(index, at))
             while len(index):
-                truth, x_next = (torch.from_numpy(test.at(index, at + k)).to(device) for k in (0, 1))
-                columns = torch.from_numpy(test.params[index][:, list(neural.columns)])
-                y = network.standardise(columns.to(device, torch.float32))
-                context, prior, posterior = model.inferred(x, x_next, y)
+                truth, x_next = asking.states(test.at(index, at), test.at(index, at + 1))
+                context, prior, posterior = model.inferred(x, x_next, asking.standardised(test.params[index]))
                 out = model.decode(context, posterior.sample(noise))
                 error = space.site_loss(out, x, x_next)
                 open_ = 1 - space.settled(truth) if space.frozen else torch.ones_like(error)
@@ -56,5 +48,5 @@ def neural_guided_bound(
                 x, at, left = space.next_state(x, out, "mode", noise), at + 1, left - 1
                 going = (left > 0) & (at + 1 < test.lengths[index])
                 index, at, left = index[going], at[going], left[going]
-                x = x[torch.from_numpy(going).to(device)]
+                x = x[torch.from_numpy(going).to(x.device)]
     return np.concatenate(bounds)

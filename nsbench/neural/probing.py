@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -45,6 +46,38 @@ class Neural(Protocol):
     conditions: Conditions
 
 
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A latent-variable model that is to be asked, on its device, with randomness of its own."""
+
+    model: LatentModel[Any]
+    simulator: Neural
+    device: torch.device
+    noise: torch.Generator
+
+    def states(self, *states: NDArray[np.float32]) -> Iterator[Tensor]:
+        """States on the device."""
+        return (torch.from_numpy(x).to(self.device) for x in states)
+
+    def standardised(self, params: NDArray[np.float64]) -> Tensor:
+        """The standardised parameters y, float32[b, P], of float64[b, all]."""
+        columns = torch.from_numpy(params[:, list(self.simulator.columns)])
+        y: Tensor = self.simulator.network.standardise(columns.to(self.device, torch.float32))
+        return y
+
+
+def probe(simulator: Simulator, rng: np.random.Generator) -> Probe | None:
+    """A probe of a simulator; None for one that is not neural with a LatentModel model."""
+    model = getattr(getattr(simulator, "network", None), "model", None)
+    if not isinstance(model, LatentModel):
+        return None
+    neural = cast(Neural, simulator)
+    device = device_of(neural.conditions)
+    noise = generator(device, draw_seed(rng))
+    neural.network.to(device).eval()
+    return Probe(model, neural, device, noise)
+
+
 def neural_latent_use(
     simulator: Simulator,
     x: NDArray[np.float32],
@@ -57,19 +90,14 @@ def neural_latent_use(
 
     Arguments as of ``nsbench.stages.probing``.
     """
-    model = getattr(getattr(simulator, "network", None), "model", None)
-    if not isinstance(model, LatentModel):
+    asking = probe(simulator, rng)
+    if asking is None:
         return None
-    neural = cast(Neural, simulator)
-    device = device_of(neural.conditions)
-    noise, network = generator(device, draw_seed(rng)), neural.network.to(device).eval()
     parts = []
-    with torch.inference_mode(), autocast(neural.conditions):
+    with torch.inference_mode(), autocast(asking.simulator.conditions):
         for rows in np.array_split(np.arange(len(x)), -(-len(x) * x[0].size // DECODED_SITES)):
-            columns = torch.from_numpy(params[rows][:, list(neural.columns)])
-            y = network.standardise(columns.to(device, torch.float32))
-            before, after = (torch.from_numpy(states[rows]).to(device) for states in (x, x_next))
-            parts.append(asked(model, before, after, y, noise))
+            before, after = asking.states(x[rows], x_next[rows])
+            parts.append(asked(asking.model, before, after, asking.standardised(params[rows]), asking.noise))
     answers = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in Answers._fields}
     return LatentUse(
         trajectory=trajectory,

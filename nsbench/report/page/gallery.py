@@ -77,9 +77,7 @@ def of_the_worst(pictures: DatasetPictures, metric: str) -> dict[int, str]:
     said: dict[int, list[str]] = {}
     for worst in pictures.worst:
         said.setdefault(worst.case, []).append(f"{worst.simulator} {number(worst.value)}")
-    return {
-        case: f"{_title(pictures, case)}: the largest {metric} of {', '.join(names)}" for case, names in said.items()
-    }
+    return {case: f"{_title(pictures, case)}: the worst {metric} of {', '.join(names)}" for case, names in said.items()}
 
 
 def _title(pictures: DatasetPictures, case: int) -> str:

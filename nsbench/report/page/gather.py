@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from nsbench.components.evidence import Evidence
 from nsbench.outcomes.pairing import NoPairs
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Line, Summary
@@ -72,7 +73,7 @@ def gather(stored: StoredResults, summary: Summary, dataset: str) -> DatasetPict
         return None
     lines = [line for line in summary.lines if line.dataset == dataset and line.name in trials]
     chosen = _chosen(lines, summary)
-    shown = [s for line in chosen if (s := _shown(stored, trials[line.name], truth)) is not None]
+    shown = [s for line in chosen if (s := _shown(stored, trials[line.name])) is not None]
     costs = {line.name: cost for line in lines if (cost := _cost(stored, trials[line.name])) is not None}
     contenders = [trials[line.name] for line in chosen if line.kind == "simulator"]
     return DatasetPictures(
@@ -110,13 +111,16 @@ def _chosen(lines: Sequence[Line], summary: Summary) -> list[Line]:
     return [line for line in lines if line.kind != "simulator" or line in simulators]
 
 
-def _shown(stored: StoredResults, trial: Trial, truth: Trajectories) -> Shown | None:
+def _shown(stored: StoredResults, trial: Trial) -> Shown | None:
     evidence = stored.evidence(trial)
     if evidence is None:
         return None
-    first = evidence.rollouts.select(np.arange(len(truth)) * evidence.members)
     bins, by_lead = _items_by_bin(stored, trial), _by_lead(stored, trial.scores)
-    return Shown(trial.simulator, first, _curves(stored, trial), bins, by_lead)
+    return Shown(trial.simulator, _first_members(evidence), _curves(stored, trial), bins, by_lead)
+
+
+def _first_members(evidence: Evidence) -> Trajectories:
+    return evidence.rollouts.select(np.arange(0, len(evidence.rollouts), evidence.members))
 
 
 def _scales(stored: StoredResults, dataset: str, trials: Collection[Trial]) -> Iterator[Shown]:
@@ -132,9 +136,7 @@ def _scales(stored: StoredResults, dataset: str, trials: Collection[Trial]) -> I
         evidence = stored.evidence(plan)
         if evidence is None:
             continue
-        cases = np.arange(len(evidence.rollouts) // evidence.members) * evidence.members
-        by_lead = _by_lead(stored, plan.scores)
-        yield Shown(name, evidence.rollouts.select(cases), by_lead=by_lead)
+        yield Shown(name, _first_members(evidence), by_lead=_by_lead(stored, plan.scores))
 
 
 def _by_lead(stored: StoredResults, scores: Sequence[ScorePlan]) -> dict[str, dict[str, Array]]:
