@@ -49,11 +49,12 @@ VALIDATIONS = 10
 
 @dataclass
 class Sequences:
-    """Sequences that are being unrolled: trajectory index[b] at frame t[b], in state x [b, C, H, W]."""
+    """Sequences that are being unrolled: trajectory index[b] at frame t[b], in state x [b, C, H, W], truly `truth`."""
 
     index: NDArray[np.int64]
     t: NDArray[np.int64]
     x: Tensor
+    truth: Tensor
 
     def __len__(self) -> int:
         return len(self.index)
@@ -63,7 +64,8 @@ class Sequences:
         keep = np.flatnonzero(self.t + 1 < lengths[self.index])[:most]
         if len(keep) == len(self):
             return self
-        return Sequences(self.index[keep], self.t[keep], self.x[torch.from_numpy(keep).to(self.x.device)])
+        kept = torch.from_numpy(keep).to(self.x.device)
+        return Sequences(self.index[keep], self.t[keep], self.x[kept], self.truth[kept])
 
 
 class Training:
@@ -155,7 +157,8 @@ class Training:
         chosen = self.origins[self.starts.take(self.started, count)]
         self.started += count
         index, t = self.frames.index[chosen], self.frames.t[chosen]
-        return Sequences(index, t, self.frames.states(index, t))
+        x = self.frames.states(index, t)
+        return Sequences(index, t, x, x)
 
     def backpropagate(
         self, sequences: Sequences, steps: int, fraction: float, noise: torch.Generator
@@ -171,22 +174,21 @@ class Training:
             sequences = sequences.ongoing(self.frames.lengths, self.ctx.transitions - self.done)
             if not len(sequences):
                 return
-            x, x_next = sequences.x, self.frames.states(sequences.index, sequences.t + 1)
+            x, after = sequences.x, self.frames.states(sequences.index, sequences.t + 1)
             exchange = self.model.space.exchange(len(sequences), noise)
-            x, x_next, y = exchange.there(x), exchange.there(x_next), self.frames.conditions(sequences.index)
+            x, x_next, y = exchange.there(x), exchange.there(after), self.frames.conditions(sequences.index)
             with autocast(self.ctx.conditions):
                 if step == 0:
                     out = self.model.loss(x, x_next, y, fraction, noise)
                 else:
-                    truth = exchange.there(self.frames.states(sequences.index, sequences.t))
-                    out = self.model.guided_loss(truth, x, x_next, y, fraction, noise)
+                    out = self.model.guided_loss(exchange.there(sequences.truth), x, x_next, y, fraction, noise)
             (out.total * (len(sequences) / begun)).backward()  # type: ignore[no-untyped-call]
             self.done += len(sequences)
             self.curves.add(len(sequences), {"loss": out.total, **out.terms})
             yield
             if step + 1 < steps:
                 guided = exchange.back(self.model.space.next_state(x, out.guided.detach(), "mode", noise))
-                sequences = replace(sequences, t=sequences.t + 1, x=guided.detach())
+                sequences = replace(sequences, t=sequences.t + 1, x=guided.detach(), truth=after)
 
     def learning_rate(self, fraction: float) -> float:
         """The learning rate when that fraction of the budget is spent."""
