@@ -120,6 +120,7 @@ class Plugin:
             path.parent.mkdir(parents=True, exist_ok=True)
             given = names | {"reading": repr(names["reading"])}
             path.write_text(textwrap.dedent(text).format(**given).lstrip())
+        importlib.invalidate_caches()  # a folder may have been listed within the grain of its time
         return self
 
     def plan(self, dataset: str = "{use: line, params: {train: 30}}", params: str = "{}"):
