@@ -77,7 +77,7 @@ def make_workspace(folder: Path, simulators: int, replicates: int) -> Path:
     rates = [round(1e-4 * (k + 1), 6) for k in range(simulators)]
     suite.write_text(
         f"extends: {SNOW}\nname: many\nreplicates: {replicates}\n"
-        f"simulators:\n  - {{use: cgne, params: {{width: 4}}, grid: {{learning_rate: {rates}}}}}\n",
+        f"simulators:\n  - {{use: cgne-laptop, params: {{width: 4}}, grid: {{learning_rate: {rates}}}}}\n",
         encoding="utf-8",
     )
     registry = installed()

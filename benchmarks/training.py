@@ -33,8 +33,10 @@ from nsbench.neural.model import TransitionModel
 from nsbench.neural.randomness import initialised
 from nsbench.neural.states.growth import Growth
 from nsbench.neural.training import CHECKPOINT_SECONDS, make_optimizer
+from nsbench_cgne.laptop import LaptopParams as CGNELaptop
 from nsbench_cgne.params import CGNEParams
 from nsbench_cgne.simulator import CGNE
+from nsbench_pns.laptop import LaptopParams as PNSLaptop
 from nsbench_pns.params import PNSParams
 from nsbench_pns.simulator import PNS
 
@@ -134,11 +136,10 @@ class Plain(Variant):
 def build(simulator: str, width: int, reference: bool, batch: int, kind: str, device: Device) -> Variant:
     inputs, side = (7, 64) if reference else (1, 32)
     if simulator == "cgne":
-        sizes = {"latent_channels": 64, "latent_width": 64, "latent_halvings": 3, "encoder_entry": "pool"}
-        cgne = CGNE(CGNEParams(width=width, **(sizes if reference else {})))
+        cgne = CGNE(CGNEParams() if reference else CGNELaptop(width=width))
         model, params = initialised(lambda: cgne.build(Growth(), inputs), 0), cgne.params
     else:
-        pns = PNS(PNSParams(width=width, **({"latents": 64} if reference else {})))
+        pns = PNS(PNSParams() if reference else PNSLaptop(width=width))
         model, params = initialised(lambda: pns.build(Growth(), inputs), 0), pns.params
     make, precision = (Plain, "float32") if kind == "plain" else (Variant, kind)
     return make(f"{simulator}, width {width}", model, params, inputs, batch, side, precision, device)

@@ -22,7 +22,7 @@ from nsbench.neural.states.facts import StateFacts
 from nsbench.suite.reading import read_suite
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
-from nsbench_cgne.params import CGNEParams
+from nsbench_cgne.laptop import LaptopParams
 from nsbench_cgne.simulator import CGNE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,7 +64,7 @@ def with_network(simulator, domain, seed: int = 0):
 @pytest.fixture(scope="module")
 def cgne(crystals, tmp_path_factory):
     """A CGNE, and the folder of its weights, which are large enough that sites do attach."""
-    simulator = with_network(CGNE(CGNEParams.model_validate(TINY)), crystals[0].domain)
+    simulator = with_network(CGNE(LaptopParams.model_validate(TINY)), crystals[0].domain)
     with torch.no_grad():
         simulator.network.model.decoder.logit.weight.mul_(8)
     simulator.save(tmp_path_factory.mktemp("weights"))
@@ -81,14 +81,14 @@ def loaded(name: str, folder: Path):
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_variant_holds_what_its_name_says_and_no_other_parameter(name):
-    own, whole = variant(name).params.model_dump(), CGNEParams.model_validate(TINY).model_dump()
+    own, whole = variant(name).params.model_dump(), LaptopParams.model_validate(TINY).model_dump()
     assert {k: v for k, v in own.items() if v != whole[k]} == {k: v for k, v in FIXED[name].items() if v != whole[k]}
 
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_variant_has_the_defaults_and_limits_of_cgne(name):
-    assert {k: v for k, v in nsbench.load("simulator", name).params if v != getattr(CGNEParams(), k)} == {
-        k: v for k, v in FIXED[name].items() if v != getattr(CGNEParams(), k)
+    assert {k: v for k, v in nsbench.load("simulator", name).params if v != getattr(LaptopParams(), k)} == {
+        k: v for k, v in FIXED[name].items() if v != getattr(LaptopParams(), k)
     }
     with pytest.raises(ValidationError, match="multiple of 4"):
         nsbench.load("simulator", name, width=6)
@@ -222,7 +222,7 @@ def test_the_likelihood_of_standard_sampling_has_attached_sites_too(cgne, crysta
 def test_a_vector_of_latents_is_a_lattice_of_equal_ones(crystals, halvings, learned):
     params = {"latent_halvings": halvings, "conditional_prior": learned}
     vector = with_network(variant("cgne-vector-z", **params), crystals[0].domain).network.model
-    lattice = with_network(CGNE(CGNEParams.model_validate(TINY | params)), crystals[0].domain).network.model
+    lattice = with_network(CGNE(LaptopParams.model_validate(TINY | params)), crystals[0].domain).network.model
     lattice.load_state_dict(vector.state_dict())
     x, x_next, _ = map(torch.from_numpy, transitions(crystals))
     context = vector.context(x, torch.linspace(-1, 1, len(x))[:, None])
@@ -310,26 +310,30 @@ def uses(suite: str, registry) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize(
-    ("suite", "reference"), [("ablations.yaml", "snow.yaml"), ("ablations-paper.yaml", "snow-paper.yaml")]
+    ("suite", "name", "reference"),
+    [("ablations.yaml", "cgne-laptop", "snow.yaml"), ("ablations-paper.yaml", "cgne", "snow-paper.yaml")],
 )
-def test_the_suites_vary_the_reference_in_what_the_names_say(suite, reference, registry):
-    whole, found = uses(reference, registry)["cgne"], uses(suite, registry)
-    assert found.pop("cgne") == whole
+def test_the_suites_vary_the_reference_in_what_the_names_say(suite, name, reference, registry):
+    whole, found = uses(reference, registry)[name], uses(suite, registry)
+    assert found.pop(name) == whole
     assert FIXED.keys() <= found.keys()
-    for name in FIXED:
-        differing = {k: v for k, v in found[name].items() if v != whole[k]}
-        expected = {k: v for k, v in FIXED[name].items() if v != whole[k]}
-        if name == "cgne-vector-z":
+    for variant_of_it in FIXED:
+        differing = {k: v for k, v in found[variant_of_it].items() if v != whole[k]}
+        expected = {k: v for k, v in FIXED[variant_of_it].items() if v != whole[k]}
+        if variant_of_it == "cgne-vector-z":
             expected |= {"kl_mean": "sites"} if whole["kl_mean"] == "latents" else {}
-        assert differing == expected, name
+        assert differing == expected, variant_of_it
 
 
 @pytest.mark.parametrize(
-    ("suite", "reference"),
-    [("dropout-schedules.yaml", "snow.yaml"), ("dropout-schedules-paper.yaml", "snow-paper.yaml")],
+    ("suite", "name", "reference"),
+    [
+        ("dropout-schedules.yaml", "cgne-laptop", "snow.yaml"),
+        ("dropout-schedules-paper.yaml", "cgne", "snow-paper.yaml"),
+    ],
 )
-def test_schedules_are_varied_one_thing_at_a_time(suite, reference, registry):
-    whole, found = uses(reference, registry)["cgne"], uses(suite, registry)
+def test_schedules_are_varied_one_thing_at_a_time(suite, name, reference, registry):
+    whole, found = uses(reference, registry)[name], uses(suite, registry)
     ours = whole["decoder_dropout"]
     facts = {
         "start": lambda ramp: ramp["first"],
@@ -337,14 +341,14 @@ def test_schedules_are_varied_one_thing_at_a_time(suite, reference, registry):
         "decay": lambda ramp: round(ramp["end"] - ramp["begin"], 6),
         "final": lambda ramp: ramp["last"],
     }
-    values = {name: {fact(ours)} for name, fact in facts.items()}
-    assert found.pop("cgne") == whole
+    values = {kind: {fact(ours)} for kind, fact in facts.items()}
+    assert found.pop(name) == whole
     assert found.pop("cgne-no-dropout")["decoder_dropout"] is None
-    for name, params in found.items():
+    for changed_one, params in found.items():
         assert {k for k in whole if params[k] != whole[k]} == {"decoder_dropout"}
         ramp = params["decoder_dropout"]
         changed = [fact for fact, read in facts.items() if read(ramp) != read(ours)]
-        assert changed == [name.partition("-")[0]]
+        assert changed == [changed_one.partition("-")[0]]
         values[changed[0]].add(facts[changed[0]](ramp))
     assert all(len(seen) >= 4 for seen in values.values()), values
 

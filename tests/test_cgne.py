@@ -20,22 +20,15 @@ from nsbench.neural.schedules import Ramp
 from nsbench.neural.states.growth import Growth
 from nsbench.trajectories.fields import FieldTrajectories
 from nsbench.trajectories.growth import GrowthTrajectories
+from nsbench_cgne.laptop import LaptopParams
 from nsbench_cgne.model import CGNEModel
 from nsbench_cgne.params import CGNEParams
 from nsbench_cgne.simulator import CGNE
 from nsbench_lca.dataset import LCADataset
 from nsbench_lca.params import DatasetParams
 
-REFERENCE = CGNEParams(
-    width=64,
-    latent_channels=64,
-    latent_halvings=3,
-    encoder_entry="pool",
-    latent_width=64,
-    condition_decoder=False,
-    decoder_dropout=Ramp(first=1.0, last=0.1, begin=0.1, end=0.19),
-)
-TINY = CGNEParams(
+REFERENCE = CGNEParams()
+TINY = LaptopParams(
     width=4,
     latent_channels=2,
     latent_width=4,
@@ -190,7 +183,7 @@ def test_every_switch_trains_and_simulates_in_both_precisions(crystals, tmp_path
     ]
     index, t = crystals[1].transitions()
     for n, switch in enumerate(switches):
-        params = CGNEParams(**{**TINY.model_dump(), **switch})
+        params = LaptopParams(**{**TINY.model_dump(), **switch})
         simulator = fitted(params, crystals, tmp_path / str(n), transitions=60, precision="bfloat16")
         assert len(simulator.rollout(crystals[1].start(), 3, np.random.default_rng(0))) == 6
         x, x_next = crystals[1].at(index[:5], t[:5]), crystals[1].at(index[:5], t[:5] + 1)
@@ -236,7 +229,7 @@ def test_parameters_outside_sense_are_refused(wrong: dict[str, object]) -> None:
 
 def test_planning_imports_no_torch() -> None:
     script = """
-import sys, nsbench_cgne, nsbench_cgne.params, nsbench_pns, nsbench_pns.params
+import sys, nsbench_cgne, nsbench_cgne.laptop, nsbench_pns, nsbench_pns.laptop
 print(sorted({"torch", "numba", "matplotlib"} & set(sys.modules)))
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -215,9 +215,9 @@ def test_a_part_of_a_suite_leaves_the_results_and_the_report_of_the_whole(ran, r
     ("words", "message"),
     [
         (["run", "suites/smoke.yaml", "--fresh"], "--fresh needs --only TRIAL"),
-        (["run", "suites/smoke.yaml", "--only", "snow16/cgn/r0"], "did you mean 'snow16/cgne/r0'"),
-        (["info", "trial", "snow16/cgne/r0"], "no results of trial 'snow16/cgne/r0'"),
-        (["info", "cgne", "snow16/cgne/r0"], "the word trial and an identity"),
+        (["run", "suites/smoke.yaml", "--only", "snow16/cgne-lapto/r0"], "did you mean 'snow16/cgne-laptop/r0'"),
+        (["info", "trial", "snow16/cgne-laptop/r0"], "no results of trial 'snow16/cgne-laptop/r0'"),
+        (["info", "cgne", "snow16/cgne-laptop/r0"], "the word trial and an identity"),
         (["cache", "prune", "--older-than", "30"], "an age is a number of hours, days or weeks"),
     ],
 )

@@ -104,7 +104,7 @@ def test_little_shared_memory_and_a_long_temporary_folder(nsbench, tmp_path, scr
 TINY = """\
 name: line
 datasets: [{use: lca, params: {size: 16, train: 8, val: 2, test: {parameters: 2, repeats: 2}}}]
-simulators: [{use: cgne, params: {width: 4, latent_channels: 4}}]
+simulators: [{use: cgne-laptop, params: {width: 4, latent_channels: 4}}]
 metrics: [ewd, elbo, wall_clock]
 protocol: {stride: 10, horizon: 64, bounds: {samples: [1], transitions: 4}}
 budget: {transitions: 64}

@@ -11,10 +11,11 @@ import torch
 
 from nsbench.neural.randomness import initialised
 from nsbench.neural.states.growth import Growth
+from nsbench_cgne.laptop import LaptopParams as CGNELaptop
 from nsbench_cgne.model import CGNEModel
 from nsbench_cgne.params import CGNEParams
+from nsbench_pns.laptop import LaptopParams as PNSLaptop
 from nsbench_pns.model import PNSModel
-from nsbench_pns.params import PNSParams
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import plain
@@ -22,11 +23,9 @@ import plain
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 MODELS = {
-    "cgne": lambda: CGNEModel(CGNEParams(width=8, latent_channels=4), Growth(), 1),
-    "cgne as its authors have it": lambda: CGNEModel(
-        CGNEParams(width=8, latent_channels=4, latent_halvings=3, encoder_entry="pool"), Growth(), 1
-    ),
-    "pns": lambda: PNSModel(PNSParams(width=8, levels=3, latents=4), Growth(), 1),
+    "cgne-laptop": lambda: CGNEModel(CGNELaptop(width=8, latent_channels=4), Growth(), 1),
+    "cgne": lambda: CGNEModel(CGNEParams(width=8, latent_channels=4, latent_width=16), Growth(), 1),
+    "pns-laptop": lambda: PNSModel(PNSLaptop(width=8, levels=3, latents=4), Growth(), 1),
 }
 
 

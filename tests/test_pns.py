@@ -15,13 +15,14 @@ from nsbench.components.simulator import FitContext
 from nsbench.neural.padding import set_boundaries
 from nsbench.neural.randomness import initialised
 from nsbench.neural.states.growth import Growth
+from nsbench_pns.laptop import LaptopParams
 from nsbench_pns.model import PNSModel
 from nsbench_pns.network import convolved_constant
 from nsbench_pns.params import PNSParams
 from nsbench_pns.reference import SelfAttention, ValidLatentEncoder, WideUNet, least_side
 from nsbench_pns.simulator import PNS
 
-TINY = PNSParams(width=4, latents=3, levels=3, decoder_kernel=5, batch=8)
+TINY = LaptopParams(width=4, latents=3, levels=3, decoder_kernel=5, batch=8)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -41,7 +42,7 @@ def a_step(count: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_rollouts_grow_longer_as_the_reference_says() -> None:
-    simulator, rng = PNS(PNSParams(unroll=None, unroll_from=0.28)), np.random.default_rng(0)
+    simulator, rng = PNS(REFERENCE), np.random.default_rng(0)
     lengths = [simulator.unroll_length(f, 60, rng) for f in (0, 0.279, 0.281, 0.335, 0.337, 0.99)]
     assert lengths == [1, 1, 2, 2, 3, 14]
     assert simulator.unroll_length(1.0, 18, rng) == 6
@@ -97,7 +98,7 @@ def test_pns_fits_simulates_and_comes_back_from_disk(crystals, tmp_path: Path) -
     assert loaded.size() == simulator.size()
 
 
-REFERENCE = PNSParams(architecture="reference", width=128, latents=64, encoder_layers=4)
+REFERENCE = PNSParams()
 
 
 def weights_of(module: torch.nn.Module) -> int:
@@ -121,7 +122,7 @@ def test_the_reference_has_the_weights_that_its_authors_built() -> None:
 
 
 def test_the_reference_s_layers_are_shaped_as_its_authors_shaped_them() -> None:
-    unet = WideUNet(PNSParams(architecture="reference", width=8))
+    unet = WideUNet(PNSParams(width=8))
     shapes: dict[str, tuple[int, ...]] = {name: tuple(weight.shape) for name, weight in unet.named_parameters()}
     assert [shapes[f"halvings.{k}.weight"] for k in range(3)] == [(c, c, 3, 3) for c in (16, 32, 32)]
     assert [shapes[f"doublings.{k}.weight"] for k in range(3)] == [(c, c, 4, 4) for c in (32, 32, 16)]
@@ -156,14 +157,14 @@ def test_attention_is_shared_out_over_those_who_attend() -> None:
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def test_the_reference_s_encoder_leaves_one_site_of_the_least_lattice(layers: int) -> None:
     side = least_side(layers)
-    encoder = ValidLatentEncoder(3, PNSParams(architecture="reference", width=4, encoder_layers=layers))
-    assert encoder(torch.zeros(1, 3, side, side)).mean.shape == (1, 16)
+    encoder = ValidLatentEncoder(3, PNSParams(width=4, encoder_layers=layers))
+    assert encoder(torch.zeros(1, 3, side, side)).mean.shape == (1, 64)
     with pytest.raises(RuntimeError):
         encoder(torch.zeros(1, 3, side - 1, side - 1))
 
 
 def test_a_lattice_too_small_for_the_reference_is_refused(crystals, tmp_path: Path) -> None:
-    simulator = PNS(PNSParams(architecture="reference", width=4, encoder_layers=4, levels=2))
+    simulator = PNS(PNSParams(width=4, levels=2))
     with pytest.raises(ValueError, match="PNS needs lattices of 24 sites a side or more, got 16×16"):
         simulator.fit(*crystals, FitContext(10, tmp_path, np.random.default_rng(0)))
 
@@ -178,7 +179,7 @@ def test_a_loss_that_is_summed_is_as_many_times_the_mean() -> None:
 
 def test_the_reference_moves_with_a_lattice_that_has_no_end() -> None:
     """By as many sites as the coarsest level's site is wide."""
-    unet = WideUNet(PNSParams(architecture="reference", width=4, levels=3)).double()
+    unet = WideUNet(PNSParams(width=4, levels=3)).double()
     set_boundaries(unet, ("periodic", "periodic"))
     x = torch.randn(1, 4, 16, 16, generator=noise()).double()
     torch.testing.assert_close(unet(x.roll((4, 8), (2, 3))), unet(x).roll((4, 8), (2, 3)))
@@ -186,7 +187,7 @@ def test_the_reference_moves_with_a_lattice_that_has_no_end() -> None:
 
 def test_a_lattice_that_the_levels_cannot_halve_is_refused(crystals, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="divisible by 32, got 16×16"):
-        PNS(PNSParams(levels=6)).fit(*crystals, FitContext(10, tmp_path, np.random.default_rng(0)))
+        PNS(LaptopParams(levels=6)).fit(*crystals, FitContext(10, tmp_path, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("wrong", [{"width": 1}, {"decoder_kernel": 4}, {"levels": 0}, {"unroll_every": 0}])
@@ -196,7 +197,7 @@ def test_parameters_outside_sense_are_refused(wrong: dict[str, object]) -> None:
 
 
 def test_the_kl_of_each_latent_adds_up_to_that_of_the_loss(crystals, tmp_path):
-    simulator = PNS(PNSParams(width=8, levels=2, latents=3, batch=8))
+    simulator = PNS(LaptopParams(width=8, levels=2, latents=3, batch=8))
     simulator.fit(*crystals, FitContext(64, tmp_path, np.random.default_rng(0)))
     index, t = crystals[1].transitions()
     x, x_next, params = crystals[1].at(index, t), crystals[1].at(index, t + 1), crystals[1].params[index]

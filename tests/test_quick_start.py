@@ -35,8 +35,8 @@ datasets:
 simulators:
   - {{use: lca, as: floor}}
   - {{use: lca, as: noise-free, params: {{sigma: 0}}}}
-  - {{use: cgne, params: {{width: 4, latent_channels: 4}}}}
-  - {{use: pns, params: {{width: 8, levels: 2, latents: 8}}}}
+  - {{use: cgne-laptop, params: {{width: 4, latent_channels: 4}}}}
+  - {{use: pns-laptop, params: {{width: 8, levels: 2, latents: 8}}}}
 budget: {{transitions: 32}}
 metrics: [ewd, wall_clock]
 tracking: {{enabled: false}}
@@ -118,7 +118,7 @@ def test_the_authors_quick_start(desk):
     assert re.search(r"mine +nsbench-mine 0\.1\.0 +simulator mine +ok", plugins)
     assert written.startswith("mine: README.md, mine.py, pyproject.toml, suite.yaml, test_mine.py")
     assert "0 findings, 0 notes" in checked
-    for simulator in ("floor", "noise-free", "cgne", "pns", "mine"):
+    for simulator in ("floor", "noise-free", "cgne-laptop", "pns-laptop", "mine"):
         assert simulator in columns(ran)
 
 
@@ -127,7 +127,7 @@ def test_the_reviewers_quick_start(desk):
     first, compared, _, told, again, other_seed = run(block("reviewer"), desk)
     assert "ewd" in compared
     assert next(desk.glob("nsbench-out/runs/*/report.html")).stat().st_size > 10_000
-    assert "snow16/cgne/r0" in told
+    assert "snow16/cgne-laptop/r0" in told
     assert "the same" in again
     rows = [[line for line in text.splitlines() if line.startswith("ewd ↓ sites")] for text in (first, other_seed)]
     assert len(rows[0]) == len(rows[1]) == 1

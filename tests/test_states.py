@@ -185,8 +185,8 @@ def test_a_network_commutes_with_translations_along_periodic_axes_and_no_others(
 
 
 SIMULATORS = {
-    "cgne": {"width": 4, "latent_channels": 2, "latent_width": 4, "kl_weight": 1.0},
-    "pns": {"width": 4, "levels": 2, "latents": 4},
+    "cgne-laptop": {"width": 4, "latent_channels": 2, "latent_width": 4, "kl_weight": 1.0},
+    "pns-laptop": {"width": 4, "levels": 2, "latents": 4},
     "stochastic-nca": {"channels": 4, "hidden": 8, "updates": 2},
 }
 QUICK = {"batch": 40, "learning_rate": 0.01, "clip": 1.0}
@@ -276,7 +276,7 @@ def test_the_documented_kind_of_states_is_one_file_that_cgne_runs_on(tmp_path: P
     pairs = val.at(index, t), val.at(index, t + 1), val.params[index]
     means = []
     for transitions in (1, 1000):
-        simulator = nsbench.load("simulator", "cgne", **SIMULATORS["cgne"] | QUICK)
+        simulator = nsbench.load("simulator", "cgne-laptop", **SIMULATORS["cgne-laptop"] | QUICK)
         simulator.fit(train, val, FitContext(transitions, tmp_path / str(transitions), np.random.default_rng(0)))
         means.append(simulator.log_likelihood(*pairs, 4, np.random.default_rng(0)).mean())
     assert means[1] > means[0] + 10

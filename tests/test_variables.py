@@ -73,7 +73,7 @@ def test_a_network_is_keyed_by_what_torch_reads(registry, monkeypatch):
     text = Path(__file__).parents[1] / "suites" / "smoke.yaml"
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     plan = make_plan(read_suite(text, registry), registry)
-    network = next(trial for trial in plan.trials if trial.simulator == "cgne")
+    network = next(trial for trial in plan.trials if trial.simulator == "cgne-laptop")
     assert network.part.variables == {"NVIDIA_TF32_OVERRIDE": "0"}
     assert network.data.part.variables == {}
 

@@ -50,6 +50,7 @@ SIMULATORS = [
     "categorical-unet",
     "cgne",
     "cgne-bernoulli-sampling",
+    "cgne-laptop",
     "cgne-no-annealing",
     "cgne-no-dropout",
     "cgne-no-regressor",
@@ -66,6 +67,7 @@ SIMULATORS = [
     "lca-open",
     "persistence",
     "pns",
+    "pns-laptop",
     "spinodal",
     "stochastic-nca",
 ]

@@ -6,16 +6,30 @@ without the runner.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 
 
 class Params(BaseModel):
     """Base class of a component's parameters: unknown names are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+P = TypeVar("P", bound=Params)
+
+
+def with_defaults(model: type[P], name: str, **defaults: Any) -> type[P]:
+    """The same parameters with other defaults, which are checked as given values are. name: that of the new model."""
+    checked = model.model_validate(defaults)
+    fields: dict[str, Any] = {}
+    for key in defaults:
+        fields[key] = (model.model_fields[key].annotation, changed := copy(model.model_fields[key]))
+        changed.default = getattr(checked, key)
+    return create_model(name, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **fields)
 
 
 @dataclass(frozen=True)

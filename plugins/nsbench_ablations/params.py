@@ -1,4 +1,4 @@
-"""Parameters of CGNE's variants: those of CGNE without the ones that a variant fixes. Imports no torch."""
+"""Parameters of CGNE's variants: those of cgne-laptop without the ones that a variant fixes. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import create_model, field_validator
 
 from nsbench.components.component import Params
 from nsbench.neural.schedules import Ramp
+from nsbench_cgne.laptop import LaptopParams
 from nsbench_cgne.params import CGNEParams
 
 Fixed = dict[str, Any]
@@ -37,8 +38,8 @@ class Remaining(Params):
 
 
 def cgne_but(name: str, fixed: Fixed) -> type[Params]:
-    """A model of CGNE's parameters, with their defaults and limits, without those that are fixed."""
-    fields: dict[str, Any] = {n: (f.annotation, f) for n, f in CGNEParams.model_fields.items() if n not in fixed}
+    """A model of the parameters of cgne-laptop, with their defaults and limits, without those that are fixed."""
+    fields: dict[str, Any] = {n: (f.annotation, f) for n, f in LaptopParams.model_fields.items() if n not in fixed}
     return create_model(name, __base__=Remaining, __module__=__name__, __doc__=CGNEParams.__doc__, **fields)
 
 

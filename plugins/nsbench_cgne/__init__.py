@@ -17,5 +17,12 @@ def nsbench_simulators() -> list[SimulatorSpec]:
             params="nsbench_cgne.params:CGNEParams",
             summary="Crystal Growth Neural Emulator: a conditional VAE with a lattice of latents (arXiv 2405.16608)",
             decodes=True,
-        )
+        ),
+        SimulatorSpec(
+            name="cgne-laptop",
+            target="nsbench_cgne.simulator:CGNE",
+            params="nsbench_cgne.laptop:LaptopParams",
+            summary="CGNE with what this project changed for short fits: entry, place of the latents, β, schedules",
+            decodes=True,
+        ),
     ]

@@ -17,5 +17,12 @@ def nsbench_simulators() -> list[SimulatorSpec]:
             params="nsbench_pns.params:PNSParams",
             summary="Probabilistic Neural Simulation: a forward model and one vector of latents (arXiv 2305.14286)",
             decodes=True,
-        )
+        ),
+        SimulatorSpec(
+            name="pns-laptop",
+            target="nsbench_pns.simulator:PNS",
+            params="nsbench_pns.laptop:LaptopParams",
+            summary="PNS with what this project changed for short fits: a smaller network, fewer frames unrolled",
+            decodes=True,
+        ),
     ]
