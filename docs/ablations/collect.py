@@ -3,8 +3,8 @@
     python docs/ablations/collect.py nsbench-out
 
 For each suite what `nsbench report --format csv` says; what `nsbench compare --format csv` says of each simulator that
-has a likelihood against `cgne`, in NAME-compared.csv; fits.csv, scores of single fits; and curves.csv, how the ELBO of
-validation transitions and the KL, a mean over every 2,000 transitions, went while the simulators of
+has a likelihood against `cgne-laptop`, in NAME-compared.csv; fits.csv, scores of single fits; and curves.csv, how the
+ELBO of validation transitions and the KL, a mean over every 2,000 transitions, went while the simulators of
 suites/ablations.yaml were trained. results.py makes tables and figures of these.
 """
 
@@ -52,11 +52,11 @@ def nsbench(command: str, workspace: Workspace, name: str, *arguments: str) -> s
 
 
 def compared(workspace: Workspace, name: str, report: str) -> str:
-    """Each simulator of a report that has a likelihood, against `cgne`: one heading, a row a dataset and metric."""
+    """Each simulator of a report with a likelihood, against `cgne-laptop`: one heading, a row a dataset and metric."""
     rows = csv.DictReader(report.splitlines())
     others = dict.fromkeys(row["simulator"] for row in rows if row["metric"] == "elbo" and row["value"])
-    others.pop("cgne")
-    printed = [nsbench("compare", workspace, name, other, "cgne").splitlines() for other in others]
+    others.pop("cgne-laptop")
+    printed = [nsbench("compare", workspace, name, other, "cgne-laptop").splitlines() for other in others]
     return "\n".join([printed[0][0], *(row for lines in printed for row in lines[1:])]) + "\n"
 
 

@@ -23,7 +23,7 @@ from nsbench.trajectories.plane import draw_sites
 
 HERE = Path(__file__).parent
 SUITE = HERE.parents[1] / "suites" / "resolution.yaml"
-SHOWN = ("truth", "cgne", "pns", "stochastic-nca", "frozen-neighbour")
+SHOWN = ("truth", "cgne-laptop", "pns-laptop", "stochastic-nca", "frozen-neighbour")
 SIZES = (32, 64, 128)
 
 

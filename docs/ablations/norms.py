@@ -42,7 +42,7 @@ def over_a_quarter(norm: GroupNorm, maps: Tensor) -> Tensor:
 
 def main(root: Path) -> None:
     stored = StoredResults(nsbench.open_session(SUITE, root))
-    trial = next(trial for trial in stored.plan.trials if trial.id == "snow64/cgne/r0")
+    trial = next(trial for trial in stored.plan.trials if trial.id == "snow64/cgne-laptop/r0")
     test, model = stored.test(trial.data), stored.artifact(trial.model)
     if test is None or model is None:
         raise SystemExit(f"{root}: holds no CGNE of {SUITE.name}; nsbench run it first")

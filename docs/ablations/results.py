@@ -169,7 +169,7 @@ def compared(report: str, dataset: str) -> str:
                 found[row["a"]]["fits"] = row["over"].partition(" × ")[2].removesuffix(" replicates") or "1"
     columns = [metric for metric in metrics if any(metric in row for row in found.values())]
     rows = [[name, *(row.get(column, "–") for column in ("fits", *columns))] for name, row in found.items()]
-    return markdown(["minus cgne", "fits", *(HEADINGS[metric] for metric in columns)], rows)
+    return markdown(["minus cgne-laptop", "fits", *(HEADINGS[metric] for metric in columns)], rows)
 
 
 def panel(axes: Axes, results: Results, dataset: str, names: list[str], metric: str, title: str) -> None:
@@ -224,7 +224,7 @@ def draw_training(names: list[str]) -> None:
 
 
 def draw_schedules(results: Results, reference: dict[str, float]) -> None:
-    """A column for each of the schedule's numbers, with the suite's own, `cgne`, among its values."""
+    """A column for each of the schedule's numbers, with the suite's own, `cgne-laptop`, among its values."""
     figure, axes = plt.subplots(2, len(reference), figsize=(11, 5), sharey="row", layout="constrained")
     for column, (name, own) in zip(axes.T, reference.items(), strict=True):
         values = dict(sorted(schedule(results, name, own)))
@@ -236,7 +236,7 @@ def draw_schedules(results: Results, reference: dict[str, float]) -> None:
                 axis.plot([value] * len(each), each, "o", color=PALE, markersize=5)
             axis.axhline(results.number("snow32", "cgne-no-dropout", metric).value, color="grey", label="no dropout")
             axis.grid(alpha=0.3)
-        column[1].set_xlabel(f"{name} (cgne: {own:g})")
+        column[1].set_xlabel(f"{name} (cgne-laptop: {own:g})")
     axes[0, 0].set_ylabel("EWD, sites")
     axes[1, 0].set_ylabel("sites that decide otherwise\nwhen z is drawn again")
     axes[0, 0].legend(fontsize=8)
@@ -244,14 +244,14 @@ def draw_schedules(results: Results, reference: dict[str, float]) -> None:
 
 
 def schedule(results: Results, name: str, own: float) -> Iterator[tuple[float, str]]:
-    yield own, "cgne"
+    yield own, "cgne-laptop"
     for simulator in results.simulators("snow32"):
         if simulator.startswith(f"{name}-"):
             yield float(simulator.removeprefix(f"{name}-")), simulator
 
 
 def draw_resolution(results: Results, sizes: list[int]) -> None:
-    names = ["floor", "noise-free", "cgne", "pns", "stochastic-nca", "frozen-neighbour"]
+    names = ["floor", "noise-free", "cgne-laptop", "pns-laptop", "stochastic-nca", "frozen-neighbour"]
     panels = {"ewd": "EWD, sites", "spread_skill": "spread-skill", "conditioning": "slope of area over ρ, off by"}
     figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.8), layout="constrained")
     for axis, (metric, title) in zip(axes, panels.items(), strict=True):
@@ -302,7 +302,7 @@ def main() -> None:
     found = read()
     write_whole(PAGE, filled(PAGE.read_text(encoding="utf-8"), tables(found)))
     draw_variants(found["ablations"])
-    draw_training(["cgne", "cgne-no-dropout", "cgne-no-annealing", "cgne-vector-z", "cgne-no-regressor"])
+    draw_training(["cgne-laptop", "cgne-no-dropout", "cgne-no-annealing", "cgne-vector-z", "cgne-no-regressor"])
     draw_schedules(found["dropout-schedules"], {"start": 1.0, "hold": 0.03, "decay": 0.05, "final": 0.05})
     draw_resolution(found["resolution"], SIZES)
 

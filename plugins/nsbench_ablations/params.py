@@ -9,7 +9,6 @@ from pydantic import create_model, field_validator
 from nsbench.components.component import Params
 from nsbench.neural.schedules import Ramp
 from nsbench_cgne.laptop import LaptopParams
-from nsbench_cgne.params import CGNEParams
 
 Fixed = dict[str, Any]
 """Parameters of CGNE and the values that they are held at."""
@@ -34,13 +33,13 @@ class Remaining(Params):
     @field_validator("decoder_dropout", check_fields=False)
     @classmethod
     def _probability(cls, value: Ramp | None) -> Ramp | None:
-        return CGNEParams._probability(value)
+        return LaptopParams._probability(value)
 
 
 def cgne_but(name: str, fixed: Fixed) -> type[Params]:
     """A model of the parameters of cgne-laptop, with their defaults and limits, without those that are fixed."""
     fields: dict[str, Any] = {n: (f.annotation, f) for n, f in LaptopParams.model_fields.items() if n not in fixed}
-    return create_model(name, __base__=Remaining, __module__=__name__, __doc__=CGNEParams.__doc__, **fields)
+    return create_model(name, __base__=Remaining, __module__=__name__, __doc__=LaptopParams.__doc__, **fields)
 
 
 NoDropoutParams = cgne_but("NoDropoutParams", NO_DROPOUT)
