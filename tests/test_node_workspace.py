@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,7 +104,7 @@ def test_without_locks_what_was_used_today_stays(tmp_path, monkeypatch):
 
 
 def test_tasks_that_begin_while_it_is_removed_lose_nothing(tmp_path):
-    over, lost_files = threading.Event(), []
+    lost_files = []
 
     def use():
         for number in range(60):
@@ -114,18 +114,17 @@ def test_tasks_that_begin_while_it_is_removed_lose_nothing(tmp_path):
                     lost_files.append(number)
                 if workspace.root.stat().st_mode & 0o777 != 0o700:
                     lost_files.append("mode")
-        over.set()
 
-    user = threading.Thread(target=use)
-    user.start()
     removed = 0
-    while not over.is_set():
-        for there in node_workspaces(tmp_path):
-            try:
-                removed += remove(there)
-            except (Busy, FileNotFoundError):
-                continue
-    user.join()
+    with ThreadPoolExecutor(1) as pool:
+        user = pool.submit(use)
+        while not user.done():
+            for there in node_workspaces(tmp_path):
+                try:
+                    removed += remove(there)
+                except (Busy, FileNotFoundError):
+                    continue
+    user.result()
     assert removed > 0
     assert lost_files == []
 

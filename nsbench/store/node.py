@@ -131,24 +131,27 @@ def _lock(descriptor: int, operation: int) -> bool:
 
 
 def _make_own(root: Path) -> None:
-    """Make a folder that only this user may enter, unless it is there. Raises Foreign."""
+    """Make a folder that only this user may enter, unless it is there or is being removed. Raises Foreign."""
     make_folder(root.parent)
     try:
         root.mkdir(mode=0o700)
     except FileExistsError:
-        if root.is_symlink() or (root.exists() and not _is_own(root)):
+        if _is_own(root) is False:
             raise Foreign(
                 f"{root} is a link, another user's, or open to others, and what a run keeps on a node lies in a folder "
                 "of its user alone: remove it, or name another place with --node-folder"
             ) from None
 
 
-def _is_own(root: Path) -> bool:
-    """Whether a path leads to a folder, not by a link, that is this user's and that nobody else may enter."""
+def _is_own(root: Path) -> bool | None:
+    """Whether a path leads to a folder, not by a link, that is this user's and that nobody else may enter.
+
+    None where nothing is there: asked for once, so that a folder that is removed meanwhile is not taken for another's.
+    """
     try:
         status = root.lstat()
     except FileNotFoundError:
-        return False
+        return None
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
