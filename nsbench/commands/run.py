@@ -57,7 +57,7 @@ from nsbench.tracking.record import make_tracker
     metavar="PATH",
     help="Where nodes of a Ray cluster that do not see the workspace keep what they need; else their temporary folder.",
 )
-@click.option("--only", multiple=True, metavar="TRIAL", help="This trial only, e.g. snow32/cgne-laptop/r0; may be repeated.")
+@click.option("--only", multiple=True, metavar="TRIAL", help="This trial only, e.g. snow32/cgne-laptop/r0. Repeatable.")
 @long
 @click.option("--fresh", is_flag=True, help="With --only: make the trial again beside the store, and compare.")
 def command(
