@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import nsbench.neural.layers as layers
+import nsbench.neural.networks.layers as layers
 import nsbench_cgne.network as cgne
 import nsbench_pns.network as pns
 from nsbench.neural.model import LatentModel

@@ -24,13 +24,19 @@ from nsbench.neural.averaging import Average
 from nsbench.neural.batches import Shuffled
 from nsbench.neural.conditioning import BoxCox, Standardise
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
-from nsbench.neural.layers import group_norm
 from nsbench.neural.likelihood import importance_bound
 from nsbench.neural.model import LatentModel, StepLoss, TransitionModel
-from nsbench.neural.padding import Convolution
+from nsbench.neural.networks.layers import group_norm
+from nsbench.neural.networks.padding import Convolution
+from nsbench.neural.networks.resampling import (
+    DoublingConvolution,
+    HalvingConvolution,
+    double,
+    doubled_convolution,
+    halve,
+)
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import generator, initialised
-from nsbench.neural.resampling import DoublingConvolution, HalvingConvolution, double, doubled_convolution, halve
 from nsbench.neural.schedules import Ramp, learning_rate_factor, linear_annealing
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.growth import Growth

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
-from nsbench.neural.padding import set_boundaries
+from nsbench.neural.networks.padding import set_boundaries
 from nsbench.neural.randomness import initialised
 from nsbench.neural.states.growth import Growth
 from nsbench_pns.laptop import LaptopParams

@@ -16,8 +16,8 @@ import nsbench
 from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
 from nsbench.neural.conditioning import chosen_parameters
-from nsbench.neural.layers import Down, ResidualBlock, Up
-from nsbench.neural.padding import padded, set_boundaries
+from nsbench.neural.networks.layers import Down, ResidualBlock, Up
+from nsbench.neural.networks.padding import padded, set_boundaries
 from nsbench.neural.states.choice import space_of
 from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.fields import Fields

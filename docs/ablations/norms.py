@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import nsbench
-from nsbench.neural.layers import GroupNorm
+from nsbench.neural.networks.layers import GroupNorm
 from nsbench.outcomes.stored import StoredResults
 from nsbench.trajectories.growth import GrowthTrajectories
 

@@ -2,8 +2,7 @@
 
 states               state spaces: what a network needs to know of growth, labels, fields
 schedules, params    the settings that a suite can make; neither imports torch
-layers, resampling   residual blocks and perceptrons; maps made smaller and larger
-padding              what lies beyond the last site, as a convolution sees it
+networks             the parts that networks are made of
 conditioning         the parameters of a trajectory as inputs of a network
 frames, batches      states made on the device; the order in which they are drawn
 devices              the device and the arithmetic of a network

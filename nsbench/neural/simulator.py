@@ -31,7 +31,7 @@ from nsbench.neural.devices import autocast, device_of
 from nsbench.neural.frames import frames_of
 from nsbench.neural.likelihood import importance_bound
 from nsbench.neural.model import TransitionModel
-from nsbench.neural.padding import set_boundaries
+from nsbench.neural.networks.padding import set_boundaries
 from nsbench.neural.params import TrainingParams
 from nsbench.neural.randomness import draw_seed, generator, initialised
 from nsbench.neural.states.choice import space_of

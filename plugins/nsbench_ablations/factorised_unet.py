@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from nsbench.neural.layers import Down, ResidualBlock, Up, broadcast, concatenate, perceptron
-from nsbench.neural.padding import Convolution
+from nsbench.neural.networks.layers import broadcast, concatenate, perceptron
+from nsbench.neural.networks.unet import MULTIPLE, UNet
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.space import StateSpace
@@ -18,35 +17,15 @@ from nsbench_ablations.null_params import FactorisedUNetParams
 
 
 class UNetModel(Factorised):
-    """A UNet of (x, embedded y): block w; down 2w, 4w, 4w; up 4w, 2w, w; block w; conv to the output.
-
-    The layers of ``nsbench_cgne.network.Decoder`` without the channels of z.
-    """
+    """A UNet of (x, embedded y), whose output is that of the sites."""
 
     def __init__(self, params: FactorisedUNetParams, space: StateSpace, inputs: int) -> None:
         super().__init__(space)
-        w, groups = params.width, params.norm_groups
         self.embed = perceptron([inputs, params.embedding_width, params.embedding])
-        self.enter = ResidualBlock(space.inputs + params.embedding, w, groups)
-        self.down1 = Down(w, 2 * w, groups)
-        self.down2 = Down(2 * w, 4 * w, groups)
-        self.down3 = Down(4 * w, 4 * w, groups)
-        self.up3 = Up(4 * w, 4 * w, groups)
-        self.up2 = Up(4 * w + 4 * w, 2 * w, groups)
-        self.up1 = Up(2 * w + 2 * w, w, groups)
-        self.leave = ResidualBlock(w + w, w, groups)
-        self.logit = Convolution(w, space.outputs)
-        # Otherwise gradients of some bfloat16 weights take ten times as long on a CPU: see docs/tuning.md.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.unet = UNet(space.inputs + params.embedding, space.outputs, params.width, params.norm_groups)
 
     def sites(self, x: Tensor, y: Tensor) -> Tensor:
-        at_full = self.enter(concatenate(x, broadcast(self.embed(y), like=x)))
-        at_half = self.down1(at_full)
-        at_quarter = self.down2(at_half)
-        features = self.up3(self.down3(at_quarter))
-        features = self.up2(concatenate(features, at_quarter))
-        features = self.up1(concatenate(features, at_half))
-        out: Tensor = self.logit(self.leave(concatenate(features, at_full)))
+        out: Tensor = self.unet(concatenate(x, broadcast(self.embed(y), like=x)))
         return out
 
 
@@ -69,7 +48,7 @@ class FactorisedUNet(NeuralSimulator):
         return super().space(states)
 
     def lattice_multiple(self) -> int:
-        return 8
+        return MULTIPLE
 
 
 class BernoulliUNet(FactorisedUNet):

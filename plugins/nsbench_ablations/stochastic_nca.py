@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nsbench.neural.layers import broadcast, concatenate, perceptron
-from nsbench.neural.padding import Convolution
+from nsbench.neural.networks.layers import broadcast, concatenate, perceptron
+from nsbench.neural.networks.padding import Convolution
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.space import StateSpace
 from nsbench_ablations.drawing import DrawnSites

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence, standard_gaussian
-from nsbench.neural.layers import broadcast, concatenate, perceptron
 from nsbench.neural.model import LatentModel, StepLoss
+from nsbench.neural.networks.layers import broadcast, concatenate, perceptron
 from nsbench.neural.schedules import linear_annealing
 from nsbench.neural.states.space import StateSpace
 from nsbench_cgne.network import Decoder, LatentEncoder, Regressor

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
-from nsbench.neural.layers import Down, ResidualBlock, Up, concatenate, perceptron
-from nsbench.neural.padding import Convolution
-from nsbench.neural.resampling import double
+from nsbench.neural.networks.layers import Down, ResidualBlock, Up, concatenate, perceptron
+from nsbench.neural.networks.padding import Convolution
+from nsbench.neural.networks.resampling import double
 from nsbench_cgne.params import CGNEParams
 
 

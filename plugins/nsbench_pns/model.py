@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, free_bits, kl_divergence
-from nsbench.neural.layers import broadcast, concatenate
 from nsbench.neural.model import LatentModel, StepLoss
+from nsbench.neural.networks.layers import broadcast, concatenate
 from nsbench.neural.schedules import linear_annealing
 from nsbench.neural.states.space import StateSpace
 from nsbench_pns.network import Decoder, LatentEncoder, UNet

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
-from nsbench.neural.layers import ResidualBlock, concatenate
-from nsbench.neural.padding import OPEN, Boundaries, Convolution, convolved
-from nsbench.neural.resampling import double, halve
+from nsbench.neural.networks.layers import ResidualBlock, concatenate
+from nsbench.neural.networks.padding import OPEN, Boundaries, Convolution, convolved
+from nsbench.neural.networks.resampling import double, halve
 from nsbench_pns.params import PNSParams
 
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nsbench.neural.gaussian import Gaussian, positive_gaussian
-from nsbench.neural.layers import GroupNorm, concatenate
-from nsbench.neural.padding import Convolution
-from nsbench.neural.resampling import DoublingConvolution, HalvingConvolution
+from nsbench.neural.networks.layers import GroupNorm, concatenate
+from nsbench.neural.networks.padding import Convolution
+from nsbench.neural.networks.resampling import DoublingConvolution, HalvingConvolution
 from nsbench_pns.network import Decoder
 from nsbench_pns.params import PNSParams
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nsbench.neural.padding import OPEN, Bounded, Convolution, padded
+from nsbench.neural.networks.padding import OPEN, Bounded, Convolution, padded
 from nsbench.trajectories.domain import Boundary
 
 

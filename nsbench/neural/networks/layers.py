@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nsbench.neural.padding import Convolution
-from nsbench.neural.resampling import double, doubled_convolution, halve
+from nsbench.neural.networks.padding import Convolution
+from nsbench.neural.networks.resampling import double, doubled_convolution, halve
 
 
 def group_norm(channels: int, most: int = 32) -> nn.GroupNorm:
