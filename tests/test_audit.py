@@ -248,11 +248,11 @@ def test_a_library_of_the_system_is_no_file_in_the_current_folder(plugin, tmp_pa
 
 def test_what_was_installed_into_a_folder_of_its_own_is_a_library_and_what_lies_beside_it_is_none(tmp_path):
     """As by `pip install --target` with PYTHONPATH."""
-    for name in ("installed/__init__.py", "single.py", "loose.py", "checkout/__init__.py"):
+    for name in ("installed/__init__.py", "single.py", "alone.abi3.so", "loose.py", "checkout/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     for folder, listed, names in (
-        ("installed-1.0.dist-info", "RECORD", ["installed/__init__.py,,", "single.py,,"]),
+        ("installed-1.0.dist-info", "RECORD", ["installed/__init__.py,,", "single.py,,", "alone.abi3.so,,"]),
         ("checkout.egg-info", "SOURCES.txt", ["checkout/__init__.py"]),
     ):
         (tmp_path / folder).mkdir()
@@ -263,11 +263,11 @@ def test_what_was_installed_into_a_folder_of_its_own_is_a_library_and_what_lies_
         from nsbench.registry.imports import is_library
         print([is_library(f"{sys.argv[1]}/{name}") for name in sys.argv[2:]])
     """
-    names = ["installed/deep/x.py", "single.py", "loose.py", "checkout/__init__.py", "installed2/x.py"]
+    names = ["installed/deep/x.py", "single.py", "alone.abi3.so", "loose.py", "checkout/__init__.py", "installed2/x.py"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     call = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), *names]
     said = subprocess.run(call, env=environment, capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "[True, True, False, False, False]"
+    assert said.strip() == "[True, True, True, False, False, False]"
 
 
 def test_check_finds_what_a_digest_does_not_cover(plugin):

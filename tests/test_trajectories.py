@@ -244,3 +244,17 @@ def test_each_axis_has_its_own_boundary():
         [0, 0, 1, 2, 0],
     ]
     assert surrounded(sites, ("closed", "mirror"))[0, 0].tolist() == [1, 0, 1, 2, 1]
+
+
+def test_a_last_stride_that_is_not_whole_is_left_out_with_the_sites_that_attached_in_it() -> None:
+    record = growth(MAP)
+    for clock in ("event", "step"):
+        timed = replace(record, domain=replace(record.domain, clock=clock))
+        for stride in (1, 2, 3, 5):
+            kept, whole = timed.framed(stride, 64), timed.framed(stride, 64, whole=True)
+            ticks = 4 if clock == "event" else 31
+            assert int(whole.lengths[0]) - 1 == ticks // stride
+            assert int(kept.lengths[0]) - 1 == -(-ticks // stride)
+            for frame in range(int(whole.lengths[0])):
+                np.testing.assert_array_equal(whole.frame(frame), kept.frame(frame))
+            assert whole.final().sum() == kept.frame(int(whole.lengths[0]) - 1).sum()

@@ -66,6 +66,9 @@ class Protocol(Params):
     members: int = Field(1, ge=1, description="rollouts from each start state")
     decode: Decode | Literal["both"] = Field("both", description="each site's likelier state, a draw, or both in turn")
     batch: int = Field(64, ge=1, description="trajectories simulated together")
+    last_stride: Literal["partial", "whole"] = Field(
+        "partial", description="whole: growth is trained on without a final frame that follows sooner than the stride"
+    )
     bounds: Bounds | None = Field(Bounds(), description="importance-weighted bounds; null: L_1 of all transitions")
     holdout: Holdout = Field({}, description="parameter: ranges taken out of training")
 

@@ -133,7 +133,7 @@ class StoredResults:
         """The framed test data of a dataset; None where it is not in the store."""
         key = data.keys["test"]
         if key.digest not in self._tests and (artifact := self.store.find(key)) is not None:
-            self._tests[key.digest] = framed(self._recorded(artifact, data), data)
+            self._tests[key.digest] = framed(self._recorded(artifact, data), data, "test")
         return self._tests.get(key.digest)
 
     def _recorded(self, artifact: Artifact, data: DataPlan) -> Trajectories:

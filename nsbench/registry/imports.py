@@ -38,8 +38,8 @@ def packages_of(distribution: str) -> set[str]:
 
 
 def _tops(files: Sequence[metadata.PackagePath] | None) -> set[str]:
-    """The folders and files on top, of a distribution's list of files, that hold Python code."""
-    return {file.parts[0] for file in files or [] if file.suffix == ".py"}
+    """The folders and files on top, of a distribution's list of files, that hold Python code or compiled modules."""
+    return {file.parts[0] for file in files or [] if file.suffix in {".py", ".so", ".pyd"}}
 
 
 def is_library(path: str) -> bool:

@@ -41,7 +41,7 @@ _kept: dict[tuple[str, str], Trajectories] = {}
 
 def prepare(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:
     """The trajectories of a split, framed by the protocol on its dataset; for a fit without those held out of it."""
-    trajectories = framed(recorded(workshop, job, data, split), data)
+    trajectories = framed(recorded(workshop, job, data, split), data, split)
     if split == "test" or not data.protocol.holdout:
         return trajectories
     kept = np.flatnonzero(~held_out(trajectories, data.protocol))
@@ -50,9 +50,11 @@ def prepare(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Traje
     return trajectories.select(kept)
 
 
-def framed(trajectories: Trajectories, data: DataPlan) -> Trajectories:
-    """A dataset's recorded trajectories as the protocol cuts them into frames."""
-    return trajectories.framed(data.protocol.stride, data.protocol.horizon)
+def framed(trajectories: Trajectories, data: DataPlan, split: Split) -> Trajectories:
+    """A dataset's recorded trajectories as the protocol cuts them into frames; test cases keep their final states."""
+    protocol = data.protocol
+    whole = split != "test" and protocol.last_stride == "whole"
+    return trajectories.framed(protocol.stride, protocol.horizon, whole=whole)
 
 
 def recorded(workshop: Workshop, job: str, data: DataPlan, split: Split) -> Trajectories:

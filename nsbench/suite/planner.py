@@ -240,5 +240,7 @@ class _Planner:
 
 
 def _without(fit_data: DataPlan) -> dict[str, Any]:
-    """The field of a key that says what is held out of the data of a fit; none where nothing is."""
-    return {"holdout": fit_data.protocol.holdout} if fit_data.protocol.holdout else {}
+    """The fields of a key that say what is kept out of the data of a fit; none where nothing is."""
+    protocol = fit_data.protocol
+    held_out = {"holdout": protocol.holdout} if protocol.holdout else {}
+    return held_out | ({"last_stride": "whole"} if protocol.last_stride == "whole" else {})

@@ -50,10 +50,10 @@ class Trajectories(ABC):
         """The trajectories of that index, in its order (an index may repeat)."""
 
     @abstractmethod
-    def framed(self, stride: int, horizon: int) -> Self:
+    def framed(self, stride: int, horizon: int, *, whole: bool = False) -> Self:
         """A record (``domain.stride`` None) as frames, `stride` ticks of the domain's clock apart.
 
-        At most `horizon` frames follow the first.
+        At most `horizon` frames follow the first. whole: none that is fewer ticks after its predecessor.
         """
 
     @abstractmethod

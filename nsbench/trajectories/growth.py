@@ -41,21 +41,21 @@ class GrowthTrajectories(Trajectories):
     def select(self, index: NDArray[np.integer] | slice) -> Self:
         return replace(self, params=self.params[index], lengths=self.lengths[index], arrival=self.arrival[index])
 
-    def framed(self, stride: int, horizon: int) -> Self:
+    def framed(self, stride: int, horizon: int, *, whole: bool = False) -> Self:
         """The record as frames, the last one being the final state.
 
         That may be fewer than `stride` ticks after its predecessor: growth ends where the stop rule says, not on a
-        multiple of the stride.
+        multiple of the stride. whole: such a frame is left out, and with it the sites that attached in it.
         """
         if self.domain.stride is not None:
             raise ValueError(f"these trajectories are framed already, with stride {self.domain.stride}")
-        ticks = event_ticks(self.arrival) if self.domain.clock == "event" else self.arrival
+        event = self.domain.clock == "event"
+        ticks = event_ticks(self.arrival) if event else self.arrival
+        last = ticks.max(axis=(1, 2), initial=0) if event else self.lengths - 1
+        last = np.minimum(last // stride if whole else -(-last // stride), horizon)  # [n]
         frames = -(-ticks // stride)
-        frames = np.where((ticks < 0) | (frames > horizon), -1, frames).astype(np.int32)
-        if self.domain.clock == "event":
-            lengths = frames.max(axis=(1, 2), initial=0) + 1
-        else:
-            lengths = np.minimum(-(-(self.lengths - 1) // stride), horizon) + 1
+        frames = np.where((ticks < 0) | (frames > last[:, None, None]), -1, frames).astype(np.int32)
+        lengths = last + 1
         return replace(
             self,
             arrival=frames,
