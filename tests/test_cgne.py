@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor
+from torch.distributions import Normal
 
 from nsbench.components.protocol import Conditions
 from nsbench.components.simulator import FitContext
+from nsbench.neural.networks.layers import ResidualBlock
 from nsbench.neural.randomness import initialised
 from nsbench.neural.schedules import Ramp
 from nsbench.neural.states.growth import Growth
@@ -77,6 +80,57 @@ def test_the_reference_has_as_many_latents_as_sites() -> None:
     model = model_of(REFERENCE, 7)
     context = model.context(torch.zeros(1, 1, 64, 64), torch.zeros(1, 7))
     assert model.prior(context).mean.numel() == 64 * 64
+
+
+def test_the_parameters_are_embedded_by_two_layers_and_lie_beside_the_maps() -> None:
+    encoder = model_of(REFERENCE, 7).posterior_encoder
+    first, activation, second = encoder.embed
+    assert [tuple(layer.weight.shape) for layer in (first, second)] == [(64, 7), (16, 64)]
+    maps, y = torch.rand(2, 2, 16, 16, generator=noise()), torch.randn(2, 7, generator=noise(1))
+    seen: list[Tensor] = []
+    encoder.encode.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    encoder(y, maps)
+    hidden = y @ first.weight.T + first.bias
+    embedded = (hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))) @ second.weight.T + second.bias
+    assert isinstance(activation, torch.nn.GELU)
+    torch.testing.assert_close(seen[0][:, :2], maps)
+    torch.testing.assert_close(seen[0][:, 2:], embedded[:, :, None, None].expand(-1, -1, 16, 16))
+
+
+def test_a_residual_block_is_its_formula() -> None:
+    """Written down once more: each norm by the mean and the deviation of its groups, GELU by the error function."""
+    block = initialised(lambda: ResidualBlock(3, 64), 0)
+
+    def gelu(h: Tensor) -> Tensor:
+        return h * 0.5 * (1 + torch.erf(h / 2**0.5))
+
+    def normed(h: Tensor, norm: torch.nn.GroupNorm) -> Tensor:
+        groups = h.view(len(h), 32, -1)
+        standard = (groups - groups.mean(2, keepdim=True)) / (groups.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
+        return standard.view_as(h) * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+    x = torch.randn(2, 3, 9, 7, generator=noise())
+    inner = gelu(normed(F.conv2d(x, block.first.weight, block.first.bias, padding=1), block.first_norm))
+    inner = normed(F.conv2d(inner, block.second.weight, block.second.bias, padding=1), block.second_norm)
+    beside = torch.einsum("oc,bchw->bohw", block.project.weight[:, :, 0, 0], x) + block.project.bias[:, None, None]
+    torch.testing.assert_close(block(x), gelu(inner + beside), atol=1e-5, rtol=1e-5)
+
+
+def test_the_loss_is_the_sum_of_its_weighted_terms() -> None:
+    """With the reference's weights: 1 and 0.1 for sites that are free and attached, 1 for the KL and the regression."""
+    reference = REFERENCE.model_copy(
+        update={"width": 4, "latent_channels": 2, "latent_width": 4, "decoder_dropout": None}
+    )
+    model, (x, x_next, y) = model_of(reference), a_step()
+    with torch.no_grad():
+        step = model.loss(x, x_next, y, 1.0, noise())
+        chances = torch.sigmoid(step.guided)
+        errors = -(x_next * chances.log() + (1 - x_next) * (1 - chances).log())
+        posterior, prior = model.posterior(model.context(x, y), x_next), model.prior(model.context(x, y))
+        kl = torch.distributions.kl_divergence(Normal(posterior.mean, posterior.scale), Normal(prior.mean, prior.scale))
+        expected = (errors * torch.where(x > 0.5, 0.1, 1.0)).mean() + kl.mean() + step.terms["regression"]
+    torch.testing.assert_close(step.total, expected, atol=1e-5, rtol=1e-5)
+    assert step.terms["regression"] > 0
 
 
 def test_dropout_follows_the_reference_schedule() -> None:
