@@ -73,7 +73,7 @@ class BoxCox(Standardise):
 
     def measure(self, params: NDArray[np.float64]) -> None:
         self.power.copy_(torch.tensor([box_cox_power(column, self.given) for column in params.T]))
-        self._centre(self._transformed(torch.from_numpy(params)).numpy())
+        self._centre(self._transformed(torch.from_numpy(params).to(self.power.device)).cpu().numpy())
 
     def forward(self, params: Tensor) -> Tensor:
         return super().forward(self._transformed(params.double()).float())
