@@ -7,8 +7,7 @@ from nsbench.outcomes.summary import Summary
 from nsbench.quantities import number
 
 RULE = (
-    "The best of several tries was chosen by these test cases, on which it looks better than it is; "
-    "what it is worth, another suite says, whose seed, and so whose data, nothing was chosen by."
+    "A best try looks better on the cases that it was chosen by than it is: score it again by a suite of another seed."
 )
 
 
