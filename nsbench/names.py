@@ -7,13 +7,16 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""The rule for names, matched in full: safe as the name of a folder and as a word of a shell."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+"""The rule for names, matched in full: safe as the name of a folder and as a word of a shell.
+
+So long that a name of a dataset and one of a simulator fit in the name of one file.
+"""
 
 
 def bad_name(name: str) -> str:
     """The message about a name that breaks the rule."""
-    return f"names are letters, digits, '.', '_' and '-', at most 64, got {name!r:.80}"
+    return f"names are letters, digits, '.', '_' and '-', at most 96, got {name!r:.80}"
 
 
 def printable(text: str) -> str:

@@ -40,7 +40,7 @@ def faults(path, registry, *overrides):
         ("  - {use: learner}", "  - {use: learner, params: {ro: 0.2}}", "suite.yaml:6: simulators[1].params.ro: unknown key; did you mean 'rho'?"),
         ("  - {use: learner}", "  - {use: coin, as: truth}", "suite.yaml:6: simulators[1]: the name 'truth' is taken (line 5); tell them apart with `as:`"),
         ("  - {use: learner}", "  - {use: learner, on: [lin]}", "suite.yaml:6: simulators[1].on[0]: no dataset 'lin'; did you mean 'line'?"),
-        ("  - {use: learner}", "  - {use: learner, as: ../up}", "suite.yaml:6: simulators[1].as: names are letters, digits, '.', '_' and '-', at most 64, got '../up'"),
+        ("  - {use: learner}", "  - {use: learner, as: ../up}", "suite.yaml:6: simulators[1].as: names are letters, digits, '.', '_' and '-', at most 96, got '../up'"),
         ("  - {use: learner}", "  - {as: x}", "suite.yaml:6: simulators[1].use: is missing"),
         ("primary", "primary: lenght", "suite.yaml:10: primary: no metric 'lenght' in this suite; did you mean 'length'?"),
         ("name", "name: !!python/object:os.system x", "suite.yaml:1: name: plain data only, no !!python/object:os.system"),

@@ -169,7 +169,7 @@ assert not any(str(path) in maps for path in Path.cwd().rglob("*"))  # nothing t
 
 BAD_NAMES = [
     *("..", ".", "../up", "a/b", "/etc/passwd", "a\\b", "-rf", "--set", ".hidden", "~", "a b", "$(id)", "`id`", "a;b"),
-    *("a|b", "a&b", "a'b", "*", "a\nb", "a\n", "\n", "a\0b", "a\x1b[31m", "\u202eevil", "\u00fc", "\uff0e\uff0e", "x" * 65),
+    *("a|b", "a&b", "a'b", "*", "a\nb", "a\n", "\n", "a\0b", "a\x1b[31m", "\u202eevil", "\u00fc", "\uff0e\uff0e", "x" * 97),
 ]  # fmt: skip
 
 
@@ -191,7 +191,7 @@ def test_a_name_in_a_suite_cannot_be_a_path_or_a_word_of_a_shell(write_suite, re
         assert str(fault).isprintable()
 
 
-@pytest.mark.parametrize("name", ["a", "snow32", "cgne-no.dropout_2", "x" * 64, "0"])
+@pytest.mark.parametrize("name", ["a", "snow32", "cgne-no.dropout_2", "x" * 96, "0"])
 def test_an_ordinary_name_is_taken(write_suite, registry, name):
     assert read_suite(write_suite(SUITE.replace("name: line", f"name: '{name}'")), registry).name == name
 

@@ -84,6 +84,7 @@ class TrialResult:
                 after each stage, and no other trial ran there. Empty for a row that was read from the store.
     outside     it is a submission (rollouts made elsewhere); keys then has "rollouts", the digest of their content, and
                 no model.
+    series      what it is a try of: the entry whose grid it comes from, or what its own entry says; "" for none.
     """
 
     trial: str
@@ -99,6 +100,7 @@ class TrialResult:
     peak_bytes: int | None = None
     outside: bool = False
     changed: tuple[str, ...] = ()
+    series: str = ""
 
     def to_json(self) -> str:
         """The row as one line of JSON."""
@@ -116,8 +118,8 @@ class TrialResult:
             | {"scores": tuple(ScoreRow.from_data(score) for score in data.get("scores", ()))}
             | {"changed": tuple(map(str, data.get("changed", ())))}
         )
-        if not all(isinstance(name, str) for name in (row.trial, row.dataset, row.simulator)):
-            raise TypeError("a trial, its dataset and its simulator have names")
+        if not all(isinstance(name, str) for name in (row.trial, row.dataset, row.simulator, row.series)):
+            raise TypeError("a trial, its dataset, its simulator and its series have names")
         if row.status not in get_args(Status):
             raise ValueError(f"no trial ends with the status {row.status!r:.40}")
         if not isinstance(row.keys, dict):
@@ -128,7 +130,8 @@ class TrialResult:
 
     def outcome(self) -> dict[str, Any]:
         """The part of the row that does not depend on when and how fast it was made."""
-        return {name: value for name, value in asdict(self).items() if name in ("trial", "status", "keys", "scores")}
+        names = ("trial", "status", "keys", "scores", "series")
+        return {name: value for name, value in asdict(self).items() if name in names}
 
 
 def _known(row_type: type[ScoreRow] | type[TrialResult], data: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,5 +12,7 @@ power        how many fits would decide
 comparison   simulators held against a baseline, paired: the primary metric decides
 ties         the simulators that cannot be told from the best
 summary      the results of a suite in one table
+best_of      the expected best of n tries, for n up to all of them
+series       simulators that are tries of one thing, such as those of a grid, and the best of them
 hardware     the trials whose costs were measured on other hardware than most
 """

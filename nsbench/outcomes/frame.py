@@ -13,13 +13,24 @@ from nsbench.suite.session import Session, as_session
 if TYPE_CHECKING:
     import pandas as pd
 
-_TRIAL_COLUMNS = ("trial", "dataset", "simulator", "replicate", "status", "outside", "seconds", "hardware", "error")
+_TRIAL_COLUMNS = (
+    "trial",
+    "dataset",
+    "simulator",
+    "series",
+    "replicate",
+    "status",
+    "outside",
+    "seconds",
+    "hardware",
+    "error",
+)
 
 
 def results(suite: Session | Path | str) -> pd.DataFrame:
     """A pandas frame with a row for each score of each finished trial and submission; one for a trial without scores.
 
-    suite: a session, or a suite's file. Columns: of the trial (trial, dataset, simulator, replicate, status, …), of the
+    suite: a session, or a suite's file. Columns: of the trial (trial, dataset, simulator, series, replicate, …), of the
     score (metric, unit, direction, value, low, high, the anchors, skill, label, absent), and the metric's own numbers,
     extra.<name>. Results of an earlier state of the suite or the code are left out; `nsbench plan` says which
     artifacts would be made again.

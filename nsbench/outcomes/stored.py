@@ -5,7 +5,7 @@ Nothing is computed anew. A row counts while all its keys are those of the plan.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -65,9 +65,12 @@ class StoredResults:
 
     @cached_property
     def rows(self) -> dict[str, TrialResult]:
-        """The last row of each trial of the plan, by identity, where it is of the suite and code as they are now."""
+        """The last row of each trial of the plan, by identity, where it is of the suite and code as they are now.
+
+        Its series is what the suite says now: it changes no number, so a row is not made anew for it.
+        """
         trials = [trial for trial in self.plan.trials if trial.id not in self.open]
-        return {trial.id: self._last[trial.id] for trial in trials}
+        return {trial.id: replace(self._last[trial.id], series=trial.series) for trial in trials}
 
     @cached_property
     def submitted(self) -> list[TrialResult]:

@@ -18,7 +18,7 @@ from nsbench.outcomes.statistics import Interval, t_interval
 from nsbench.outcomes.stored import StoredResults, placed
 from nsbench.outcomes.ties import Contender, tied_with_best
 from nsbench.quantities import arrow
-from nsbench.suite.trials import Candidate, Plan
+from nsbench.suite.trials import Candidate, Plan, Trial
 
 LineKind = Literal["simulator", "anchor", "null"]
 
@@ -54,6 +54,7 @@ class Line:
     anchor     the anchor that it is, e.g. "noise_free", whatever the suite calls it; "" for a simulator.
     outside    it is a submission.
     elsewhere  its costs were measured on other hardware than most.
+    series     what it is a try of; "" for no other than itself.
     """
 
     dataset: str
@@ -64,6 +65,7 @@ class Line:
     anchor: str = ""
     outside: bool = False
     elsewhere: bool = False
+    series: str = ""
 
     @property
     def complete(self) -> bool:
@@ -161,7 +163,8 @@ def _simulators(stored: StoredResults, dataset: str) -> list[Line]:
         anchor = anchors.get(candidates[0].evidence.digest, "")
         kind: LineKind = "anchor" if anchor else "simulator"
         marks = {"outside": any(row.outside for row in rows), "elsewhere": any(row.trial in odd for row in rows)}
-        lines.append(Line(dataset, name, kind, cells, _statuses(found, candidates), anchor, **marks))
+        series = next((c.series for c in candidates if isinstance(c, Trial)), "")
+        lines.append(Line(dataset, name, kind, cells, _statuses(found, candidates), anchor, **marks, series=series))
     return lines
 
 

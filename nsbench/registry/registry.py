@@ -238,7 +238,7 @@ def _nonsense(hook: str, specs: object, spec_type: type[ComponentSpec]) -> str:
 def _faults_of(spec: ComponentSpec) -> list[str]:
     """The faults of a spec's fields."""
     if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
-        return [f"a name is letters, digits, '.', '_' and '-', at most 64, got {spec.name!r:.80}"]
+        return [f"a name is letters, digits, '.', '_' and '-', at most 96, got {spec.name!r:.80}"]
     faults = []
     for field_name in ("target", "params", "reading", "writer"):
         text = getattr(spec, field_name, None)

@@ -10,7 +10,7 @@ from nsbench.outcomes.summary import Line, MetricColumn, Summary
 
 COLUMNS = (
     *("dataset", "simulator", "row", "metric", "unit", "direction", "kind", "value", "low", "high", "interval"),
-    *("replicates", "best_or_tied", "skill", "ok", "not_ok", "absent"),
+    *("replicates", "best_or_tied", "skill", "ok", "not_ok", "absent", "series"),
 )
 
 
@@ -36,7 +36,7 @@ def _printable(cells: dict[str, object]) -> dict[str, object]:
 def _line_cells(line: Line) -> dict[str, object]:
     ok, total = line.statuses.get("ok", 0), sum(line.statuses.values())
     counts = {"ok": ok, "not_ok": total - ok} if line.statuses else {}
-    return {"dataset": line.dataset, "simulator": line.name, "row": line.kind, **counts}
+    return {"dataset": line.dataset, "simulator": line.name, "row": line.kind, "series": line.series, **counts}
 
 
 def _rows(line: Line, metric: MetricColumn) -> list[dict[str, object]]:

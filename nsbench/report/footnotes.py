@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from nsbench.components.rows import TrialResult
 from nsbench.outcomes.summary import Line, Summary
-from nsbench.report.matrix import matrix_lines, shared_kinds
+from nsbench.report.matrix import TRIES, beaten_tries, matrix_lines, shared_kinds
 from nsbench.report.tables import MARK
 from nsbench.report.verdict import RULE, verdict
 
@@ -34,7 +34,8 @@ def footnotes(summary: Summary, results: Sequence[TrialResult], *, mark: str) ->
     mark: what the best simulators are marked by.
     """
     lines = [line for dataset in summary.datasets for line in matrix_lines(summary, dataset)]
-    return [*_marks(summary, lines, mark), *_anchors(summary, lines), *_costs(lines, results), *_reasons(lines)]
+    marks = [*_marks(summary, lines, mark), *_tries(summary)]
+    return [*marks, *_anchors(summary, lines), *_costs(lines, results), *_reasons(lines)]
 
 
 def failures(summary: Summary) -> list[str]:
@@ -60,6 +61,11 @@ def _marks(summary: Summary, lines: Sequence[Line], mark: str) -> Iterator[str]:
         yield "±: half of the 95 % interval over replicates, which are other fits."
     shared = {kind: names for dataset in summary.datasets for kind, names in shared_kinds(summary, dataset).items()}
     yield from (f"{kind}: {', '.join(names)}." for kind, names in shared.items())
+
+
+def _tries(summary: Summary) -> Iterator[str]:
+    if any(beaten_tries(summary, dataset) for dataset in summary.datasets):
+        yield f"of a series of more than {TRIES} tries the best alone is shown; the long tables have all."
 
 
 def _anchors(summary: Summary, lines: Sequence[Line]) -> Iterator[str]:

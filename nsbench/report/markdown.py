@@ -6,22 +6,28 @@ from collections.abc import Sequence
 
 from nsbench.outcomes.summary import Line, Summary
 from nsbench.report.grid import Entry, Grid, Quantity, grid, heading, legend
+from nsbench.report.series import RULE, series_sentences
 from nsbench.report.tables import Table, in_markdown, plain
 
 
 def to_markdown(summary: Summary, notes: Sequence[str]) -> str:
-    """The Markdown text: a title, a table for each dataset, failed trials, and notes."""
+    """The Markdown text: a title, a table and the best tries for each dataset, failed trials, and notes."""
     parts = [f"# {summary.suite}"]
     for dataset in summary.datasets:
         parts += [f"## {dataset}", plain(_table(grid(summary, dataset)))]
+        if sentences := series_sentences(summary, dataset):
+            parts.append(_list([*sentences, RULE]))
     if summary.failed:
         rows = [[name, status, error] for name, status, error in summary.failed]
         parts += [
             f"## Trials without a result: {len(rows)}",
             plain(Table(["trial", "status", "what happened"], rows, [])),
         ]
-    lines = [*legend(summary), *notes]
-    return "\n\n".join([*parts, "\n".join(f"- {in_markdown(line)}" for line in lines)]) + "\n"
+    return "\n\n".join([*parts, _list([*legend(summary), *notes])]) + "\n"
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {in_markdown(line)}" for line in lines)
 
 
 def _table(layout: Grid) -> Table:

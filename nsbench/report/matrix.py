@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from nsbench.components.metric import Anchor
+from nsbench.outcomes.series import series_of
 from nsbench.outcomes.summary import Cell, Line, MetricColumn, Summary
 from nsbench.report.grid import Entry, Grid, Quantity, arranged, own_values, statuses, unit, values
 from nsbench.report.tables import ABSENT
 
 SCALES: tuple[Anchor, ...] = ("floor", "best_deterministic", "analogue")
 """The anchors that stand beside the simulators, in tables and pictures; others only where the suite lists them."""
+
+TRIES = 6
+"""The most tries of a series that all have a column; of more the best one has."""
 
 UNKNOWN_KIND = "kind not recorded"
 
@@ -45,12 +49,23 @@ def matrix(summary: Summary, dataset: str) -> Grid:
 
 
 def matrix_lines(summary: Summary, dataset: str) -> list[Line]:
-    """The lines of a summary that the matrix shows: simulators, then the anchors of SCALES, then others listed."""
-    lines = [line for line in summary.lines if line.dataset == dataset]
+    """The lines of a summary that the matrix shows: simulators, then the anchors of SCALES, then others listed.
+
+    Of a series with more than TRIES tries, as far as they have scores, it shows the best.
+    """
+    beaten = beaten_tries(summary, dataset)
+    lines = [line for line in summary.lines if line.dataset == dataset and line.name not in beaten]
     simulators = [line for line in lines if line.kind == "simulator"]
     scales = [line for name in SCALES for line in lines if line.anchor == name]
     listed = [line for line in lines if line.anchor and line.anchor not in SCALES and line.statuses]
     return [*simulators, *scales, *listed]
+
+
+def beaten_tries(summary: Summary, dataset: str) -> set[str]:
+    """The tries that have no column because another of their many is the best."""
+    many = [series for series in series_of(summary, dataset) if len(series.tries) > TRIES and series.best is not None]
+    best = {series.best for series in many}
+    return {attempt.simulator for series in many for attempt in series.tries if attempt not in best}
 
 
 def kinds(metric: MetricColumn, lines: Sequence[Line]) -> list[str]:

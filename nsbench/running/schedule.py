@@ -225,4 +225,5 @@ def blank_row(candidate: Candidate) -> TrialResult:
         "ok",
         candidate.keys(),
         outside=isinstance(candidate, Submission),
+        series=candidate.series if isinstance(candidate, Trial) else "",
     )

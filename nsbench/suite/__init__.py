@@ -4,6 +4,7 @@ suite      a suite as data
 places     the places in files of a document's parts
 yaml       YAML, with the place in the file of each value
 grids      entries that stand for many simulators
+tries      random combinations of a grid, drawn for tuning with the same effort
 decodings  both decodings of a simulator, from one fit
 reading    from a file to a suite
 faults     the faults of a file, in plain words

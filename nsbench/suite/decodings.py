@@ -43,5 +43,8 @@ def _decodes(entry: Any, registry: Registry) -> bool:
 
 
 def _both(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    name = entry.get("as") or entry["use"]
-    return [entry | {"decode": "mode"}, entry | {"as": f"{name}{DRAWN}", "decode": "sample"}]
+    name, series = entry.get("as") or entry["use"], entry.get("series")
+    drawn = {"as": f"{name}{DRAWN}", "decode": "sample"}
+    if isinstance(series, str) and series:
+        drawn["series"] = f"{series}{DRAWN}"
+    return [entry | {"decode": "mode"}, entry | drawn]

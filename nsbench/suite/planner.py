@@ -195,6 +195,7 @@ class _Planner:
             scores=scores,
             decode=decode,
             with_likelihood=with_likelihood,
+            series=use.series,
         )
 
     def _is_drawn_too(self, use: SimulatorUse, data: DataPlan) -> bool:

@@ -198,6 +198,8 @@ def _faults_of_names(suite: Suite, document: Document) -> Iterator[Fault]:
         text = f"no metric {suite.primary!r:.80} in this suite{did_you_mean(suite.primary, metrics)}"
         yield document.fault(("primary",), text)
     for i, simulator in enumerate(suite.simulators):
+        if simulator.series and not NAME.fullmatch(simulator.series):
+            yield document.fault(("simulators", i, "series"), bad_name(simulator.series))
         for k, name in enumerate(simulator.on or []):
             if name not in datasets:
                 yield document.fault(("simulators", i, "on", k), _no_dataset(name, datasets))
@@ -209,7 +211,7 @@ def _no_dataset(name: str, datasets: set[str]) -> str:
 
 def _filled(section: str, uses: list[Use], full: dict[tuple[str, int], dict[str, Any]]) -> list[Use]:
     """The uses with their names and all of their parameters written out, and without grids."""
-    multiplied: dict[str, Any] = {"grid": {}} if section == "simulators" else {}
+    multiplied: dict[str, Any] = {"grid": {}, "tries": None} if section == "simulators" else {}
     return [
         use.model_copy(update={"as_": use.name, "params": full[section, i]} | multiplied) for i, use in enumerate(uses)
     ]

@@ -78,12 +78,15 @@ class DatasetUse(Use):
 class SimulatorUse(Use):
     """A simulator. decode: of its states, the protocol's if None. on: the datasets that it meets, all if None.
 
-    grid: parameter -> values, multiplied out.
+    grid: parameter -> values, multiplied out. tries: so many random combinations of it (nsbench/suite/tries.py).
+    series: what it is a try of; for the simulators of a grid the name of their entry.
     """
 
     decode: Decode | None = Field(None, description="of its states; the protocol's if not given")
     on: list[str] | None = Field(None, description="datasets that it meets; all if not given")
     grid: dict[str, list[Any]] = Field({}, description="parameter: values; one simulator a combination")
+    tries: int | None = Field(None, ge=1, description="random combinations of the grid; all if not given")
+    series: str = Field("", description="what this is a try of; of a grid's simulators the entry's name if not given")
 
 
 class MetricUse(Use):

@@ -133,6 +133,7 @@ class _WithRow(ABC):
 class Trial(_WithRow):
     """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`.
 
+    series: what it is a try of, "" for no other than itself; in no key.
     decode: how its states are decoded. with_likelihood: whether its likelihood is measured: not that of rollouts by the
     mode where the same fit is run with drawn sites too, since it is of that process.
     """
@@ -149,6 +150,7 @@ class Trial(_WithRow):
     scores: tuple[ScorePlan, ...]
     decode: Decode = "mode"
     with_likelihood: bool = True
+    series: str = ""
 
     def artifacts(self) -> list[PlannedArtifact]:
         """Every artifact of the trial, in the order in which they are made."""

@@ -20,6 +20,7 @@ from nsbench.outcomes.summary import Line, Summary, summarise
 from nsbench.report.footnotes import failures, footnotes
 from nsbench.report.grid import Entry, Grid, Quantity, heading
 from nsbench.report.matrix import matrix
+from nsbench.report.series import RULE, series_sentences
 from nsbench.report.verdict import verdict
 from nsbench.suite.session import Session
 
@@ -42,7 +43,7 @@ def show_session(console: Console, session: Session, results: Sequence[TrialResu
 
 
 def show_results(console: Console, summary: Summary, results: Sequence[TrialResult]) -> None:
-    """Print a matrix for each dataset, who leads, what failed, and footnotes."""
+    """Print a matrix for each dataset, who leads, the best tries, what failed, and footnotes."""
     if not console.is_terminal:
         console.width = PIPE
     for dataset in summary.datasets:
@@ -51,6 +52,10 @@ def show_results(console: Console, summary: Summary, results: Sequence[TrialResu
             console.print()
         if sentences := verdict(summary, dataset):
             say(console, *sentences, wrap=True, style="bold")
+            console.print()
+        if sentences := series_sentences(summary, dataset):
+            say(console, *sentences, wrap=True)
+            say(console, RULE, wrap=True, style="dim")
             console.print()
     say(console, *failures(summary), wrap=True)
     say(console, *footnotes(summary, results, mark="*"), wrap=True, style="dim")

@@ -2,6 +2,8 @@
 
 page      the file
 charts    the charts of a dataset
+tries     the charts of a dataset's series: the expected best of n tries
+keys      the legend of charts
 svg       charts as SVG text
 gallery   rollouts beside the truth, packed for the page's script
 gather    the data behind the pictures, read from the store

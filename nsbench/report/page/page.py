@@ -20,6 +20,8 @@ from nsbench.report.page.charts import charts
 from nsbench.report.page.escaping import escape
 from nsbench.report.page.gallery import gallery, of_all_kinds, of_the_worst
 from nsbench.report.page.gather import DatasetPictures, gather
+from nsbench.report.page.keys import keys
+from nsbench.report.page.tries import series_section
 from nsbench.report.verdict import verdict
 from nsbench.suite.trials import DataPlan
 
@@ -52,6 +54,8 @@ def _digest(content: str) -> str:
 def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iterator[str]:
     yield f"<header><h1>{escape(summary.suite)}</h1><p>{escape(_facts(stored))}</p></header>\n<main>"
     yield from _summary(stored, summary)
+    for dataset in summary.datasets:
+        yield from series_section(stored, summary, dataset)
     for dataset in summary.datasets:
         yield f'<section class="data"><h2>{escape(dataset)}</h2>'
         yield _table(grid(summary, dataset))
@@ -166,7 +170,7 @@ def _list(lines: Sequence[str]) -> str:
 
 def _pictures(pictures: DatasetPictures, summary: Summary) -> Iterator[str]:
     styles = _styles(pictures, summary)
-    yield f'<div class="drawn">{_keys(styles)}'
+    yield f'<div class="drawn">{keys([("truth", "truth"), *styles.items()])}'  # a simulator may be called truth
     if pictures.left:
         yield (
             f"<p>{pictures.left:,} more simulators are in the table; the pictures show the best by "
@@ -189,16 +193,6 @@ def _styles(pictures: DatasetPictures, summary: Summary) -> dict[str, str]:
         styles[side.name] = f"{letter}{counts[letter]}"
         counts[letter] += 1
     return styles
-
-
-def _keys(styles: dict[str, str]) -> str:
-    """The legend: a button for each series, which hides it and shows it again."""
-    buttons = [
-        f'<button type="button" aria-pressed="true" data-series="{style}">'
-        f'<i class="{style}"></i>{escape(name)}</button>'
-        for name, style in [("truth", "truth"), *styles.items()]  # a simulator may be called truth
-    ]
-    return f'<div class="keys">{"".join(buttons)}</div>'
 
 
 def _rollouts(heading: str, pictures: DatasetPictures, titles: Mapping[int, str]) -> str:

@@ -21,13 +21,17 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 10, 12, 44
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: a range of numbers on a line. log: whether it is logarithmic; bare: whether it has no ticks."""
+    """An axis: a range of numbers on a line.
+
+    log: whether it is logarithmic; bare: whether it has no ticks; whole: whether ticks are whole numbers.
+    """
 
     label: str
     low: float
     high: float
     log: bool = False
     bare: bool = False
+    whole: bool = False
 
     def place(self, values: Array) -> Array:
         """The places of values on the axis, from 0 (low) to 1 (high)."""
@@ -46,6 +50,7 @@ class Axis:
         rough = (self.high - self.low) / 6
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+        step = max(step, 1.0) if self.whole else step
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [k * step for k in range(first, last + 1)]
 
