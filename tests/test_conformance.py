@@ -52,6 +52,7 @@ SIMULATORS = {
     "SaysTooMuch": ["trained on 10240 transitions, by its own count, of a budget of 1024"],
     "FailsToFit": ["fit raised RuntimeError: the loss is on fire"],
     "OnlyHere": ["fails in a process of its own: KeyError: 'p'"],
+    "ReadsWarmth": ["learns something else with warmth = 0.5 than with 1.0"],
     "Lately": ["two fits of the same data, from generators in the same state, differ"],
 }
 """Broken simulator -> a part of each of its findings, in order."""
