@@ -1,4 +1,4 @@
-"""Parameters that a fit does not read: they say only how a fitted simulator draws, and one fit serves all of their values.
+"""Parameters that a fit does not read: they say how a fitted simulator draws, and one fit serves all of their values.
 
 A model of parameters names them in a class variable,
 
@@ -19,8 +19,8 @@ def sampling_fields(model: type[BaseModel]) -> frozenset[str]:
 
     Raises ValueError for a declaration that is no frozenset of the model's fields.
     """
-    names = getattr(model, "sampling", frozenset())
-    if not isinstance(names, frozenset):
+    names: frozenset[str] = getattr(model, "sampling", frozenset())
+    if type(names) is not frozenset:
         raise ValueError(f"{model.__name__}.sampling must be a frozenset of names, got {type(names).__name__}")
     if strangers := sorted(map(str, names - model.model_fields.keys())):
         raise ValueError(f"{model.__name__}.sampling names no parameter: {', '.join(strangers)}")

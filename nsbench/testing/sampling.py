@@ -26,7 +26,9 @@ def sampling_changes_no_fit(subject: SimulatorSubject) -> Iterator[Finding]:
     for name in sorted(names):
         other = another_value(subject.spec, subject.params, name)
         if other is None:
-            yield Finding(where, f"no other value of {name} was found to fit with", "nothing: it was not checked", "note")
+            yield Finding(
+                where, f"no other value of {name} was found to fit with", "nothing: it was not checked", "note"
+            )
             continue
         fitted = replace(subject, params=other).fit(subject.transitions, 1)
         if not _same_fit(subject, fitted):
@@ -39,7 +41,7 @@ def sampling_changes_no_fit(subject: SimulatorSubject) -> Iterator[Finding]:
 
 
 def _same_fit(subject: SimulatorSubject, other: Fitted) -> bool:
-    """Return whether the other fit saved the same. Files may hold a date: then rollouts with equal parameters decide."""
+    """Return whether the other fit saved the same. Files may hold a date: then rollouts by equal parameters decide."""
     if other.saved() == subject.fit(subject.transitions, 1).saved():
         return True
     loaded = subject.fresh()
