@@ -7,10 +7,13 @@ import pickle
 import random
 import time
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from nsbench import hookimpl
+from nsbench.components.component import Params
 from nsbench.components.dataset import Dataset, DatasetSpec
 from nsbench.components.metric import Metric, MetricSpec, Score
 from nsbench.components.simulator import Simulator, SimulatorSpec
@@ -299,6 +302,36 @@ class NotTrajectories(Growth):
 DATASETS = [SharesCases, SharesParameters, LiesAboutRange, GoesOn, Restless, OtherParts, Unobservable, NotTrajectories]
 
 
+class WarmthParams(Params):
+    sampling: ClassVar[frozenset[str]] = frozenset({"warmth"})
+
+    warmth: float = Field(1.0, ge=0.5, le=2)
+
+
+class Warm(Fine):
+    """What a fit learns, raised to a power when it is drawn from."""
+
+    likelihood = None
+
+    def rollout(self, start, steps, rng):
+        return self.grown(start, steps, lambda shape: rng.random(shape), self.p**self.params.warmth).stopped()
+
+
+class ReadsWarmth(Warm):
+    def fit(self, train, val, ctx):
+        super().fit(train, val, ctx)
+        self.p *= 0.9**self.params.warmth
+
+
+class NamesNothingParams(Params):
+    sampling: ClassVar[frozenset[str]] = frozenset({"warmht"})
+
+    warmth: float = 1.0
+
+
+WITH_SAMPLING = [(Warm, WarmthParams), (ReadsWarmth, WarmthParams), (Fine, NamesNothingParams)]
+
+
 class AreaError(Metric):
     """Absolute difference of mean final area."""
 
@@ -349,7 +382,15 @@ METRICS = [AreaError, WrongDirection, FirstCase, RandomGlobal, NoScore, Infinite
 
 @hookimpl
 def nsbench_simulators():
-    return [SimulatorSpec(cls.__name__, f"broken:{cls.__name__}") for cls in SIMULATORS]
+    sampling = [
+        SimulatorSpec(
+            f"{cls.__name__}NamesNothing" if cls is Fine else cls.__name__,
+            f"broken:{cls.__name__}",
+            f"broken:{params.__name__}",
+        )
+        for cls, params in WITH_SAMPLING
+    ]
+    return [SimulatorSpec(cls.__name__, f"broken:{cls.__name__}") for cls in SIMULATORS] + sampling
 
 
 @hookimpl

@@ -52,6 +52,7 @@ SIMULATORS = {
     "SaysTooMuch": ["trained on 10240 transitions, by its own count, of a budget of 1024"],
     "FailsToFit": ["fit raised RuntimeError: the loss is on fire"],
     "OnlyHere": ["fails in a process of its own: KeyError: 'p'"],
+    "ReadsWarmth": ["learns something else with warmth = 0.5 than with 1.0"],
     "Lately": ["two fits of the same data, from generators in the same state, differ"],
 }
 """Broken simulator -> a part of each of its findings, in order."""
@@ -152,8 +153,10 @@ NULL_MODELS = ["bernoulli-unet", "frozen-neighbour", "persistence", "stochastic-
 SYSTEMS = ["dendrite", "grains", "gusts", "lca-open", "spinodal"]
 """Datasets, and the simulators that are their ground truth."""
 
-ELSEWHERE = {"categorical-unet": "grains", "gaussian-unet": "spinodal"}
+ELSEWHERE = {"categorical-unet": "grains", "gaussian-unet": "spinodal", "refiner": "spinodal"}
 """Simulators of other states than growth -> the dataset on which they are checked."""
+
+FAMILIES = ["interpolant"]
 
 VARIANTS = [
     "cgne-bernoulli-sampling",
@@ -172,16 +175,20 @@ SMALL = {name: {"width": 4, "latent_channels": 4} for name in VARIANTS} | {
     "pns-laptop": {"width": 8, "levels": 2, "latents": 8},
     "bernoulli-unet": {"width": 4},
     "stochastic-nca": {"channels": 4, "hidden": 8, "updates": 3},
+    "interpolant": {"width": 4},
 }
 
 
-NETWORKS = ["cgne", "pns", "pns-laptop", "bernoulli-unet", "stochastic-nca", *VARIANTS]
+NETWORKS = ["cgne", "pns", "pns-laptop", "bernoulli-unet", "stochastic-nca", *VARIANTS, *FAMILIES]
 """Simulators that are checked like cgne-laptop, at length."""
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow if n in NETWORKS else ()) for n in [*COMPARED, *NULL_MODELS, *VARIANTS]],
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in NETWORKS else ())
+        for n in [*COMPARED, *NULL_MODELS, *VARIANTS, *FAMILIES]
+    ],
 )
 def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_thread):
     report = check("simulator", name, params=SMALL.get(name), registry=registry, transitions=256)
@@ -190,7 +197,7 @@ def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_threa
 
 def test_every_simulator_dataset_and_format_that_comes_with_nsbench_is_checked_here(registry):
     own = Registry()
-    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS, *SYSTEMS, *ELSEWHERE])
+    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS, *SYSTEMS, *ELSEWHERE, *FAMILIES])
     assert own.names("dataset") == sorted(["lca", "trajectories", *SYSTEMS])
     assert own.names("format") == ["cgne", "npz", "well"]
 
@@ -205,7 +212,9 @@ def test_the_systems_conform(registry, kind, name, one_thread):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", [name for name in SYSTEMS if name != "lca-open"])
-@pytest.mark.parametrize("name", ["cgne", "cgne-laptop", "pns", "pns-laptop", "stochastic-nca", "persistence"])
+@pytest.mark.parametrize(
+    "name", ["cgne", "cgne-laptop", "pns", "pns-laptop", "stochastic-nca", "persistence", *FAMILIES]
+)
 def test_simulators_conform_on_every_system(registry, name, system, one_thread):
     report = check("simulator", name, params=SMALL.get(name), on=system, registry=registry, transitions=256)
     assert report.conforms, "\n".join(report.lines())

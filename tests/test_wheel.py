@@ -63,11 +63,13 @@ SIMULATORS = [
     "gaussian-unet",
     "grains",
     "gusts",
+    "interpolant",
     "lca",
     "lca-open",
     "persistence",
     "pns",
     "pns-laptop",
+    "refiner",
     "spinodal",
     "stochastic-nca",
 ]

@@ -5,6 +5,7 @@ dataset     sources of trajectories
 simulator   models that draw the next state
 metric      numbers that say how good a simulator is
 format      layouts of trajectories in files
+sampling    parameters that a fit does not read
 protocol    the rules by which every simulator of a suite is run
 intervals   95 % intervals from few independent units
 evidence    the rollouts, likelihoods and costs that the simulate stage leaves for metrics

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from nsbench.components.component import Component, ComponentSpec, Params
 from nsbench.components.contracts.numbers import plain
 from nsbench.components.dataset import DatasetSpec, Reading, UnreadableData
+from nsbench.components.sampling import sampling_fields
 from nsbench.registry.kernels import hold_cache
 from nsbench.registry.registry import HOOKS, BrokenComponent, Kind, in_a_line, installed
 
@@ -53,6 +54,14 @@ def _with_sets_in_order(value: Any, dumped: Any) -> Any:
     if isinstance(value, list | tuple) and isinstance(dumped, list) and len(value) == len(dumped):
         return list(map(_with_sets_in_order, value, dumped))
     return dumped
+
+
+def sampling_of(spec: ComponentSpec) -> frozenset[str]:
+    """The names of a component's parameters that a fit does not read. Raises BrokenComponent."""
+    try:
+        return sampling_fields(params_model(spec))
+    except ValueError as error:
+        raise BrokenComponent(f"{spec.params} of {spec.name!r}: {error}") from error
 
 
 def reading_of(spec: DatasetSpec, params: Mapping[str, Any]) -> Reading | None:

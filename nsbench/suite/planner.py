@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from nsbench.components.dataset import SPLITS, DatasetSpec, SimulatorReference, UnreadableData
 from nsbench.components.metric import Null
 from nsbench.components.protocol import Conditions, Decode
-from nsbench.registry.loading import full_params, reading_of
+from nsbench.registry.loading import full_params, reading_of, sampling_of
 from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
 from nsbench.store.key import Key
@@ -122,6 +122,7 @@ class _Planner:
             recipe |= {"train": train.keys["train"].digest, "train_stride": train.protocol.stride} | _without(train)
         if truth is not None:
             recipe |= {"truth": truth.model.digest, "draws": draws, "batch": protocol.batch}
+            recipe |= self._sampling(truth.part)
             recipe |= with_variables(all_variables_in_keys())
         evidence = Key("evidence", recipe)
         scores = self._scores(data, evidence.digest, replicate)
@@ -180,7 +181,7 @@ class _Planner:
         model = self._model(part, fit_data, fit_seed)
         decode = use.decode or self.conditions.decode
         with_likelihood = not (decode == "mode" and self._is_drawn_too(use, data))
-        evidence = self._evidence(model, data, simulate_seed, decode, with_likelihood)
+        evidence = self._evidence(model, part, data, simulate_seed, decode, with_likelihood)
         scores = self._scores(data, evidence.digest, replicate)
         return Trial(
             data=data,
@@ -218,9 +219,18 @@ class _Planner:
             "precision": self.conditions.precision,
             "seed": seed,
         }
-        return Key("model", part.fields() | fields | _without(fit_data))
+        unread = self._sampling(part).get("sampling", {})
+        params = {name: value for name, value in part.params.items() if name not in unread}
+        return Key("model", part.fields() | {"params": params} | fields | _without(fit_data))
 
-    def _evidence(self, model: Key, data: DataPlan, seed: Seed, decode: Decode, with_likelihood: bool) -> Key:
+    def _sampling(self, part: Part) -> dict[str, Any]:
+        """The field of a key that holds the parameters which a fit does not read; none where there are none."""
+        names = sampling_of(self.registry.spec(part.kind, part.name))
+        return {"sampling": {name: part.params[name] for name in sorted(names)}} if names else {}
+
+    def _evidence(
+        self, model: Key, part: Part, data: DataPlan, seed: Seed, decode: Decode, with_likelihood: bool
+    ) -> Key:
         fields = {
             "model": model.digest,
             "test": data.keys["test"].digest,
@@ -228,7 +238,7 @@ class _Planner:
             "threads": self.suite.compute.threads,
             "source": self._source(MEASURING)[0],
             "seed": seed,
-        }
+        } | self._sampling(part)
         if not with_likelihood:
             fields |= {"likelihood": False}
         if (truth := self._dataset_spec(data.part.name).floor) is not None:

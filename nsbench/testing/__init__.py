@@ -11,5 +11,6 @@ small_data          data that is made in about a second
 known_growth        a growth process whose law is known exactly
 coverage            what a component opens, held against its digest
 other_process       a component in a process that knows only names and files
+sampling            parameters that a fit is said not to read
 global_randomness   a watch over the global random generators, and what else components share
 """

@@ -14,6 +14,7 @@ from nsbench.suite.seeds import generator
 from nsbench.testing.findings import Blocked, Check, Finding, LeftOut, Raised, calling, place_of
 from nsbench.testing.global_randomness import GENERATOR_RIGHT, changes, watched
 from nsbench.testing.other_process import elsewhere, rollout_job
+from nsbench.testing.sampling import sampling_changes_no_fit
 from nsbench.testing.simulator_subject import FEW_TRANSITIONS, FIT_SECONDS, Fitted, SimulatorSubject
 from nsbench.testing.small_data import bits, truth_of
 from nsbench.trajectories.base import Trajectories
@@ -308,6 +309,7 @@ SIMULATOR_CHECKS: tuple[Check[SimulatorSubject], ...] = (
     Check("same seed, same bits; other seed, other samples", seeds_count),
     Check("the budget counts", budget_counts),
     Check("a fit depends on its generator alone", fit_repeats),
+    Check("parameters of sampling change no fit", sampling_changes_no_fit),
     Check("saving and loading lose nothing", survives_saving),
     Check("works in a process of its own", works_elsewhere),
 )

@@ -5,5 +5,6 @@ space    the base class: how a state enters a network, and what a network's outp
 growth   attached or not: Bernoulli sites
 labels   one of K labels: categorical sites
 fields   real numbers: Gaussian increments
+relaxed  the next state as real numbers of unit scale, of all three kinds
 choice   the state space of a domain
 """
