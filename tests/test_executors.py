@@ -201,7 +201,7 @@ def test_jobs_run_at_once_and_change_no_key(isolated):
 def test_ray_that_is_not_installed_is_said(monkeypatch):
     monkeypatch.setattr(command_run, "find_spec", lambda name: None)
     with pytest.raises(Refusal, match=r"pip install 'nsbench\[ray\]'"):
-        command_run.choose_executor("ray", 1, None)
+        command_run.choose_executor("ray", Local, None)
 
 
 def test_threads_are_divided_and_gpus_given_out_in_turn(monkeypatch):
@@ -209,10 +209,10 @@ def test_threads_are_divided_and_gpus_given_out_in_turn(monkeypatch):
     for name in ("cores", "cores_seen"):
         monkeypatch.setattr(local, name, lambda: 8)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    shares = [surroundings(index, 3) for index in range(3)]
+    shares = [surroundings(index, 3, 2) for index in range(3)]
     assert [s["OMP_NUM_THREADS"] for s in shares] == ["2"] * 3
     assert [s["CUDA_VISIBLE_DEVICES"] for s in shares] == ["3", "5", "3"]
-    assert surroundings(0, 1) == dict(os.environ)
+    assert surroundings(0, 1, 8) == dict(os.environ)
 
 
 def test_the_kernels_kill_for_want_of_memory_is_told_from_another(monkeypatch):

@@ -2,6 +2,7 @@
 
 run              the run itself: jobs go out, ends come back, rows are written, listeners are told
 schedule         the jobs that are left to do, their order, and what became of each
+side_by_side     how many trials run side by side, and on how many threads each
 stop             a stop request, by Ctrl-C or SIGTERM
 executor         the protocol that every executor keeps
 inline           the run's own process does the work
