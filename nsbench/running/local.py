@@ -44,6 +44,12 @@ class Underway:
     kills: int
 
 
+SPINS = "1000"
+"""How often a thread of OpenMP looks whether the others have come before it sleeps: some 20 µs. By itself GNU's library,
+which torch is built with, looks 300,000 times: where another process has taken a core, fits on two threads then spend
+their time looking. It changes no number."""
+
+
 class NoWorkers(Refusal):
     """Every worker of a run was left behind, since none of them could be ended."""
 
@@ -101,7 +107,7 @@ class Local:
         slot = min(idle, key=lambda slot: (slot.worker is None, slot.index))
         log = self._context.workspace.log(self._context.suite, job.name)
         worker = slot.worker or self._hire(slot, log)
-        guard = Guard(job.suite.limits, worker.send_signal, DescendantsMemory(worker.pid), Output(log))
+        guard = Guard(job.suite.limits, worker.send_signal, DescendantsMemory(worker.pid), Output(log), spent=job.spent)
         slot.underway = Underway(job, guard, kernel_kills())
         self._watch.add(guard)
         worker.send({"job": job.to_json(), "log": str(log)})
@@ -123,7 +129,13 @@ class Local:
 
     def _hire(self, slot: Slot, log: Path) -> WorkerProcess:
         context, parallel = self._context, len(self._slots)
-        hello = Hello(sys.path, str(context.workspace.root), self._company, uninstalled(context.registry))
+        hello = Hello(
+            sys.path,
+            str(context.workspace.root),
+            self._company,
+            uninstalled(context.registry),
+            postpones=parallel > 1,
+        )
         slot.worker = WorkerProcess(hello, surroundings(slot.index, parallel, self._threads), log)
         self._selector.register(slot.worker.channel, selectors.EVENT_READ, slot)
         return slot.worker
@@ -226,6 +238,8 @@ def surroundings(index: int, parallel: int, threads: int) -> Mapping[str, str]:
     if threads < cores_seen():  # libraries would start more threads than that
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment.setdefault(name, str(threads))
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", SPINS)
     if parallel > 1 and (gpus := visible_gpus()):
         environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
     return environment
