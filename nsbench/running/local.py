@@ -45,9 +45,9 @@ class Underway:
 
 
 SPINS = "1000"
-"""How often a thread of OpenMP looks whether the others have come before it sleeps: some 20 µs. By itself GNU's library,
-which torch is built with, looks 300,000 times: where another process has taken a core, fits on two threads then spend
-their time looking. It changes no number."""
+"""How often a thread of OpenMP looks whether the others have come before it sleeps: some 20 µs. By itself GNU's
+library, which torch is built with, looks 300,000 times: where another process has taken a core, fits on two threads
+then spend their time looking. It changes no number."""
 
 
 class NoWorkers(Refusal):
