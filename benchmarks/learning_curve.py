@@ -8,7 +8,7 @@ The scores are taken to follow a power law,
 
     log score = a + b·log transitions + a residual of constant deviation,
 
-fitted by least squares; intervals are those of a further fit, by Student's t with as many degrees of freedom as there are
+fitted by least squares; intervals are of a further fit, by Student's t with as many degrees of freedom as there are
 points over two. No such law holds beyond the floor, and the points say nothing of whether it holds as far as they are
 extrapolated: the interval is right if it does.
 """

@@ -38,8 +38,10 @@ class Crawler(toy.Coin):
 
 
 class Quick(Crawler):
+    calls = ()
+
     def note(self, call):
-        self.calls = [*getattr(self, "calls", []), call]
+        self.calls = [*self.calls, call]
 
 
 @hookimpl

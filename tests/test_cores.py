@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from nsbench.commands import plan as command_plan
-from nsbench.running import local
+from nsbench.running import local, side_by_side
 from nsbench.running.workers import memory
 from nsbench.store import cores as module
 from nsbench.store import environment
@@ -158,20 +158,20 @@ def two_of_eight(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(local, "cores_seen", lambda: 8)
-    for place in (local, environment):
+    for place in (local, environment, side_by_side):
         monkeypatch.setattr(place, "cores", lambda: 2)
     monkeypatch.setattr(command_plan, "usable_cores", lambda: quota(2))
 
 
 @pytest.mark.parametrize(("jobs", "share"), [(1, "2"), (2, "1"), (8, "1")])
 def test_workers_start_no_more_threads_than_their_container_has_cores(two_of_eight, jobs, share):
-    variables = local.surroundings(0, jobs)
+    variables = local.surroundings(0, jobs, max(1, 2 // jobs))
     assert {variables[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")} == {share}
 
 
 def test_what_the_user_has_set_is_left(two_of_eight, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert local.surroundings(0, 2)["OMP_NUM_THREADS"] == "5"
+    assert local.surroundings(0, 2, 1)["OMP_NUM_THREADS"] == "5"
     assert environment.default_threads() == 5
 
 
@@ -180,8 +180,8 @@ def test_the_plan_says_how_many_cores_there_are_and_why(two_of_eight, bench, wri
         plan = make_plan(read_suite(write_suite(), registry, overrides), registry)
         return str(list(command_plan.explain(Session(plan, registry, bench.workspace)))[-2])
 
-    there = "2 cores (cgroup quota); a run has one trial at a time, on "
-    assert line() == f"{there}2 threads; with --jobs 2, 2 on one thread each"
+    there = "2 cores (cgroup quota); a run has 1 trial at a time (fits), on "
+    assert line() == f"{there}2 threads"
     assert line("compute.threads=4") == f"{there}4 threads, as the suite says"
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert line() == f"{there}1 thread, as OMP_NUM_THREADS says"

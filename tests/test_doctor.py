@@ -31,6 +31,7 @@ def test_it_says_what_this_machine_has_in_ten_lines(tmp_path):
 def test_what_is_slow_or_missing_is_said_with_its_cure(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "usable_cores", lambda: Cores(1, "cgroup quota"))
     monkeypatch.setattr(doctor, "default_threads", lambda: 1)
+    monkeypatch.setattr(doctor, "room", lambda threads: (1, "memory"))
     monkeypatch.setattr(doctor, "cpu_flags", lambda: {"avx2"})
     monkeypatch.setattr(doctor, "resolve_precision", lambda wanted, device: "float32")
     monkeypatch.setattr(doctor, "cuda_names", list)
@@ -38,7 +39,8 @@ def test_what_is_slow_or_missing_is_said_with_its_cure(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "version", missing)
     found = lines(tmp_path)
     assert found["processor"][0].endswith(", AVX2")
-    assert found["cores"] == ("1 (cgroup quota), 1 thread", "fits come one after the other")
+    assert found["cores"] == ("1 (cgroup quota), 1 thread", "trials come one after the other")
+    assert found["memory"][1] == "room for 1 trial at a time, not for one a core"
     assert found["bfloat16"] == ("no", "precision: auto is float32: fits are slower")
     assert found["GPU"][0] == "none that torch 2.13.0+cpu can use"
     assert found["Ray"] == ("not installed", "for several machines: the extra [ray]")

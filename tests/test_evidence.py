@@ -193,22 +193,27 @@ def test_a_likelihood_that_is_no_number_is_refused(test_cases):
         evidence_of(Lost(toy.CoinParams()), test_cases)
 
 
-def test_simulator_and_ground_truth_are_timed_in_turn_on_the_same_batches(test_cases):
+def test_costs_are_measured_last_simulator_and_ground_truth_in_turn_on_the_same_cases(test_cases):
     calls = []
 
     class Watched(toy.Coin):
         def rollout(self, start, steps, rng):
-            calls.append((self, len(start), steps))
+            calls.append((self, len(start), steps, tuple(start.params[:, 0])))
             return super().rollout(start, steps, rng)
 
     mine, truth = Watched(toy.CoinParams()), Watched(toy.CoinParams())
+    simulated = []
     cost = collect(
-        mine, test_cases, PROTOCOL, Conditions(), np.random.default_rng(0), truth=truth, fit_seconds=2.0, threads=3
-    ).cost
-    warm, timed, alone = calls[:2], calls[2:88], calls[88:]
-    assert warm == [(mine, 7, 2), (truth, 7, 2)]
-    sizes = [7] * 42 + [6]
-    assert timed == [(who, size, 6) for size in sizes for who in (mine, truth)]
-    assert {(who, size) for who, size, _ in alone} == {(mine, 1)}
+        mine, test_cases, PROTOCOL, Conditions(), np.random.default_rng(0), truth=truth, fit_seconds=2.0, threads=3,
+        before_costs=lambda: simulated.extend(calls),
+    ).cost  # fmt: skip
+    assert [call[:3] for call in simulated] == [(mine, size, 6) for size in [7] * 42 + [6]]
+    calls = calls[43:]
+    warm, timed, alone = calls[:2], calls[2:8], calls[8:]
+    assert [call[:3] for call in warm] == [(mine, 7, 2), (truth, 7, 2)]
+    assert [call[:3] for call in timed] == [(who, 7, 6) for _ in range(3) for who in (mine, truth)]
+    assert all(his[3] == its[3] for his, its in zip(timed[::2], timed[1::2], strict=True))
+    assert len({case for call in timed[::2] for case in call[3]}) == 21
+    assert {call[:2] for call in alone} == {(mine, 1)}
     assert (cost.batch, cost.fit_seconds, cost.threads) == (7, 2.0, 3)
     assert min(cost.ms_per_trajectory, cost.ms_per_trajectory_alone, cost.truth_ms_per_trajectory) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from conftest import SUITE, TOY
 from nsbench.commands import run as command_run
-from nsbench.components.events import Notice, StageFinished
+from nsbench.components.events import Notice, StageFinished, StagePostponed, StageStarted
 from nsbench.errors import Refusal
 from nsbench.outcomes.file import load
 from nsbench.registry.registry import Registry
@@ -24,11 +25,12 @@ from nsbench.running import local
 from nsbench.running.local import Local, cause, surroundings
 from nsbench.running.run import run
 from nsbench.running.workers import guard as watch
-from nsbench.running.workers.job import Job, ScoreWork
+from nsbench.running.workers.job import CostWork, Job, ScoreWork
 from nsbench.store.workspace import Workspace
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.session import Session
+from nsbench.suite.suite import Limits
 
 TROUBLE = EntryPoint("trouble", "trouble", "nsbench")
 
@@ -198,10 +200,57 @@ def test_jobs_run_at_once_and_change_no_key(isolated):
     assert [row.keys for row in again.rows] == [row.keys for row in outcome.rows]
 
 
+def test_costs_are_measured_while_nothing_else_of_the_run_works(isolated):
+    """What runs side by side leaves its costs; each is then measured with no other stage begun and not ended."""
+    outcome, events = isolated({"a": "meet", "b": "meet", "c": "fine"}, jobs=2)
+    assert [row.status for row in outcome.rows] == ["ok"] * 3
+    postponed = {event.key for event in events if isinstance(event, StagePostponed)}
+    assert postponed >= {row.keys["evidence"] for row in outcome.rows}
+    underway, alone = set(), []
+    for event in events:
+        if isinstance(event, StageStarted):
+            underway.add(event.key)
+        elif isinstance(event, StagePostponed) or (isinstance(event, StageFinished) and not event.hit):
+            if isinstance(event, StageFinished) and event.key in postponed:
+                assert underway == {event.key}
+                alone.append(event.key)
+            underway.remove(event.key)
+    assert sorted(alone) == sorted(postponed)
+    costs = [json.loads(path.read_text()) for path in (isolated.workspace.store / "evidence").glob("*/cost.json")]
+    assert {cost["parallel"] for cost in costs} == {1}
+    assert len(costs) == len(postponed)
+    assert not list(isolated.workspace.work.iterdir())
+
+
+def test_one_job_at_a_time_postpones_nothing(isolated):
+    outcome, events = isolated({"a": "fine"})
+    assert outcome.exit_code == 0
+    assert not any(isinstance(event, StagePostponed) for event in events)
+
+
+def test_a_limit_of_time_counts_the_earlier_parts_of_a_trial():
+    signals = []
+    guard = watch.Guard(Limits(timeout=10.0), signals.append, NoMemory(), NoOutput(), begun=100.0, spent=8.0)
+    guard.check(101.9)
+    assert signals == []
+    guard.check(102.1)
+    assert guard.verdict == "timeout"
+
+
+class NoMemory:
+    def read(self):
+        return 0
+
+
+class NoOutput:
+    def trim(self):
+        pass
+
+
 def test_ray_that_is_not_installed_is_said(monkeypatch):
     monkeypatch.setattr(command_run, "find_spec", lambda name: None)
     with pytest.raises(Refusal, match=r"pip install 'nsbench\[ray\]'"):
-        command_run.choose_executor("ray", 1, None)
+        command_run.choose_executor("ray", Local, None)
 
 
 def test_threads_are_divided_and_gpus_given_out_in_turn(monkeypatch):
@@ -209,10 +258,21 @@ def test_threads_are_divided_and_gpus_given_out_in_turn(monkeypatch):
     for name in ("cores", "cores_seen"):
         monkeypatch.setattr(local, name, lambda: 8)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    shares = [surroundings(index, 3) for index in range(3)]
+    shares = [surroundings(index, 3, 2) for index in range(3)]
     assert [s["OMP_NUM_THREADS"] for s in shares] == ["2"] * 3
     assert [s["CUDA_VISIBLE_DEVICES"] for s in shares] == ["3", "5", "3"]
-    assert surroundings(0, 1) == dict(os.environ)
+    assert surroundings(0, 1, 8) == os.environ | {"GOMP_SPINCOUNT": local.SPINS}
+
+
+def test_threads_that_wait_leave_their_core_unless_the_user_says_otherwise(monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    assert surroundings(0, 1, 2)["GOMP_SPINCOUNT"] == local.SPINS
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert surroundings(0, 1, 2)["GOMP_SPINCOUNT"] == "7"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert "GOMP_SPINCOUNT" not in surroundings(0, 1, 2)
 
 
 def test_the_kernels_kill_for_want_of_memory_is_told_from_another(monkeypatch):
@@ -225,10 +285,12 @@ def test_the_kernels_kill_for_want_of_memory_is_told_from_another(monkeypatch):
 def test_a_job_survives_json(isolated):
     trial = isolated.plan({"a": "fine"}).trials[0]
     plan = isolated.plan({"a": "fine"})
-    job = Job(trial.id, plan.suite, plan.conditions, ScoreWork(trial, trial.scores))
-    again = Job.from_json(job.to_json())
-    assert again == job
-    assert again.work.of.evidence.digest == trial.evidence.digest
+    for work in (ScoreWork(trial, trial.scores), CostWork(trial)):
+        job = Job(trial.id, plan.suite, plan.conditions, work, spent=1.5)
+        again = Job.from_json(job.to_json())
+        assert again == job
+        assert type(again.work) is type(work)
+        assert again.work.of.evidence.digest == trial.evidence.digest
 
 
 RUN = """

@@ -119,7 +119,7 @@ def test_text_reaches_a_console_in_one_place_only():
     """In the commands, `print` of a console is called where hidden characters are made visible, and nowhere else."""
     folder = Path(nsbench.commands.__file__).parent
     files = {p.name: p.read_text() for p in (*folder.glob("*.py"), *(folder / "display").glob("*.py"))}
-    assert {name for name, text in files.items() if ".print(" in text} == {"screen.py", "results.py", "progress.py"}
+    assert {name for name, text in files.items() if ".print(" in text} == {"screen.py", "results.py", "live.py"}
     echoes = {name for name, text in files.items() if re.search(r"click\.s?echo\b", text)}
     assert echoes == {"options.py", "main.py", "schema.py"}  # the last prints JSON in ASCII
     assert not {name for name, text in files.items() if "rich.markup" in text}

@@ -180,7 +180,7 @@ def test_the_lca_does_not_depend_on_torch_and_no_component_on_the_harness(regist
 def test_evidence_depends_on_how_it_is_collected_and_not_on_the_rest_of_the_harness(registry):
     modules = Sources(registry.packages()).files(["nsbench.stages.measuring:collect"])
     components = ("component", "evidence", "protocol", "simulator")
-    stages = ("measuring", "probing", "annealing", "guided", "keeper")
+    stages = ("measuring", "costs", "probing", "annealing", "guided", "keeper")
     counted = {*(f"stages.{name}" for name in stages), *(f"components.{name}" for name in components)}
     counted |= {f"components.contracts.{name}" for name in ("broken", "numbers", "simulator")}
     counted |= {f"trajectories.{name}" for name in ("base", "dense", "domain", "fields", "stored")}

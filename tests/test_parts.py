@@ -19,6 +19,7 @@ from nsbench.components.events import StageProgress
 from nsbench.components.protocol import Bounds, Conditions, Protocol
 from nsbench.running.run import run
 from nsbench.stages import parts
+from nsbench.stages.costs import Postponed
 from nsbench.stages.keeper import Keeper
 from nsbench.stages.measuring import collect
 from nsbench.stages.parts import Parts
@@ -68,15 +69,20 @@ def parts_in(folder, cases, told=None, stopping=lambda: False, hold=lambda: None
     return Parts(folder, cases.domain, {"hardware": machine}, hold, stopping, notify)
 
 
-def measured(cases, keeper, simulator=None):
-    """The evidence, and how often each call was made for it."""
+def measured(cases, keeper, simulator=None, before_costs=lambda: None):
+    """The evidence, and how often each call was made for it, until its costs."""
     simulator = simulator or crawler.Quick(toy.CoinParams())
+
+    def costs_begin():
+        simulator.until_costs = len(simulator.calls)
+        before_costs()
+
     with keeper if isinstance(keeper, Parts) else nullcontext():
         evidence = collect(
             simulator, cases, PROTOCOL, Conditions(), np.random.default_rng(1),
-            truth=toy.Coin(toy.CoinParams()), fit_seconds=None, threads=1, keeper=keeper,
+            truth=toy.Coin(toy.CoinParams()), fit_seconds=None, threads=1, keeper=keeper, before_costs=costs_begin,
         )  # fmt: skip
-    return evidence, Counter(simulator.calls)
+    return evidence, Counter(simulator.calls[: simulator.until_costs])
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +108,7 @@ class Mortal(crawler.Quick):
 
     def __init__(self, last):
         super().__init__(toy.CoinParams())
-        self.last = last
+        self.last, self.until_costs = last, None
 
     def note(self, call):
         super().note(call)
@@ -111,23 +117,30 @@ class Mortal(crawler.Quick):
 
 
 def test_work_that_dies_at_any_call_makes_only_the_rest_to_the_same_bits(tmp_path, cases, undisturbed):
-    calls = sum(BATCHES.values()) + 1 + 5  # one to warm up, five at batch 1
+    calls = sum(BATCHES.values()) + 1 + 3 + 5  # for costs: one to warm up, three batches, five at batch 1
     for last in range(1, calls + 1, 3):
         folder, first = tmp_path / str(last), Mortal(last)
         with pytest.raises(SystemError):
             measured(cases, parts_in(folder, cases), first)
         evidence, second = measured(cases, parts_in(folder, cases))
         assert_same(evidence, undisturbed)
-        made = Counter(first.calls[:-1])  # the last one came to nothing
+        made = Counter(first.calls[:-1][: first.until_costs])  # the last one came to nothing
         assert {call: made[call] + second[call] for call in BATCHES} == BATCHES
 
 
-def test_costs_of_parts_are_kept_with_them(tmp_path, cases):
-    first, _ = measured(cases, parts_in(tmp_path, cases))
-    second, calls = measured(cases, parts_in(tmp_path, cases))
+def test_costs_that_are_postponed_are_measured_beside_the_same_evidence(tmp_path, cases, undisturbed, monkeypatch):
+    """All but the costs is there when they are postponed, and none of it is made again."""
+    monkeypatch.setattr(parts, "SECONDS", 1e9)
+
+    def postpone():
+        raise Postponed
+
+    with pytest.raises(Postponed):
+        measured(cases, parts_in(tmp_path, cases), before_costs=postpone)
+    evidence, calls = measured(cases, parts_in(tmp_path, cases))
+    assert_same(evidence, undisturbed)
     assert not any(calls[call] for call in BATCHES)
-    assert second.cost.ms_per_trajectory == first.cost.ms_per_trajectory
-    assert second.cost.truth_ms_per_trajectory == first.cost.truth_ms_per_trajectory > 0
+    assert evidence.cost.ms_per_trajectory > 0
 
 
 def test_a_damaged_part_is_set_aside_and_the_work_goes_on_before_it(tmp_path, cases, undisturbed):
@@ -153,7 +166,7 @@ def test_parts_of_other_hardware_are_made_again(tmp_path, cases, undisturbed):
     assert_same(evidence, undisturbed)
     assert {call: calls[call] for call in BATCHES} == BATCHES
     assert all("was made on hardware another, this is hardware this: the part is made again" in m for m in told)
-    assert len(told) == 4  # one for each series
+    assert len(told) == 4  # one for each series that has batches
 
 
 def test_work_that_is_over_soon_writes_nothing(tmp_path, cases, monkeypatch):

@@ -14,13 +14,11 @@ from rich.console import Console
 
 from nsbench.commands import options
 from nsbench.commands.display.screen import show_list
+from nsbench.running.side_by_side import room
 from nsbench.store.cores import usable_cores
-from nsbench.store.environment import cpu_flags, cuda_names, default_threads, processor
+from nsbench.store.environment import cpu_flags, cuda_names, default_threads, processor, wanted_threads
 from nsbench.store.workspace import Workspace
 from nsbench.suite.devices import resolve_precision
-
-MEMORY = 8
-"""Gigabytes in which two fits of the laptop's suites have room side by side."""
 
 Line = tuple[str, str, str]
 """(what, what there is of it here, what that means)."""
@@ -40,9 +38,10 @@ def examined(workspace: Workspace) -> Iterator[Line]:
     cores, threads, flags = usable_cores(), default_threads(), cpu_flags()
     simd = next((f", {name}" for name, flag in (("AVX-512", "avx512f"), ("AVX2", "avx2")) if flag in flags), "")
     yield "processor", f"{processor()}{simd}", ""
-    meaning = "--jobs 2 fits two networks side by side" if cores.number > 1 else "fits come one after the other"
+    jobs, limit = room(wanted_threads() or 1)
+    meaning = f"up to {jobs} trials side by side" if jobs > 1 else "trials come one after the other"
     yield "cores", f"{cores.number} ({cores.limit}), {threads} thread{'s' * (threads > 1)}", meaning
-    yield _memory()
+    yield _memory(jobs if limit == "memory" else 0)
     native = resolve_precision("auto", "cpu") == "bfloat16"
     meaning = "precision: auto takes it" if native else "precision: auto is float32: fits are slower"
     yield "bfloat16", "yes" if native else "no", meaning
@@ -58,11 +57,12 @@ def examined(workspace: Workspace) -> Iterator[Line]:
     yield "Chromium", browser or "none", "browser tests run" if browser else "only browser tests need it"
 
 
-def _memory() -> Line:
+def _memory(room: int) -> Line:
+    """room: the number of trials at once to which memory limits a run; 0 where it does not."""
     import psutil
 
     free, total = (size / 1e9 for size in (psutil.virtual_memory().available, psutil.virtual_memory().total))
-    meaning = "" if free >= MEMORY else f"below {MEMORY} GB: leave --jobs at 1"
+    meaning = f"room for {room} trial{'s' * (room > 1)} at a time, not for one a core" if room else ""
     return "memory", f"{total:.0f} GB, {free:.0f} free", meaning
 
 

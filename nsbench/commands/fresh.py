@@ -24,6 +24,7 @@ from nsbench.store.files import write_whole
 from nsbench.store.key import Key, differences
 from nsbench.store.store import Artifact, Draft, Store
 from nsbench.suite.session import Session
+from nsbench.suite.suite import Suite
 from nsbench.suite.trials import Trial
 
 
@@ -63,7 +64,11 @@ def make_again(session: Session, trial: Trial, console: Console) -> int:
         raise NothingStored(
             f"the store holds no {', '.join(missing)} of {trial.id} to compare with; run it without --fresh first"
         )
-    with progress_display(console) as display, stored.in_use(), _temporary_workshop(session, display) as workshop:
+    with (
+        progress_display(console) as display,
+        stored.in_use(),
+        _temporary_workshop(session, trial, display) as workshop,
+    ):
         try:
             for metric in trial.scores:
                 score(workshop, trial, metric)
@@ -84,18 +89,32 @@ def make_again(session: Session, trial: Trial, console: Console) -> int:
 
 
 @contextmanager
-def _temporary_workshop(session: Session, display: Callable[[Event], None]) -> Iterator[Workshop]:
+def _temporary_workshop(session: Session, trial: Trial, display: Callable[[Event], None]) -> Iterator[Workshop]:
     """A workshop on a temporary store in the real one's drafts, so that an interruption leaves only a leftover."""
     root = session.workspace.store
     folder = root / "drafts" / f"fresh-{uuid4().hex}"
     folder.mkdir(parents=True)
     real = Store(root, notify=lambda message: display(Notice(message)))
-    plan = session.plan
-    workshop = open_workshop(session.suite, plan.conditions, session.registry, session.workspace, display)
+    workshop = open_workshop(
+        _on_as_many_threads(session.suite, trial, real),
+        session.plan.conditions,
+        session.registry,
+        session.workspace,
+        display,
+    )
     try:
         yield replace(workshop, store=BesideStore(real, folder / "store"), work=folder / "work")
     finally:
         shutil.rmtree(folder)
+
+
+def _on_as_many_threads(suite: Suite, trial: Trial, stored: Store) -> Suite:
+    """The suite with as many threads as the stored fit had, which decide its last bits. Keys are planned already."""
+    model = stored.find(trial.model)
+    if model is None:
+        return suite
+    compute = suite.compute.model_copy(update={"threads": model.facts["threads"]})
+    return suite.model_copy(update={"compute": compute})
 
 
 def _comparison(trial: Trial, stored: Store, fresh: Store, tell: Callable[[str], None]) -> Iterator[str]:

@@ -12,12 +12,13 @@ from rich.text import Text
 from nsbench.commands.display.screen import say, shown
 from nsbench.commands.options import takes_session
 from nsbench.registry.source import SCHEME
+from nsbench.running.side_by_side import side_by_side
 from nsbench.store.cores import usable_cores
-from nsbench.store.environment import default_threads
+from nsbench.store.environment import wanted_threads
 from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key, differences
 from nsbench.store.store import Store
 from nsbench.suite.session import Session
-from nsbench.suite.suite import Suite
+from nsbench.suite.trials import Plan
 
 Fields = dict[ArtifactKind, list[dict[str, Any]]]
 
@@ -49,7 +50,7 @@ def explain(session: Session) -> Iterator[str | Text]:
             reason = "" if hit else _miss_reason(artifact.key, current[artifact.key.kind], outdated)
             line = f" {_in_words(artifact.name):<18} {artifact.key.digest[:12]}  {reason}"
             yield Text.assemble("  ", (word, colour), shown(line.rstrip()))
-    yield _cores_in_words(session.suite)
+    yield _cores_in_words(session.plan)
     yield f"{len(session.plan.trials)} trials, {missing} misses"
     if missing and outdated:
         yield (
@@ -58,17 +59,14 @@ def explain(session: Session) -> Iterator[str | Text]:
         )
 
 
-def _cores_in_words(suite: Suite) -> str:
+def _cores_in_words(plan: Plan) -> str:
     """The cores that there are, what limits them, and what a run would do with them."""
-    cores = usable_cores()
-    threads = suite.compute.threads or default_threads()
-    line = f"{_counted(cores.number, 'core')} ({cores.limit}); a run has one trial at a time, on "
-    line += _counted(threads, "thread")
-    if suite.compute.threads:
+    cores, there = usable_cores(), side_by_side(plan)
+    line = f"{_counted(cores.number, 'core')} ({cores.limit}); a run has {_counted(there.jobs, 'trial')} at a time"
+    line += f" ({there.limit}), on {_counted(there.threads, 'thread')}{' each' * (there.jobs > 1)}"
+    if plan.suite.compute.threads:
         return f"{line}, as the suite says"
-    if threads != cores.number:
-        return f"{line}, as OMP_NUM_THREADS says"
-    return f"{line}; with --jobs {cores.number}, {cores.number} on one thread each" if cores.number > 1 else line
+    return f"{line}, as OMP_NUM_THREADS says" if wanted_threads() else line
 
 
 def _counted(number: int, noun: str) -> str:

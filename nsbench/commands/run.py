@@ -24,11 +24,22 @@ from nsbench.running.executor import Executor, RunContext
 from nsbench.running.inline import Inline
 from nsbench.running.local import Local
 from nsbench.running.run import Listener, new_invocation, run
+from nsbench.running.side_by_side import side_by_side, unfinished
 from nsbench.store.files import write_whole
+from nsbench.store.store import Store
 from nsbench.store.workspace import borrowed, refusal
 from nsbench.suite.session import Session
 from nsbench.tracking.consent import agreed_destination
 from nsbench.tracking.record import make_tracker
+
+
+def _jobs(ctx: click.Context, option: click.Parameter, jobs: str) -> int | None:
+    """A number of trials at once, from 1 on; None for "auto"."""
+    if jobs == "auto":
+        return None
+    if not (jobs.isdecimal() and int(jobs) > 0):
+        raise click.BadParameter(f"must be auto, or a number from 1 on, got {jobs!r}")
+    return int(jobs)
 
 
 @click.command()
@@ -39,10 +50,11 @@ from nsbench.tracking.record import make_tracker
 @click.option(
     "--jobs",
     "parallel",
-    type=click.IntRange(1),
-    default=1,
+    metavar="auto|N",
+    default="auto",
+    callback=_jobs,
     show_default=True,
-    help="Trials at once; they share the cores.",
+    help="Trials at once; they share the cores. auto: as many as there are cores, memory and fits for; one on a GPU.",
 )
 @click.option(
     "--executor",
@@ -65,7 +77,7 @@ def command(
     no_tracking: bool,
     tracking_uri: str | None,
     yes: bool,
-    parallel: int,
+    parallel: int | None,
     executor: str,
     address: str | None,
     node_folder: str | None,
@@ -80,11 +92,12 @@ def command(
         raise click.UsageError("--address and --node-folder need --executor ray")
     if node_folder is not None and not Path(node_folder).is_absolute():
         raise click.UsageError("--node-folder is a path on the nodes, which begins with /")
+    whole = session
     if only:
         session = session.only(only)
     if fresh:
         sys.exit(max(make_again(session, trial, Console()) for trial in session.plan.trials))
-    make_executor = choose_executor(executor, parallel, address, node_folder)
+    make_executor = choose_executor(executor, partial(local, whole, session, parallel), address, node_folder)
     tracking: dict[str, Any] = {"tracked": not no_tracking, "uri": tracking_uri, "yes": yes}
     sys.exit(run_suite(session, Console(), **tracking, executor=make_executor, only_part=bool(only), long=long))
 
@@ -131,14 +144,27 @@ def run_suite(
     return outcome.exit_code
 
 
+def local(whole: Session, session: Session, parallel: int | None, context: RunContext) -> Executor:
+    """The local executor of a session, which may be a part of the whole one. parallel: trials at once; None for auto.
+
+    No more workers are started than trials lack something; the threads of each are what they are for the whole suite.
+    """
+    if parallel is not None:
+        return Local(context, parallel)
+    there = side_by_side(whole.plan)
+    missing = max(1, unfinished(session.plan, Store(session.workspace.store)))
+    return Local(context, min(there.jobs, missing), threads=there.threads)
+
+
 def choose_executor(
-    name: str, parallel: int, address: str | None, node_folder: str | None = None
+    name: str, local: Callable[[RunContext], Executor], address: str | None, node_folder: str | None = None
 ) -> Callable[[RunContext], Executor]:
-    """A function that makes the executor of that name. Raises Refusal if it is not installed."""
+    """A function that makes the executor of that name; `local` makes the local one. Raises Refusal if it is not
+    installed."""
     if name == "inline":
         return Inline
     if name == "local":
-        return partial(Local, parallel=parallel)
+        return local
     if find_spec("ray") is None:
         raise Refusal("--executor ray needs Ray: pip install 'nsbench[ray]'")
     from nsbench.running.ray import RayCluster

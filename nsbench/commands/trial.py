@@ -14,7 +14,8 @@ from nsbench.errors import Refusal
 from nsbench.names import did_you_mean
 from nsbench.outcomes.file import UnreadableResults, load
 from nsbench.registry.registry import Registry
-from nsbench.store.environment import default_threads, provenance, recorded_environment
+from nsbench.running.side_by_side import side_by_side
+from nsbench.store.environment import provenance, recorded_environment
 from nsbench.store.key import differences
 from nsbench.store.manifest import Damaged, read_manifest
 from nsbench.store.store import Store
@@ -118,7 +119,7 @@ def _settings(session: Session, trial: Trial) -> Iterator[str]:
         yield from _part("metric", metric.part, registry)
     yield f"  protocol {_plain(trial.data.protocol.model_dump(mode='json'))}"
     yield f"  budget {_plain(suite.budget.model_dump(mode='json'))}"
-    threads = suite.compute.threads or f"{default_threads()} (here and now; the suite names none)"
+    threads = suite.compute.threads or f"{side_by_side(session.plan).threads} (here and now; the suite names none)"
     yield f"  device {conditions.device}, precision {conditions.precision}, threads {threads}"
 
 

@@ -15,17 +15,35 @@ class Event:
 
 
 @dataclass(frozen=True)
+class ExpectedStage:
+    """A stage that a run has before it, with the key of its artifact.
+
+    trial: the first that wants it. like: what it is, the same for stages of which one tells how long another takes,
+    e.g. "score/ewd". work: in transitions of a fit of the same simulator, roughly; 0 where that says nothing. needs:
+    the key of the fit that comes before it, "" for none.
+    """
+
+    trial: str
+    kind: ArtifactKind
+    key: str
+    like: str
+    work: float = 0.0
+    needs: str = ""
+
+
+@dataclass(frozen=True)
 class RunStarted(Event):
     """The run of a suite begins.
 
     trials: their identities, in the order of the suite. pending: key -> kind of each artifact
-    that is not in the store yet.
+    that is not in the store yet. expected: the stages that make them.
     """
 
     suite: str
     invocation: str
     trials: tuple[str, ...]
     pending: Mapping[str, ArtifactKind] = field(default_factory=dict)
+    expected: tuple[ExpectedStage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,16 @@ class StageFinished(Event):
     what: str
     hit: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class StagePostponed(Event):
+    """All of an artifact is made but for costs, which are measured when nothing else of the run works."""
+
+    trial: str
+    kind: ArtifactKind
+    key: str
+    what: str
 
 
 @dataclass(frozen=True)

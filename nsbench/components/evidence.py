@@ -51,7 +51,7 @@ class Cost:
 
     ms_per_trajectory: with `batch` rollouts at a time. truth_ms_per_trajectory: the ground truth's under the same
     conditions, measured in turn with it. peak_bytes: the memory of the process while simulating. parallel: the number
-    of trials that the run had going at once while this was measured.
+    of trials that the run had going at once while times were measured; 1 where nothing else of the run was at work.
     """
 
     ms_per_trajectory: float

@@ -2,7 +2,10 @@
 
 run              the run itself: jobs go out, ends come back, rows are written, listeners are told
 schedule         the jobs that are left to do, their order, and what became of each
+expected         the stages that a run has before it, for estimates of the time left
+side_by_side     how many trials run side by side, and on how many threads each
 stop             a stop request, by Ctrl-C or SIGTERM
+waiting_costs    the jobs whose costs are still to be measured, each alone
 executor         the protocol that every executor keeps
 inline           the run's own process does the work
 local            worker processes on this machine do it

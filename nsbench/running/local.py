@@ -44,6 +44,12 @@ class Underway:
     kills: int
 
 
+SPINS = "1000"
+"""How often a thread of OpenMP looks whether the others have come before it sleeps: some 20 µs. By itself GNU's
+library, which torch is built with, looks 300,000 times: where another process has taken a core, fits on two threads
+then spend their time looking. It changes no number."""
+
+
 class NoWorkers(Refusal):
     """Every worker of a run was left behind, since none of them could be ended."""
 
@@ -60,10 +66,14 @@ class Slot:
 class Local:
     """An executor of up to `parallel` jobs at once, which share the machine's cores and get its GPUs in turn."""
 
-    def __init__(self, context: RunContext, parallel: int = 1, company: int = 0) -> None:
-        """company: how many jobs may run on this machine at once, where other executors start some; else `parallel`."""
+    def __init__(self, context: RunContext, parallel: int = 1, company: int = 0, threads: int = 0) -> None:
+        """company: how many jobs may run on this machine at once, where other executors start some; else `parallel`.
+
+        threads: of each job, where neither the suite nor the user names any; 0 for its share of the cores.
+        """
         self._context = context
         self._company = company or parallel
+        self._threads = threads or max(1, cores() // parallel)
         self._slots = [Slot(index) for index in range(parallel)]
         self._watch = Watch()
         self._selector = selectors.DefaultSelector()
@@ -97,7 +107,7 @@ class Local:
         slot = min(idle, key=lambda slot: (slot.worker is None, slot.index))
         log = self._context.workspace.log(self._context.suite, job.name)
         worker = slot.worker or self._hire(slot, log)
-        guard = Guard(job.suite.limits, worker.send_signal, DescendantsMemory(worker.pid), Output(log))
+        guard = Guard(job.suite.limits, worker.send_signal, DescendantsMemory(worker.pid), Output(log), spent=job.spent)
         slot.underway = Underway(job, guard, kernel_kills())
         self._watch.add(guard)
         worker.send({"job": job.to_json(), "log": str(log)})
@@ -119,8 +129,14 @@ class Local:
 
     def _hire(self, slot: Slot, log: Path) -> WorkerProcess:
         context, parallel = self._context, len(self._slots)
-        hello = Hello(sys.path, str(context.workspace.root), self._company, uninstalled(context.registry))
-        slot.worker = WorkerProcess(hello, surroundings(slot.index, parallel), log)
+        hello = Hello(
+            sys.path,
+            str(context.workspace.root),
+            self._company,
+            uninstalled(context.registry),
+            postpones=parallel > 1,
+        )
+        slot.worker = WorkerProcess(hello, surroundings(slot.index, parallel, self._threads), log)
         self._selector.register(slot.worker.channel, selectors.EVENT_READ, slot)
         return slot.worker
 
@@ -213,16 +229,17 @@ def cause(status: int, kills_before: int) -> tuple[Status, str]:
     return "killed", f"its process was ended by {name}, which nsbench did not send"
 
 
-def surroundings(index: int, parallel: int) -> Mapping[str, str]:
+def surroundings(index: int, parallel: int, threads: int) -> Mapping[str, str]:
     """The environment variables of a worker: its share of the threads, and its GPU.
 
-    index: of the worker's slot. parallel: how many jobs run at once.
+    index: of the worker's slot. parallel: how many jobs run at once. threads: of each.
     """
     environment = dict(os.environ)
-    share = max(1, cores() // parallel)
-    if share < cores_seen():  # libraries would start more threads than that
+    if threads < cores_seen():  # libraries would start more threads than that
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            environment.setdefault(name, str(share))
+            environment.setdefault(name, str(threads))
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", SPINS)
     if parallel > 1 and (gpus := visible_gpus()):
         environment["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
     return environment

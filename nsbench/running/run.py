@@ -17,10 +17,11 @@ from nsbench.names import visible
 from nsbench.outcomes.file import ResultsFile
 from nsbench.registry.registry import Registry, in_a_line
 from nsbench.running.executor import Executor, RunContext
+from nsbench.running.expected import expected_stages
 from nsbench.running.inline import Inline
 from nsbench.running.schedule import Schedule
 from nsbench.running.stop import Stop, stop_on_signals
-from nsbench.running.workers.job import Job, JobEnd
+from nsbench.running.workers.job import CostWork, Job, JobEnd
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import Workshop, workshop_in_use
 from nsbench.store.files import make_folder, write_whole
@@ -123,7 +124,8 @@ def _run(
     write_whole(workspace.run(name) / "suite.yaml", session.suite.to_yaml())
     candidates = [*(trial.id for trial in session.plan.trials), *(submission.id for submission in submissions)]
     results, schedule = ResultsFile(session.results), Schedule(session.plan, submissions, workshop)
-    emit(RunStarted(name, invocation, tuple(candidates), session.plan.missing(workshop.store)))
+    pending, expected = session.plan.missing(workshop.store), expected_stages(session.plan, workshop.store)
+    emit(RunStarted(name, invocation, tuple(candidates), pending, expected))
     if results.note:
         emit(Notice(results.note))
     underway = Run(schedule, results, RunContext(name, workspace, session.registry, emit, stop))
@@ -169,9 +171,9 @@ class Run:
 
     def _start(self, crew: Executor) -> bool:
         """Start a job, if one can be started; returns whether it was."""
-        if self.context.stop.asked() or not crew.free():
+        if self.context.stop.asked() or not crew.free() or self._measures_costs():
             return False
-        job = self.schedule.take()
+        job = self.schedule.take(idle=not self.running)
         if job is None:
             return False
         self.running[job.name] = job
@@ -179,6 +181,10 @@ class Run:
             self._begin(job.name)
         crew.start(job)
         return True
+
+    def _measures_costs(self) -> bool:
+        """Whether costs are being measured, which nothing is to be started beside."""
+        return any(isinstance(job.work, CostWork) for job in self.running.values())
 
     def _end(self, end: JobEnd) -> None:
         """Take note of a job's end, in its log and in the schedule."""

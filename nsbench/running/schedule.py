@@ -2,7 +2,9 @@
 their ends become rows.
 
 Data comes first, then the candidates (trials in the order of the suite, then submissions), each followed by the
-anchors that its scores want. There is no job for what is in the store already.
+anchors that its scores want. There is no job for what is in the store already. Where several jobs run side by side, a
+candidate's job ends before its costs; when nothing else is left, costs are measured one after the other
+(nsbench/running/waiting_costs.py), and then all is scored.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import replace
 from nsbench.components.dataset import Split
 from nsbench.components.events import Notice
 from nsbench.components.rows import ScoreRow, Status, TrialResult
+from nsbench.running.waiting_costs import WaitingCosts
 from nsbench.running.workers.job import DataWork, Job, JobEnd, ScoreWork
 from nsbench.stages.anchors import WantedAnchor, anchored_rows, wanted_anchors
 from nsbench.stages.score import read_score
@@ -36,6 +39,7 @@ class Schedule:
         self._ends: dict[str, JobEnd] = {}
         self._attempts: dict[str, int] = {}
         self._claims: dict[str, ExitStack] = {}
+        self._costs = WaitingCosts()
         self._scores: dict[tuple[str, str], ScoreRow] = {}
         candidates: tuple[Candidate, ...] = (*plan.trials, *submissions)
         self._candidates = {c.id for c in candidates}
@@ -47,10 +51,11 @@ class Schedule:
         for candidate in self._open.values():
             self._add(candidate.id, ScoreWork(candidate, candidate.scores))
 
-    def take(self) -> Job | None:
+    def take(self, *, idle: bool = False) -> Job | None:
         """Take a job that can be started, and claim it until it has ended; None if there is none.
 
-        Jobs that no other run is at come first, so that two runs share the work.
+        Jobs that no other run is at come first, so that two runs share the work. idle: whether nothing of this run
+        works, so that costs may be measured. Nothing is to be taken while that goes on.
         """
         first = None
         for job in self._waiting.values():
@@ -61,15 +66,22 @@ class Schedule:
                     break
         if first is not None:
             del self._waiting[first.name]
+        elif idle and (first := self._costs.next()) is not None:
+            self._claim(first)
         return first
 
     def end(self, job: Job, end: JobEnd) -> None:
         """Take note of a job's end. Where that may have been bad luck, the job is begun again, before all others."""
         self._give_up_claim(job.name)
+        goes_on = self._costs.takes(job, end)
+        self._waiting = {**self._costs.released(), **self._waiting}
+        if goes_on:
+            return
+        end = self._costs.whole(end)
         attempt = self._attempts[job.name] = self._attempts.get(job.name, 0) + 1
         if end.status in _RETRIED and attempt <= self._plan.suite.limits.retries:
             self._workshop.emit(Notice(f"{job.name}: {end.status}: {end.error}; begun again"))
-            self._waiting = {job.name: job, **self._waiting}
+            self._waiting = {job.name: self._costs.begun_again(job), **self._waiting}
             return
         self._ends[job.name] = end
         if job.name in self._open:
@@ -100,7 +112,8 @@ class Schedule:
         """
         for name in list(self._claims):
             self._give_up_claim(name)
-        for candidate in [*self._without_row.values(), *(c for c in self._open.values() if c.id in running)]:
+        begun = [c for c in self._open.values() if c.id in running or self._costs.has_begun(c.id)]
+        for candidate in [*self._without_row.values(), *begun]:
             yield replace(blank_row(candidate), status="interrupted")
 
     @property

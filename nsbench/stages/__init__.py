@@ -7,7 +7,8 @@ holdout        which cases lie in held-out regions, and a score inside and outsi
 fit            model: a simulator fitted on train and val data
 simulate       evidence: the simulator run on the test cases
 score          score: a metric's comparison of the evidence with the truth
-measuring      the fair protocol by which rollouts, likelihoods, latents and costs are measured
+measuring      the fair protocol by which rollouts, likelihoods and the use of latents are measured, and then costs
+costs          the costs of a simulator, measured after everything else
 keeper         what long work hands its finished batches to
 parts          the parts of unfinished evidence, in which another sitting finds them
 probing        a simulator's use of its latents

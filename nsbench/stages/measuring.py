@@ -1,36 +1,27 @@
 """The measurement of a simulator on the test cases, by the fair protocol: rollouts, likelihoods, latents, costs.
 
-Every simulator gets the same cases in the same batches. Its time and the ground truth's are measured in turn, batch by
-batch, on the same device and threads. All rollouts end by the same rule and horizon.
+Every simulator gets the same cases in the same batches, and all rollouts end by the same rule and horizon. Costs are
+measured last, by themselves (nsbench/stages/costs.py).
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
-import psutil
 
 from nsbench.components.contracts.broken import BrokenContract
-from nsbench.components.contracts.simulator import require_flops, require_nats, require_rollout, require_size
-from nsbench.components.evidence import Cost, Evidence, Likelihood
+from nsbench.components.contracts.simulator import require_nats, require_rollout
+from nsbench.components.evidence import Evidence, LatentUse, Likelihood
 from nsbench.components.protocol import Bounds, Conditions, Protocol
 from nsbench.components.simulator import Simulator
 from nsbench.stages.annealing import annealed_likelihood
+from nsbench.stages.costs import PeakMemory, measured_cost
 from nsbench.stages.guided import guided_bound
 from nsbench.stages.keeper import Keeper
 from nsbench.stages.probing import latent_use
 from nsbench.trajectories.base import Trajectories
-
-ALONE_CASES = 4
-"""Rollouts at batch 1 that are timed; the median counts."""
-
-FLOP_CASES = 2
-"""Rollouts whose operations are counted."""
 
 LIKELIHOOD_BATCH, LEAST_BATCH = 256, 16
 """Transitions in a call of log_likelihood, at one sample each and at many: between two calls a run can stop."""
@@ -42,15 +33,16 @@ KL_TRANSITIONS = 128
 """Transitions over which the KL of each latent is a mean."""
 
 
+Arrays = dict[str, np.ndarray]
+"""Arrays by name."""
+
+
 @dataclass(frozen=True, eq=False)
 class RolloutBatch:
-    """The rollouts of a batch, the seconds that they took, and how they were measured: see ``Cost``."""
+    """The rollouts of a batch, and the most memory that the process held until they were made."""
 
     rollouts: Trajectories
-    seconds: float
-    truth_seconds: float
     peak_bytes: int
-    parallel: int
 
 
 def collect(
@@ -67,81 +59,66 @@ def collect(
     progress: Callable[[int, int], None] = lambda done, total: None,
     keeper: Keeper | None = None,
     with_likelihood: bool = True,
+    before_costs: Callable[[], None] = lambda: None,
 ) -> Evidence:
     """The evidence of a simulator on the test cases, framed trajectories.
 
     truth: the ground truth's simulator, timed in turn; None where there is none. parallel: how many trials the
     run has going at once. progress: called with the numbers of trajectories simulated, and in all. keeper: of the
     batches of rollouts and likelihoods, which are not made again if it has them. with_likelihood: False where the
-    likelihood is of another decoding, which is measured by itself. Raises BrokenContract.
+    likelihood is of another decoding, which is measured by itself. before_costs: called when everything else is done,
+    and may raise Postponed. Raises BrokenContract.
     """
     keeper = keeper or Keeper()
     start = test.start().select(np.repeat(np.arange(len(test)), protocol.members))
-    rollout_rng, truth_rng, alone_rng, flop_rng, likelihood_rng, latent_rng = rng.spawn(6)
+    rollout_rng, cost_rng, alone_rng, flop_rng, likelihood_rng, latent_rng = rng.spawn(6)
     with PeakMemory() as memory:
-        batches = _rollouts(
-            simulator, truth, start, protocol, rollout_rng, truth_rng, memory, parallel, progress, keeper
-        )
-        seconds_alone = _seconds_alone(simulator, start, protocol.horizon, alone_rng)
+        batches = _rollouts(simulator, start, protocol, rollout_rng, memory, progress, keeper)
         likelihood = None
         if with_likelihood:
             likelihood = _likelihood(simulator, truth, test, protocol.bounds, likelihood_rng, keeper)
-    cost = Cost(
-        ms_per_trajectory=1e3 * sum(batch.seconds for batch in batches) / len(start),
-        batch=min(protocol.batch, len(start)),
-        ms_per_trajectory_alone=1e3 * seconds_alone,
+    use = _once(keeper, "use-of-latents", lambda: _arrays(latent_use(simulator, test, latent_rng)))
+    before_costs()
+    cost = measured_cost(
+        simulator,
+        truth,
+        start,
+        protocol,
+        conditions,
+        (cost_rng, alone_rng, flop_rng),
         fit_seconds=fit_seconds,
         threads=threads,
-        device=conditions.device,
-        truth_ms_per_trajectory=None if truth is None else 1e3 * sum(b.truth_seconds for b in batches) / len(start),
-        parameters=require_size(simulator, simulator.size()),
-        flops_per_trajectory=require_flops(
-            simulator, simulator.flops(start.select(slice(FLOP_CASES)), protocol.horizon, flop_rng)
-        ),
+        parallel=parallel,
         peak_bytes=max(memory.peak, *(batch.peak_bytes for batch in batches)),
-        parallel=max(parallel, *(batch.parallel for batch in batches)),
     )
     return Evidence(
         _joined(simulator, batches),
         protocol.members,
         cost,
         likelihood,
-        latent_use(simulator, test, latent_rng),
+        LatentUse(**use) if use else None,
         drawn_elsewhere=not with_likelihood,
     )
 
 
 def _rollouts(
     simulator: Simulator,
-    truth: Simulator | None,
     start: Trajectories,
     protocol: Protocol,
     rng: np.random.Generator,
-    truth_rng: np.random.Generator,
     memory: PeakMemory,
-    parallel: int,
     progress: Callable[[int, int], None],
     keeper: Keeper,
 ) -> list[RolloutBatch]:
     """All rollouts, batch by batch, cut by the stop rule."""
     starts = [start.select(slice(k, k + protocol.batch)) for k in range(0, len(start), protocol.batch)]
-    warm, truth_warm = rng.spawn(1)[0], truth_rng.spawn(1)[0]
-    simulator.rollout(starts[0], min(2, protocol.horizon), warm)
-    if truth is not None:
-        truth.rollout(starts[0], min(2, protocol.horizon), truth_warm)
-    batch_rngs, truth_rngs = rng.spawn(len(starts)), truth_rng.spawn(len(starts))
+    batch_rngs = rng.spawn(1 + len(starts))[1:]
     done = keeper.earlier("rollouts")
     simulated = sum(len(batch) for batch in starts[:done])
     for k in range(done, len(starts)):
-        before = time.perf_counter()
         rollout = simulator.rollout(starts[k], protocol.horizon, batch_rngs[k])
-        seconds = time.perf_counter() - before
         stopped = require_rollout(simulator, rollout, starts[k], protocol.horizon).stopped()
-        before = time.perf_counter()
-        if truth is not None:
-            truth.rollout(starts[k], protocol.horizon, truth_rngs[k])
-        truth_seconds = time.perf_counter() - before
-        batch = RolloutBatch(stopped, seconds, truth_seconds, memory.peak, parallel)
+        batch = RolloutBatch(stopped, memory.peak)
         keeper.keep("rollouts", vars(batch), more=k + 1 < len(starts))
         simulated += len(starts[k])
         progress(simulated, len(start))
@@ -156,17 +133,6 @@ def _joined(simulator: Simulator, batches: list[RolloutBatch]) -> Trajectories:
             simulator, "rollout", f"returned {' and '.join(sorted(kinds))}", "all batches must be of one kind"
         )
     return type(rollouts[0]).joined(rollouts)
-
-
-def _seconds_alone(simulator: Simulator, start: Trajectories, horizon: int, rng: np.random.Generator) -> float:
-    """Seconds of a rollout at batch 1: the median of a few cases spread over the test set, after one to warm up."""
-    cases = np.linspace(0, len(start) - 1, ALONE_CASES).astype(int)
-    seconds = []
-    for case, case_rng in zip([cases[0], *cases], rng.spawn(ALONE_CASES + 1), strict=True):
-        before = time.perf_counter()
-        simulator.rollout(start.select(slice(case, case + 1)), horizon, case_rng)
-        seconds.append(time.perf_counter() - before)
-    return median(seconds[1:])
 
 
 def _likelihood(
@@ -200,21 +166,47 @@ def _likelihood(
     if truth is not None and truth.likelihood == "exact":
         exact = _nats(truth, test, index, t, 1, truth_rng, keeper, "likelihoods-of-truth")
     few, some = (_random_part(len(index), n) for n in (KL_TRANSITIONS, bounds.annealed if bounds else 0))
-    annealed = None
-    if by_samples and bounds and bounds.annealing:
-        annealed = annealed_likelihood(simulator, *_pairs(test, index[some], t[some]), bounds.annealing, annealing_rng)
-    guided = guided_bound(simulator, test, bounds.guided, guided_rng) if bounds and bounds.guided else None
+
+    def rest() -> Arrays:
+        """What is computed in one piece."""
+        parts = {}
+        if simulator.likelihood != "exact":
+            parts["latents"] = simulator.latent_kl(*_pairs(test, index[few], t[few]))
+        if by_samples and bounds and bounds.annealing:
+            pairs = _pairs(test, index[some], t[some])
+            parts["annealed"] = annealed_likelihood(simulator, *pairs, bounds.annealing, annealing_rng)
+        if bounds and bounds.guided:
+            parts["guided"] = guided_bound(simulator, test, bounds.guided, guided_rng)
+        return {name: value for name, value in parts.items() if value is not None}
+
+    pieces = _once(keeper, "rest-of-likelihood", rest)
+    annealed = pieces.get("annealed")
     return Likelihood(
         simulator.likelihood,
         nats,
         transitions=chosen,
         bounds=by_samples,
-        latents=None if simulator.likelihood == "exact" else simulator.latent_kl(*_pairs(test, index[few], t[few])),
+        latents=pieces.get("latents"),
         truth=exact,
         annealed=annealed,
         annealed_of=None if annealed is None else some,
-        guided=guided,
+        guided=pieces.get("guided"),
     )
+
+
+def _once(keeper: Keeper, series: str, make: Callable[[], Arrays]) -> Arrays:
+    """Arrays that are made in one piece, and kept. Where there are none they are asked for again, at no cost."""
+    if not keeper.earlier(series):
+        arrays = make()
+        if not arrays:
+            return {}
+        keeper.keep(series, dict(arrays), more=False)
+    return dict(keeper.batches(series)[0])
+
+
+def _arrays(use: LatentUse | None) -> Arrays:
+    """The arrays of the use of latents; none without latents."""
+    return {} if use is None else vars(use)
 
 
 def _random_part(count: int, most: int) -> np.ndarray:
@@ -253,23 +245,3 @@ def _nats(
         nats = require_nats(simulator, nats, len(index[batch]))
         keeper.keep(series, {"nats": nats}, rng, more=k + size < len(index))
     return np.concatenate([np.empty(0), *(batch["nats"] for batch in keeper.batches(series))])
-
-
-class PeakMemory:
-    """The largest resident size of this process while the block runs, sampled every 20 ms, in bytes."""
-
-    def __enter__(self) -> PeakMemory:
-        self._process = psutil.Process()
-        self.peak = self._process.memory_info().rss
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.02):
-            self.peak = max(self.peak, self._process.memory_info().rss)
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()

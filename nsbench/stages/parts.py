@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nsbench.stages.costs import Postponed
 from nsbench.stages.keeper import Batch, Keeper
 from nsbench.store.checked import set_file_aside, verify_checked, whole_checked
 from nsbench.store.files import make_folder
@@ -107,8 +108,8 @@ class Parts(Keeper):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what is in no part yet, if the work within was stopped."""
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
+        """Write what is in no part yet, if the work within was stopped, or its costs are postponed."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt | Postponed):
             self._write_all()
 
     def _write_all(self) -> None:

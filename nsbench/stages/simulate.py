@@ -10,18 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
 from nsbench.components.component import ComponentSpec
 from nsbench.components.dataset import DatasetSpec
-from nsbench.components.events import Notice
+from nsbench.components.events import Notice, StagePostponed
 from nsbench.components.evidence import Cost, Evidence, LatentUse, Likelihood
 from nsbench.components.protocol import LikelihoodKind
 from nsbench.components.simulator import Simulator
 from nsbench.registry.loading import build
 from nsbench.stages.agreement import Code
+from nsbench.stages.costs import Postponed
 from nsbench.stages.fit import fit
 from nsbench.stages.parts import Parts
 from nsbench.stages.workshop import Workshop, Write, require_variables
@@ -48,7 +50,10 @@ MEASURED_FILES = frozenset({_COST})
 
 
 def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
-    """The evidence of a trial on its test cases. test: framed trajectories."""
+    """The evidence of a trial on its test cases. test: framed trajectories.
+
+    Raises Postponed where it is made but for its costs; what is made lies in the work folder.
+    """
 
     def make() -> Write:
         planned = trial.evidence.fields.get("variables", {})
@@ -57,7 +62,11 @@ def simulate(workshop: Workshop, trial: Trial, test: Trajectories) -> Evidence:
         return lambda draft: _simulate(workshop, trial, simulator, fit_seconds, test, draft)
 
     what, rests_on = f"rollouts of {trial.simulator}", _rests_on(workshop, trial)
-    artifact = workshop.obtain(trial.id, trial.evidence, what, make, {ROLLOUTS}, rests_on)
+    try:
+        artifact = workshop.obtain(trial.id, trial.evidence, what, make, {ROLLOUTS}, rests_on)
+    except Postponed:
+        workshop.emit(StagePostponed(trial.id, trial.evidence.kind, trial.evidence.digest, what))
+        raise
     workshop.clear_work(trial.evidence)
     return read_evidence(artifact, test.domain)
 
@@ -105,8 +114,14 @@ def _simulate(
             progress=workshop.progress(trial.id, trial.evidence, "trajectories"),
             keeper=parts,
             with_likelihood=trial.with_likelihood,
+            before_costs=partial(_postpone, workshop),
         )
     write_evidence(draft, evidence)
+
+
+def _postpone(workshop: Workshop) -> None:
+    if workshop.postpones:
+        raise Postponed
 
 
 def _parts(workshop: Workshop, trial: Trial, domain: Domain) -> Parts:

@@ -48,6 +48,7 @@ class Workshop:
     waiting   waiting(True): another process is making an artifact that is wanted here; waiting(False): it is done.
     put_back  puts this process's state back to what it was before a component's code ran; returns what it had changed.
     parallel  how many trials the run has going at once.
+    postpones whether costs are left for a job that has the run to itself.
     agreement what is made is held against its key by it.
     """
 
@@ -62,6 +63,7 @@ class Workshop:
     waiting: Callable[[bool], None] = lambda begins: None
     put_back: Callable[[], list[str]] = list
     parallel: int = 1
+    postpones: bool = False
 
     @property
     def threads(self) -> int:

@@ -14,6 +14,7 @@ workspace     the folders and files of a workspace
 contents      the digests of files that others own, remembered
 environment   machine, versions, variables and commit with which numbers are made
 cores         the cores that a process may use
+memory        the memory that a process may use
 cgroups       the control groups of a process
 variables     the environment variables on which numbers depend
 checkout      the commit of a checkout, and whether files differ from it

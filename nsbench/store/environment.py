@@ -47,8 +47,13 @@ def cores() -> int:
 
 def default_threads() -> int:
     """The number of threads where a suite names none: OMP_NUM_THREADS, else all cores."""
+    return wanted_threads() or cores()
+
+
+def wanted_threads() -> int | None:
+    """The number of threads that OMP_NUM_THREADS names; None where it names none."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else cores()
+    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else None
 
 
 def processor() -> str:

@@ -23,7 +23,10 @@ _MEMORY_TICK_SECONDS = 0.05
 
 @dataclass
 class Guard:
-    """A job's limits, and how the job stands to them. signal: a function that signals all of the job's processes."""
+    """A job's limits, and how the job stands to them. signal: a function that signals all of the job's processes.
+
+    spent: seconds that earlier jobs worked on the same, which the limit counts.
+    """
 
     limits: Limits
     signal: Callable[[signal.Signals], None]
@@ -33,6 +36,7 @@ class Guard:
     verdict: Literal["", "timeout", "oom"] = ""
     reason: str = ""
     peak: int = 0
+    spent: float = 0.0
     _waits_since: float | None = None
     _kill_at: float = float("inf")
 
@@ -69,7 +73,7 @@ class Guard:
 
     def _is_late(self, now: float) -> bool:
         limit = self.limits.timeout
-        return limit is not None and self._waits_since is None and now - self.begun > limit
+        return limit is not None and self._waits_since is None and self.spent + now - self.begun > limit
 
     def _check_memory(self) -> None:
         self.peak = max(self.peak, self.memory.read())

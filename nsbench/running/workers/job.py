@@ -19,8 +19,10 @@ from nsbench.components.simulator import Diverged
 from nsbench.errors import shortened
 from nsbench.registry.process_state import Keeper
 from nsbench.registry.registry import BrokenComponent
-from nsbench.stages.prepare import recorded
+from nsbench.stages.costs import Postponed
+from nsbench.stages.prepare import prepare, recorded
 from nsbench.stages.score import score, score_null, score_submission
+from nsbench.stages.simulate import simulate
 from nsbench.stages.workshop import Workshop, hold_threads
 from nsbench.suite.suite import Suite
 from nsbench.suite.trials import Candidate, DataPlan, NullPlan, PlannedArtifact, ScorePlan, Submission, Trial
@@ -56,13 +58,28 @@ class ScoreWork:
 
 
 @dataclass(frozen=True)
+class CostWork:
+    """The work of measuring a trial's costs, which completes its evidence. Nothing else of the run works beside it."""
+
+    of: Trial
+
+    def artifacts(self) -> list[PlannedArtifact]:
+        """The artifacts that this work may need or make."""
+        return [a for a in self.of.artifacts() if a.key.kind != "score"]
+
+
+@dataclass(frozen=True)
 class Job:
-    """A piece of work. name: the candidate's identity; for other work a name that no candidate has."""
+    """A piece of work. name: the candidate's identity; for other work a name that no candidate has.
+
+    spent: the seconds that earlier jobs of that name worked on it, which its limit of time counts.
+    """
 
     name: str
     suite: Suite
     conditions: Conditions
-    work: DataWork | ScoreWork
+    work: DataWork | ScoreWork | CostWork
+    spent: float = 0.0
 
     @property
     def candidate(self) -> Candidate | None:
@@ -85,7 +102,10 @@ _JOBS = TypeAdapter(Job)
 
 @dataclass(frozen=True)
 class JobEnd:
-    """The end of a job. fault: the traceback of the exception that stopped it. changed: see `TrialResult`."""
+    """The end of a job. fault: the traceback of the exception that stopped it. changed: see `TrialResult`.
+
+    postponed: all is done until costs are to be measured, which needs the run to itself.
+    """
 
     job: str
     status: Status
@@ -94,6 +114,7 @@ class JobEnd:
     seconds: float = 0.0
     peak_bytes: int | None = None
     changed: tuple[str, ...] = ()
+    postponed: bool = False
 
 
 def carry_out(workshop: Workshop, job: Job) -> JobEnd:
@@ -115,6 +136,8 @@ def _end(workshop: Workshop, job: Job) -> JobEnd:
         _work(workshop, job)
     except KeyboardInterrupt:
         return JobEnd(job.name, "interrupted", seconds=time.perf_counter() - before)
+    except Postponed:
+        return JobEnd(job.name, "ok", seconds=time.perf_counter() - before, postponed=True)
     except Exception as error:
         seconds = time.perf_counter() - before
         text = f"{type(error).__name__}: {error}"
@@ -142,6 +165,8 @@ def _work(workshop: Workshop, job: Job) -> None:
         case DataWork(data, splits):
             for split in splits:
                 recorded(workshop, job.name, data, split)
+        case CostWork(trial):
+            simulate(workshop, trial, prepare(workshop, trial.id, trial.data, "test"))
         case ScoreWork(Trial() as trial, scores, anchor):
             _make_scores(workshop, trial.id, scores, lambda metric: score(workshop, trial, metric), lenient=anchor)
         case ScoreWork(NullPlan() as null, scores):
@@ -165,6 +190,8 @@ def _make_scores(
     for metric in scores:
         try:
             make(metric)
+        except Postponed:
+            raise
         except Exception as error:
             if not lenient:
                 raise

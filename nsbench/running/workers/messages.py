@@ -46,7 +46,8 @@ class Hello:
     """The first message to a worker.
 
     path: the module search path. workspace: its folder. parallel: how many jobs run at once. plugins: (name, value) of
-    entry points that are not installed. verdicts: those of the run's trial imports.
+    entry points that are not installed. verdicts: those of the run's trial imports. postpones: costs are left for a job
+    that has the run to itself.
     """
 
     path: list[str]
@@ -54,6 +55,7 @@ class Hello:
     parallel: int
     plugins: list[list[str]] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=trial_import.verdicts)
+    postpones: bool = False
 
     def to_json(self) -> Message:
         return asdict(self)

@@ -24,7 +24,7 @@ from nsbench.registry import bytecode
 from nsbench.registry.kernels import hold_cache
 from nsbench.registry.registry import Registry
 from nsbench.running.workers.descendants import command_of, descendants, has_children
-from nsbench.running.workers.job import Job, JobEnd, carry_out
+from nsbench.running.workers.job import CostWork, Job, JobEnd, carry_out
 from nsbench.running.workers.messages import (
     Hello,
     Lines,
@@ -115,7 +115,10 @@ class Worker:
         workshop = open_workshop(
             job.suite, job.conditions, self._registry, self._workspace, tell, self._stop, self._agreement
         )
-        workshop = replace(workshop, waiting=self._waiting, parallel=self._hello.parallel)
+        alone = isinstance(job.work, CostWork)
+        parallel = 1 if alone else self._hello.parallel
+        postpones = self._hello.postpones and not alone
+        workshop = replace(workshop, waiting=self._waiting, parallel=parallel, postpones=postpones)
         return carry_out(workshop, job)
 
     def _waiting(self, begins: bool) -> None:
