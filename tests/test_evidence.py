@@ -209,11 +209,11 @@ def test_costs_are_measured_last_simulator_and_ground_truth_in_turn_on_the_same_
     ).cost  # fmt: skip
     assert [call[:3] for call in simulated] == [(mine, size, 6) for size in [7] * 42 + [6]]
     calls = calls[43:]
-    warm, timed, alone = calls[:2], calls[2:8], calls[8:]
+    warm, timed, alone = calls[:2], calls[2:6], calls[6:]
     assert [call[:3] for call in warm] == [(mine, 7, 2), (truth, 7, 2)]
-    assert [call[:3] for call in timed] == [(who, 7, 6) for _ in range(3) for who in (mine, truth)]
+    assert [call[:3] for call in timed] == [(who, 7, 6) for _ in range(2) for who in (mine, truth)]
     assert all(his[3] == its[3] for his, its in zip(timed[::2], timed[1::2], strict=True))
-    assert len({case for call in timed[::2] for case in call[3]}) == 21
+    assert len({case for call in timed[::2] for case in call[3]}) == 14
     assert {call[:2] for call in alone} == {(mine, 1)}
     assert (cost.batch, cost.fit_seconds, cost.threads) == (7, 2.0, 3)
     assert min(cost.ms_per_trajectory, cost.ms_per_trajectory_alone, cost.truth_ms_per_trajectory) > 0

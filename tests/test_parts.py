@@ -117,7 +117,7 @@ class Mortal(crawler.Quick):
 
 
 def test_work_that_dies_at_any_call_makes_only_the_rest_to_the_same_bits(tmp_path, cases, undisturbed):
-    calls = sum(BATCHES.values()) + 1 + 3 + 5  # for costs: one to warm up, three batches, five at batch 1
+    calls = sum(BATCHES.values()) + 1 + 2 + 5  # for costs: one to warm up, two batches, five at batch 1
     for last in range(1, calls + 1, 3):
         folder, first = tmp_path / str(last), Mortal(last)
         with pytest.raises(SystemError):

@@ -20,7 +20,7 @@ from nsbench.components.protocol import Conditions, Protocol
 from nsbench.components.simulator import Simulator
 from nsbench.trajectories.base import Trajectories
 
-TIMED_BATCHES = 3
+TIMED_BATCHES = 2
 """The most batches of rollouts that are timed; their cases are spread evenly over the test set."""
 
 ALONE_CASES = 4
