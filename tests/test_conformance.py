@@ -152,7 +152,7 @@ NULL_MODELS = ["bernoulli-unet", "frozen-neighbour", "persistence", "stochastic-
 SYSTEMS = ["dendrite", "grains", "gusts", "lca-open", "spinodal"]
 """Datasets, and the simulators that are their ground truth."""
 
-ELSEWHERE = {"categorical-unet": "grains", "gaussian-unet": "spinodal"}
+ELSEWHERE = {"categorical-unet": "grains", "crps": "spinodal", "gaussian-unet": "spinodal"}
 """Simulators of other states than growth -> the dataset on which they are checked."""
 
 VARIANTS = [
@@ -172,16 +172,28 @@ SMALL = {name: {"width": 4, "latent_channels": 4} for name in VARIANTS} | {
     "pns-laptop": {"width": 8, "levels": 2, "latents": 8},
     "bernoulli-unet": {"width": 4},
     "stochastic-nca": {"channels": 4, "hidden": 8, "updates": 3},
+    "absorbing": {"width": 4, "evaluations": 3},
+    "ensemble": {"of": {"use": "stochastic-nca", "params": {"channels": 4, "hidden": 8, "updates": 2}}, "members": 2},
+    "tempered": {"of": {"use": "stochastic-nca", "params": {"channels": 4, "hidden": 8, "updates": 2}}},
 }
 
+WRAPPERS = ["ensemble", "tempered"]
+"""Simulators that are made of another one."""
 
-NETWORKS = ["cgne", "pns", "pns-laptop", "bernoulli-unet", "stochastic-nca", *VARIANTS]
+
+FAMILIES = ["absorbing"]
+"""Families of networks beside those of papers on these systems."""
+
+NETWORKS = ["cgne", "pns", "pns-laptop", "bernoulli-unet", "stochastic-nca", *VARIANTS, *FAMILIES]
 """Simulators that are checked like cgne-laptop, at length."""
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow if n in NETWORKS else ()) for n in [*COMPARED, *NULL_MODELS, *VARIANTS]],
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in NETWORKS else ())
+        for n in [*COMPARED, *NULL_MODELS, *VARIANTS, *FAMILIES, *WRAPPERS]
+    ],
 )
 def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_thread):
     report = check("simulator", name, params=SMALL.get(name), registry=registry, transitions=256)
@@ -190,7 +202,9 @@ def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_threa
 
 def test_every_simulator_dataset_and_format_that_comes_with_nsbench_is_checked_here(registry):
     own = Registry()
-    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS, *SYSTEMS, *ELSEWHERE])
+    assert own.names("simulator") == sorted(
+        [*COMPARED, *VARIANTS, *NULL_MODELS, *FAMILIES, *WRAPPERS, *SYSTEMS, *ELSEWHERE]
+    )
     assert own.names("dataset") == sorted(["lca", "trajectories", *SYSTEMS])
     assert own.names("format") == ["cgne", "npz", "well"]
 
@@ -207,6 +221,13 @@ def test_the_systems_conform(registry, kind, name, one_thread):
 @pytest.mark.parametrize("system", [name for name in SYSTEMS if name != "lca-open"])
 @pytest.mark.parametrize("name", ["cgne", "cgne-laptop", "pns", "pns-laptop", "stochastic-nca", "persistence"])
 def test_simulators_conform_on_every_system(registry, name, system, one_thread):
+    report = check("simulator", name, params=SMALL.get(name), on=system, registry=registry, transitions=256)
+    assert report.conforms, "\n".join(report.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "system"), [("absorbing", "grains"), ("ensemble", "grains"), ("tempered", "grains")])
+def test_families_and_wrappers_conform_on_labels_too(registry, name, system, one_thread):
     report = check("simulator", name, params=SMALL.get(name), on=system, registry=registry, transitions=256)
     assert report.conforms, "\n".join(report.lines())
 
