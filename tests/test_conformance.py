@@ -153,10 +153,8 @@ NULL_MODELS = ["bernoulli-unet", "frozen-neighbour", "persistence", "stochastic-
 SYSTEMS = ["dendrite", "grains", "gusts", "lca-open", "spinodal"]
 """Datasets, and the simulators that are their ground truth."""
 
-ELSEWHERE = {"categorical-unet": "grains", "gaussian-unet": "spinodal", "refiner": "spinodal"}
+ELSEWHERE = {"categorical-unet": "grains", "crps": "spinodal", "gaussian-unet": "spinodal", "refiner": "spinodal"}
 """Simulators of other states than growth -> the dataset on which they are checked."""
-
-FAMILIES = ["interpolant"]
 
 VARIANTS = [
     "cgne-bernoulli-sampling",
@@ -176,8 +174,17 @@ SMALL = {name: {"width": 4, "latent_channels": 4} for name in VARIANTS} | {
     "bernoulli-unet": {"width": 4},
     "stochastic-nca": {"channels": 4, "hidden": 8, "updates": 3},
     "interpolant": {"width": 4},
+    "absorbing": {"width": 4, "evaluations": 3},
+    "ensemble": {"of": {"use": "stochastic-nca", "params": {"channels": 4, "hidden": 8, "updates": 2}}, "members": 2},
+    "tempered": {"of": {"use": "stochastic-nca", "params": {"channels": 4, "hidden": 8, "updates": 2}}},
 }
 
+WRAPPERS = ["ensemble", "tempered"]
+"""Simulators that are made of another one."""
+
+
+FAMILIES = ["absorbing", "interpolant"]
+"""Families of networks beside those of papers on these systems."""
 
 NETWORKS = ["cgne", "pns", "pns-laptop", "bernoulli-unet", "stochastic-nca", *VARIANTS, *FAMILIES]
 """Simulators that are checked like cgne-laptop, at length."""
@@ -187,7 +194,7 @@ NETWORKS = ["cgne", "pns", "pns-laptop", "bernoulli-unet", "stochastic-nca", *VA
     "name",
     [
         pytest.param(n, marks=pytest.mark.slow if n in NETWORKS else ())
-        for n in [*COMPARED, *NULL_MODELS, *VARIANTS, *FAMILIES]
+        for n in [*COMPARED, *NULL_MODELS, *VARIANTS, *FAMILIES, *WRAPPERS]
     ],
 )
 def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_thread):
@@ -197,7 +204,9 @@ def test_the_simulators_that_come_with_nsbench_conform(registry, name, one_threa
 
 def test_every_simulator_dataset_and_format_that_comes_with_nsbench_is_checked_here(registry):
     own = Registry()
-    assert own.names("simulator") == sorted([*COMPARED, *VARIANTS, *NULL_MODELS, *SYSTEMS, *ELSEWHERE, *FAMILIES])
+    assert own.names("simulator") == sorted(
+        [*COMPARED, *VARIANTS, *NULL_MODELS, *FAMILIES, *WRAPPERS, *SYSTEMS, *ELSEWHERE]
+    )
     assert own.names("dataset") == sorted(["lca", "trajectories", *SYSTEMS])
     assert own.names("format") == ["cgne", "npz", "well"]
 
@@ -216,6 +225,13 @@ def test_the_systems_conform(registry, kind, name, one_thread):
     "name", ["cgne", "cgne-laptop", "pns", "pns-laptop", "stochastic-nca", "persistence", *FAMILIES]
 )
 def test_simulators_conform_on_every_system(registry, name, system, one_thread):
+    report = check("simulator", name, params=SMALL.get(name), on=system, registry=registry, transitions=256)
+    assert report.conforms, "\n".join(report.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "system"), [("absorbing", "grains"), ("ensemble", "grains"), ("tempered", "grains")])
+def test_families_and_wrappers_conform_on_labels_too(registry, name, system, one_thread):
     report = check("simulator", name, params=SMALL.get(name), on=system, registry=registry, transitions=256)
     assert report.conforms, "\n".join(report.lines())
 

@@ -46,6 +46,7 @@ METRICS = [
 ]
 
 SIMULATORS = [
+    "absorbing",
     "bernoulli-unet",
     "categorical-unet",
     "cgne",
@@ -58,7 +59,9 @@ SIMULATORS = [
     "cgne-standard-sampling",
     "cgne-unconditional-prior",
     "cgne-vector-z",
+    "crps",
     "dendrite",
+    "ensemble",
     "frozen-neighbour",
     "gaussian-unet",
     "grains",
@@ -72,6 +75,7 @@ SIMULATORS = [
     "refiner",
     "spinodal",
     "stochastic-nca",
+    "tempered",
 ]
 
 LIST = """

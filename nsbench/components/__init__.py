@@ -3,6 +3,7 @@
 component   the base class of datasets, simulators, metrics and formats, and their specs
 dataset     sources of trajectories
 simulator   models that draw the next state
+wrapper     simulators that are made of fits of another one
 metric      numbers that say how good a simulator is
 format      layouts of trajectories in files
 sampling    parameters that a fit does not read

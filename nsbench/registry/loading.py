@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,8 +14,9 @@ from nsbench.components.component import Component, ComponentSpec, Params
 from nsbench.components.contracts.numbers import plain
 from nsbench.components.dataset import DatasetSpec, Reading, UnreadableData
 from nsbench.components.sampling import sampling_fields
+from nsbench.components.wrapper import Inner, Wrapper, WrapperParams
 from nsbench.registry.kernels import hold_cache
-from nsbench.registry.registry import HOOKS, BrokenComponent, Kind, in_a_line, installed
+from nsbench.registry.registry import HOOKS, BrokenComponent, Kind, Registry, UnknownComponent, in_a_line, installed
 
 
 class NoParams(Params):
@@ -72,8 +74,29 @@ def reading_of(spec: DatasetSpec, params: Mapping[str, Any]) -> Reading | None:
     return reading
 
 
-def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Component:
-    """An instance of the component. Raises BrokenComponent, or pydantic's ValidationError."""
+def wrapper_params(spec: ComponentSpec, params: Mapping[str, Any]) -> WrapperParams | None:
+    """The parameters of a simulator that is made of another one; None for other components."""
+    model = params_model(spec)
+    return model.model_validate(plain(params)) if issubclass(model, WrapperParams) else None
+
+
+def inner_specs(registry: Registry, spec: ComponentSpec, params: Mapping[str, Any]) -> list[ComponentSpec]:
+    """The spec of the simulator that a simulator is made of, and of what that one is made of; [] for other components.
+
+    Raises UnknownComponent.
+    """
+    wrapper = wrapper_params(spec, params)
+    if wrapper is None:
+        return []
+    inner = registry.spec("simulator", wrapper.of.use)
+    return [inner, *inner_specs(registry, inner, wrapper.of.params)]
+
+
+def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any], registry: Registry | None = None) -> Component:
+    """An instance of the component. Raises BrokenComponent, or pydantic's ValidationError.
+
+    registry: where a simulator that is made of another one finds it; what is installed if None.
+    """
     model = params_model(spec).model_validate(plain(params))
     cls = import_object(spec.target)
     base = HOOKS[kind][2]
@@ -82,11 +105,29 @@ def build(kind: Kind, spec: ComponentSpec, params: Mapping[str, Any]) -> Compone
     if kind == "metric" and (getattr(cls, "direction", None) not in ("min", "max") or not hasattr(cls, "unit")):
         raise BrokenComponent(f'{spec.target} must say its direction, "min" or "max", and its unit, a text')
     try:
-        return cls(model)
+        component: Component = cls(model)
     except UnreadableData:
         raise
     except Exception as error:
         raise BrokenComponent(f"{spec.target} cannot be made: {in_a_line(error)}") from error
+    if isinstance(component, Wrapper):
+        _bind(spec, component, registry or installed())
+    return component
+
+
+def _bind(spec: ComponentSpec, wrapper: Wrapper, registry: Registry) -> None:
+    """Tell a simulator how to make the one that it is made of. Raises BrokenComponent for one of which it cannot be."""
+    try:
+        wrapper.bind(partial(_inner, wrapper.params.of, registry))
+    except (BrokenComponent, UnknownComponent, ValidationError):
+        raise
+    except Exception as error:
+        raise BrokenComponent(f"{spec.name!r} of {wrapper.params.of.use!r}: {in_a_line(error)}") from error
+
+
+def _inner(inner: Inner, registry: Registry) -> Any:
+    """A new simulator of those that another one is made of."""
+    return build("simulator", registry.spec("simulator", inner.use), inner.params, registry)
 
 
 def load(kind: Kind, name: str, **params: Any) -> Any:

@@ -112,13 +112,13 @@ class Agreement:
         return tuple(self.of(part) for part in (data.part, *data.formats))
 
     @contextmanager
-    def importing(self, part: Part, formats: Sequence[Part] = ()) -> Iterator[None]:
+    def importing(self, part: Part, others: Sequence[Part] = ()) -> Iterator[None]:
         """Hold a component's code against the plan once it has been imported, within the block. Raises CodeChanged.
 
-        formats: those that a dataset reads its files with.
+        others: the formats that a dataset reads its files with, the simulators that a simulator is made of.
         """
         self._begin()
-        rests_on = [self.of(part), *map(self.of, formats)]
+        rests_on = [self.of(part), *map(self.of, others)]
         with opened.noted(rests_on[0].paths) as files:
             yield
         for code in rests_on:

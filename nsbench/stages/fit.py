@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from nsbench.components.contracts.numbers import real, whole
 from nsbench.components.contracts.simulator import require_saved
 from nsbench.components.events import CurvePoint, Notice
 from nsbench.components.simulator import FitContext, Simulator
+from nsbench.components.wrapper import Wrapper, member_name
 from nsbench.stages.prepare import prepare
 from nsbench.stages.workshop import Workshop, Write
 from nsbench.store.checked import read_checked, set_file_aside, write_checked
@@ -37,22 +39,37 @@ _CURVES = "curves.json"
 _WEIGHTS = "weights"
 
 
-def fit(workshop: Workshop, trial: Trial) -> tuple[Simulator, float | None]:
-    """The fitted simulator, and the seconds that its fit took; None for a simulator that learns nothing."""
+def fit(workshop: Workshop, trial: Trial, within: str = "") -> tuple[Simulator, float | None]:
+    """The fitted simulator, and the seconds that its fit took; None for a simulator that learns nothing.
+
+    Of a simulator that is made of fits of another one these are obtained first, and their seconds counted in. within:
+    the place of such a fit in the simulator of the trial, "member-0/"; the names of its curves begin with it.
+    """
 
     def make() -> Write:
         train = prepare(workshop, trial.id, trial.fit_data, "train")
         val = prepare(workshop, trial.id, trial.fit_data, "val")
-        return lambda draft: _fit(workshop, trial, train, val, draft)
+        members = [
+            fit(workshop, member, f"{within}{member_name(k)}/") for k, member in enumerate(_member_trials(trial))
+        ]
+        return lambda draft: _fit(workshop, trial, within, train, val, members, draft)
 
     agreement = workshop.agreement
-    rests_on = [agreement.of(trial.part), *agreement.of_data(trial.fit_data)]
-    artifact = workshop.obtain(trial.id, trial.model, f"fit of {trial.simulator}", make, {_CURVES}, rests_on)
+    rests_on = [agreement.of(trial.part), *map(agreement.of, trial.inner_parts()), *agreement.of_data(trial.fit_data)]
+    what = f"fit of {trial.simulator}{' ' if within else ''}{within.rstrip('/')}"
+    artifact = workshop.obtain(trial.id, trial.model, what, make, {_CURVES}, rests_on)
     workshop.clear_work(trial.model)
-    simulator: Simulator = workshop.component(trial.part)
+    simulator: Simulator = workshop.component(trial.part, trial.inner_parts())
     simulator.conditions = workshop.conditions
     _load(simulator, artifact.folder / _WEIGHTS)
     return simulator, artifact.facts["fit_seconds"]
+
+
+def _member_trials(trial: Trial) -> list[Trial]:
+    """The trial with each of the fits of which its simulator is made in place of that simulator's own."""
+    return [
+        replace(trial, part=fit.part, model=fit.model, fit_seed=fit.seed, members=fit.members) for fit in trial.members
+    ]
 
 
 def read_curves(artifact: Artifact) -> list[Point]:
@@ -71,29 +88,42 @@ def _load(simulator: Simulator, weights: Path) -> None:
         raise BrokenContract(simulator, "load", got, "it must read what save wrote, and nothing else") from error
 
 
-def _fit(workshop: Workshop, trial: Trial, train: Trajectories, val: Trajectories, draft: Draft) -> None:
+def _fit(
+    workshop: Workshop,
+    trial: Trial,
+    within: str,
+    train: Trajectories,
+    val: Trajectories,
+    members: Sequence[tuple[Simulator, float | None]],
+    draft: Draft,
+) -> None:
     """Write a model's artifact: fit the simulator, unless it learns nothing, and save it with its curves."""
-    simulator: Simulator = workshop.component(trial.part)
+    simulator: Simulator = workshop.component(trial.part, trial.inner_parts())
     simulator.conditions = workshop.conditions
+    if isinstance(simulator, Wrapper):
+        simulator.take([member for member, _ in members])
     curves: list[Point] = []
     draft.facts["fit_seconds"] = None
     if type(simulator).fit is not Simulator.fit:  # ground truths have nothing to learn
         attributes = dict(vars(simulator))
-        journal = _learn(workshop, trial, simulator, train, val)
+        journal = _learn(workshop, trial, within, simulator, train, val)
         require_saved(simulator, vars(simulator), attributes)
-        curves, draft.facts["fit_seconds"] = journal.curves(), journal.seconds
+        seconds = sum(seconds for _, seconds in members if seconds is not None)
+        curves, draft.facts["fit_seconds"] = journal.curves(), journal.seconds + seconds
     weights = draft.folder / _WEIGHTS
     weights.mkdir()
     simulator.save(weights)
     (draft.folder / _CURVES).write_text(json.dumps(curves), encoding="utf-8")
 
 
-def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajectories, val: Trajectories) -> Journal:
+def _learn(
+    workshop: Workshop, trial: Trial, within: str, simulator: Simulator, train: Trajectories, val: Trajectories
+) -> Journal:
     """Fit in a work directory that outlasts an interruption. Returns the journal of all sittings."""
     workdir = workshop.work / trial.model.digest
-    journal = _journal(workshop, trial, workdir)
+    journal = _journal(workshop, trial, within, workdir)
     ctx = FitContext(
-        transitions=workshop.suite.budget.transitions,
+        transitions=trial.model.fields["budget"]["transitions"],
         workdir=workdir / "checkpoints",
         rng=generator(trial.fit_seed),
         conditions=workshop.conditions,
@@ -107,14 +137,15 @@ def _learn(workshop: Workshop, trial: Trial, simulator: Simulator, train: Trajec
     return journal
 
 
-def _journal(workshop: Workshop, trial: Trial, workdir: Path) -> Journal:
+def _journal(workshop: Workshop, trial: Trial, within: str, workdir: Path) -> Journal:
     """The journal of a fit, in its work directory. If it is damaged all of the directory is set aside.
 
     Checkpoints alone would give the right weights with half of the curves, and too few seconds.
     """
 
     def tell(point: Point) -> None:
-        workshop.emit(CurvePoint(trial.id, *point))
+        name, value, step = point
+        workshop.emit(CurvePoint(trial.id, f"{within}{name}", value, step))
 
     make_folder(workdir)
     try:

@@ -80,7 +80,7 @@ def _rests_on(workshop: Workshop, trial: Trial) -> list[Code]:
     if truth is not None:
         planned = trial.evidence.fields["truth"]
         beside = [Code(f"simulator {truth.name!r}", truth.code(), planned["source"], planned["libraries"])]
-    return [agreement.of(trial.part), measuring, *data, *beside]
+    return [agreement.of(trial.part), *map(agreement.of, trial.inner_parts()), measuring, *data, *beside]
 
 
 def take_in(workshop: Workshop, submission: Submission, evidence: Evidence, facts: Mapping[str, Any]) -> Artifact:

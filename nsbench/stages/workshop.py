@@ -70,15 +70,15 @@ class Workshop:
         """Threads that the suite names, or else this machine's."""
         return self.suite.compute.threads or default_threads()
 
-    def component(self, part: Part, formats: Sequence[Part] = ()) -> Any:
+    def component(self, part: Part, others: Sequence[Part] = ()) -> Any:
         """An instance of a part, with its libraries limited to the suite's threads.
 
-        formats: those that a dataset reads its files with.
+        others: the formats that a dataset reads its files with, the simulators that a simulator is made of.
         """
         spec = self.registry.spec(part.kind, part.name)
         require_variables(part.name, part.variables, variables_in_key(part.libraries, spec.variables))
-        with self.agreement.importing(part, formats):
-            component = build(part.kind, spec, part.params)
+        with self.agreement.importing(part, others):
+            component = build(part.kind, spec, part.params, self.registry)
         hold_threads(self.threads)
         self.put_back()
         return component

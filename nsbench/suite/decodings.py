@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from nsbench.components.simulator import SimulatorSpec
+from nsbench.registry.loading import inner_specs
 from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
 from nsbench.suite.places import Places
 from nsbench.suite.yaml import Document
@@ -35,11 +38,13 @@ def expand_decodings(document: Document, registry: Registry) -> Document:
 def _decodes(entry: Any, registry: Registry) -> bool:
     if not isinstance(entry, dict) or entry.get("decode") is not None or not isinstance(entry.get("use"), str):
         return False
+    params = entry.get("params") or {}
     try:
         spec = registry.spec("simulator", entry["use"])
-    except (UnknownComponent, BrokenComponent):
+        specs = [spec, *inner_specs(registry, spec, params)] if isinstance(params, dict) else [spec]
+    except (UnknownComponent, BrokenComponent, ValidationError):
         return False  # the reader says so
-    return isinstance(spec, SimulatorSpec) and spec.decodes
+    return any(isinstance(spec, SimulatorSpec) and spec.decodes for spec in specs)
 
 
 def _both(entry: dict[str, Any]) -> list[dict[str, Any]]:

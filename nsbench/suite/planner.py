@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from nsbench.components.dataset import SPLITS, DatasetSpec, SimulatorReference, UnreadableData
 from nsbench.components.metric import Null
 from nsbench.components.protocol import Conditions, Decode
-from nsbench.registry.loading import full_params, reading_of, sampling_of
+from nsbench.registry.loading import full_params, reading_of, sampling_of, wrapper_params
 from nsbench.registry.registry import Kind, Registry
 from nsbench.registry.source import Sources
 from nsbench.store.key import Key
@@ -21,6 +21,7 @@ from nsbench.suite.suite import DatasetUse, SimulatorUse, Suite
 from nsbench.suite.trials import (
     Anchors,
     DataPlan,
+    Fit,
     MetricPlan,
     NullPlan,
     Part,
@@ -176,12 +177,11 @@ class _Planner:
 
     def _trial(self, use: SimulatorUse, data: DataPlan, fit_data: DataPlan, replicate: int) -> Trial:
         part = self._part("simulator", use.use, use.params)
-        fit_seed: Seed = [self.suite.seed, "fit", fit_data.part.name, part.name, replicate]
+        fit = self._fit(part, fit_data, replicate, self.suite.budget.transitions)
         simulate_seed: Seed = [self.suite.seed, "simulate", data.part.name, replicate]
-        model = self._model(part, fit_data, fit_seed)
         decode = use.decode or self.conditions.decode
         with_likelihood = not (decode == "mode" and self._is_drawn_too(use, data))
-        evidence = self._evidence(model, part, data, simulate_seed, decode, with_likelihood)
+        evidence = self._evidence(fit.model, part, data, simulate_seed, decode, with_likelihood)
         scores = self._scores(data, evidence.digest, replicate)
         return Trial(
             data=data,
@@ -189,15 +189,27 @@ class _Planner:
             simulator=use.name,
             part=part,
             replicate=replicate,
-            model=model,
-            fit_seed=fit_seed,
+            model=fit.model,
+            fit_seed=fit.seed,
             evidence=evidence,
             simulate_seed=simulate_seed,
             scores=scores,
             decode=decode,
             with_likelihood=with_likelihood,
             series=use.series,
+            members=fit.members,
         )
+
+    def _fit(self, part: Part, fit_data: DataPlan, replicate: int, transitions: int) -> Fit:
+        """The fit of a simulator within a budget, after those of another one of which it is made."""
+        seed: Seed = [self.suite.seed, "fit", fit_data.part.name, part.name, replicate]
+        members: tuple[Fit, ...] = ()
+        wrapper = wrapper_params(self.registry.spec("simulator", part.name), part.params)
+        if wrapper is not None:
+            inner = self._part("simulator", wrapper.of.use, wrapper.of.params)
+            wanted = wrapper.fits(replicate, transitions)
+            members = tuple(self._fit(inner, fit_data, fit.replicate, fit.transitions) for fit in wanted)
+        return Fit(part, self._model(part, fit_data, seed, transitions, members), seed, members)
 
     def _is_drawn_too(self, use: SimulatorUse, data: DataPlan) -> bool:
         """Whether another entry draws from the same fit on this dataset: the likelihood is of its process."""
@@ -208,17 +220,19 @@ class _Planner:
             for other in self.suite.simulators
         )
 
-    def _model(self, part: Part, fit_data: DataPlan, seed: Seed) -> Key:
-        fields = {
+    def _model(self, part: Part, fit_data: DataPlan, seed: Seed, transitions: int, members: tuple[Fit, ...]) -> Key:
+        fields: dict[str, Any] = {
             "train": fit_data.keys["train"].digest,
             "val": fit_data.keys["val"].digest,
             "stride": fit_data.protocol.stride,
             "horizon": fit_data.protocol.horizon,
-            "budget": self.suite.budget.model_dump(mode="json"),
+            "budget": self.suite.budget.model_dump(mode="json") | {"transitions": transitions},
             "device": self.conditions.device,
             "precision": self.conditions.precision,
             "seed": seed,
         }
+        if members:
+            fields["members"] = [member.model.digest for member in members]
         unread = self._sampling(part).get("sampling", {})
         params = {name: value for name, value in part.params.items() if name not in unread}
         return Key("model", part.fields() | {"params": params} | fields | _without(fit_data))

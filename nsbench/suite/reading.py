@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from nsbench.names import NAME, bad_name, did_you_mean, without_credentials
-from nsbench.registry.loading import full_params, params_model
-from nsbench.registry.registry import BrokenComponent, Registry, UnknownComponent
+from nsbench.registry.loading import full_params, params_model, wrapper_params
+from nsbench.registry.registry import BrokenComponent, Kind, Registry, UnknownComponent
 from nsbench.suite.decodings import expand_decodings
 from nsbench.suite.faults import by_place, explained
 from nsbench.suite.grids import MAX_TRIALS, expand_grids
@@ -142,23 +142,41 @@ def _check_components(
             entry = {"use": entry} if isinstance(entry, str) and kind == "metric" else entry
             if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
                 continue  # reported by the suite's own schema
-            at: At = (section, i)
-            try:
-                spec = registry.spec(kind, entry["use"])
-                model = params_model(spec)
-            except (UnknownComponent, BrokenComponent) as error:
-                faults.append(document.fault((*at, "use"), str(error)))
-                continue
-            params = entry.get("params", {})
-            if not isinstance(params, dict):
-                continue
-            try:
-                full[section, i] = full_params(spec, params)
-            except ValidationError as error:
-                faults += explained(error, model, document, (*at, "params"))
-            except BrokenComponent as error:
-                faults.append(document.fault((*at, "params"), str(error)))
+            params = _checked(kind, entry["use"], entry.get("params", {}), document, (section, i), registry, faults)
+            if params is not None:
+                full[section, i] = params
     return full
+
+
+def _checked(
+    kind: Kind, name: str, params: Any, document: Document, at: At, registry: Registry, faults: list[Fault]
+) -> dict[str, Any] | None:
+    """The parameters of a component in full, and of the simulator that it is made of; None where there is a fault.
+
+    at: the place of its entry, {use: …, params: …}.
+    """
+    try:
+        spec = registry.spec(kind, name)
+        model = params_model(spec)
+    except (UnknownComponent, BrokenComponent) as error:
+        faults.append(document.fault((*at, "use"), str(error)))
+        return None
+    if not isinstance(params, dict):
+        return None  # reported by the suite's own schema
+    try:
+        full = full_params(spec, params)
+        wrapper = wrapper_params(spec, full)
+    except ValidationError as error:
+        faults += explained(error, model, document, (*at, "params"))
+        return None
+    except BrokenComponent as error:
+        faults.append(document.fault((*at, "params"), str(error)))
+        return None
+    if wrapper is None:
+        return full
+    at = (*at, "params", "of")
+    inner = _checked("simulator", wrapper.of.use, wrapper.of.params, document, at, registry, faults)
+    return None if inner is None else full | {"of": {"use": wrapper.of.use, "params": inner}}
 
 
 def _faults_of_names(suite: Suite, document: Document) -> Iterator[Fault]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -130,12 +130,28 @@ class _WithRow(ABC):
 
 
 @dataclass(frozen=True)
+class Fit:
+    """A fit of a simulator by itself, of which another one is made. members: the fits of which it is made in turn."""
+
+    part: Part
+    model: Key
+    seed: Seed
+    members: tuple[Fit, ...] = ()
+
+    def inner(self) -> Iterator[Fit]:
+        """The fits of which it is made, and those of which they are."""
+        for member in self.members:
+            yield from (*member.inner(), member)
+
+
+@dataclass(frozen=True)
 class Trial(_WithRow):
     """A simulator, on a dataset, once. Fitted on `fit_data`, tested on `data`.
 
     series: what it is a try of, "" for no other than itself; in no key.
     decode: how its states are decoded. with_likelihood: whether its likelihood is measured: not that of rollouts by the
-    mode where the same fit is run with drawn sites too, since it is of that process.
+    mode where the same fit is run with drawn sites too, since it is of that process. members: fits of another simulator
+    of which this one is made.
     """
 
     data: DataPlan
@@ -151,6 +167,16 @@ class Trial(_WithRow):
     decode: Decode = "mode"
     with_likelihood: bool = True
     series: str = ""
+    members: tuple[Fit, ...] = ()
+
+    @property
+    def fit(self) -> Fit:
+        """The fit of its simulator."""
+        return Fit(self.part, self.model, self.fit_seed, self.members)
+
+    def inner_parts(self) -> tuple[Part, ...]:
+        """The simulators of which this one is made."""
+        return tuple({fit.part.name: fit.part for fit in self.fit.inner()}.values())
 
     def artifacts(self) -> list[PlannedArtifact]:
         """Every artifact of the trial, in the order in which they are made."""
@@ -158,6 +184,7 @@ class Trial(_WithRow):
             self.fit_data.artifact("train"),
             self.fit_data.artifact("val"),
             self.data.artifact("test"),
+            *(PlannedArtifact(f"member/{k}", fit.model, fit.seed) for k, fit in enumerate(self.fit.inner())),
             PlannedArtifact("model", self.model, self.fit_seed),
             PlannedArtifact("evidence", self.evidence, self.simulate_seed),
             *(metric.artifact() for metric in self.scores),

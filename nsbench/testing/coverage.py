@@ -10,6 +10,7 @@ from typing import Any
 
 from nsbench.components.component import ComponentSpec
 from nsbench.components.dataset import DatasetSpec
+from nsbench.registry.loading import inner_specs
 from nsbench.registry.registry import Kind, Registry
 from nsbench.stages.agreement import Agreement, Code, UncoveredFile
 from nsbench.suite.planner import MEASURING
@@ -30,7 +31,12 @@ def what_it_opens(
     part = Part(kind, spec.name, dict(params), "", {})
     reading = agreement.read(part) if kind == "dataset" else None
     formats = [registry.spec("format", name) for name, _ in reading.formats] if reading else []
-    beside = [*formats, *_specs_of(registry, spec), *(_specs_of_source(registry, data) if data is not None else [])]
+    beside = [
+        *formats,
+        *inner_specs(registry, spec, params),
+        *_specs_of(registry, spec),
+        *(_specs_of_source(registry, data) if data is not None else []),
+    ]
     own, others = agreement.of(part), [Code(other.name, other.code()) for other in beside]
     with agreement.making([own, *others, Code("measuring", (MEASURING,))]) as seal:
 

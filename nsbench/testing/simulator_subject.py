@@ -55,7 +55,7 @@ class SimulatorSubject:
 
     def fresh(self) -> Simulator:
         """A new instance, under the subject's conditions."""
-        simulator = cast(Simulator, build("simulator", self.spec, self.params))
+        simulator = cast(Simulator, build("simulator", self.spec, self.params, self.registry))
         simulator.conditions = self.conditions
         hold_threads(1)
         return simulator
