@@ -357,5 +357,6 @@ def test_schedules_are_varied_one_thing_at_a_time(suite, name, reference, regist
 def test_rollouts_may_be_as_long_as_in_the_suite_whose_data_they_are_of(suite, registry):
     for ours, whole in ((suite, "snow"), (f"{suite}-paper", "snow-paper")):
         of = [read_suite(SUITES / f"{name}.yaml", registry) for name in (ours, whole)]
-        assert of[0].datasets == of[1].datasets
+        assert of[0].datasets == of[1].datasets[:1]  # snow-paper has a second view of the same crystals
         assert of[0].protocol.horizon == of[1].protocol.horizon
+        assert of[0].protocol.last_stride == of[1].protocol.last_stride  # else the fits would be others

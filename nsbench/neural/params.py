@@ -49,3 +49,26 @@ class TrainingParams(Params):
     average_annealing: float = Field(0.0, ge=0, le=1)
     condition: Literal["varying", "all"] = "varying"
     condition_power: float | Literal["likelihood"] | None = None
+
+
+class ShortFitParams(TrainingParams):
+    """The parameters of networks that learn something in a few minutes on one core. Fractions are of the budget."""
+
+    embedding: int = Field(16, ge=1, le=512, description="channels that embed y")
+    embedding_width: int = Field(64, ge=1, le=4096, description="hidden units of that embedding")
+    batch: int = Field(16, ge=1, le=65536, description="transitions in an optimizer step")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="its peak")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="of AdamW")
+    warmup: float = Field(0.02, ge=0, lt=1, description="linear warm-up over that fraction")
+    decay: Decay = Field("cosine", description='"constant", or half a "cosine" to 0')
+    clip: float | None = Field(0.25, gt=0, description="the gradient's norm is clipped to it")
+    average_from: float | None = Field(0.8, ge=0, le=1, description="weights are averaged from there; null: never")
+    average_decay: float | None = Field(0.99, gt=0, lt=1, description="of a moving average; null: a plain mean")
+    condition: Literal["varying", "all"] = Field("varying", description="parameters that y holds")
+
+
+class UNetParams(ShortFitParams):
+    """The sizes of the shared UNet (nsbench/neural/networks/unet.py), and how it is trained."""
+
+    width: int = Field(16, ge=4, le=512, multiple_of=4, description="w, channels at full resolution")
+    norm_groups: int = Field(32, ge=1, le=512, description="groups of the group norm, at most")

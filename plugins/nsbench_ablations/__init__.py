@@ -19,20 +19,20 @@ _NULLS = {
     "persistence": ("persistence:Persistence", None, "nothing changes"),
     "frozen-neighbour": (
         "frozen_neighbour:FrozenNeighbour",
-        "FrozenNeighbourParams",
+        "nsbench_ablations.null_params:FrozenNeighbourParams",
         "a table of probabilities by attached neighbours and conditioning parameter; exact likelihood",
     ),
     **{
         f"{law}-unet": (
             f"factorised_unet:{law.title()}UNet",
-            "FactorisedUNetParams",
+            "nsbench.neural.params:UNetParams",
             f"CGNE's decoder with y and without z: independent sites of {states}; exact likelihood",
         )
         for law, states in (("bernoulli", "growth"), ("categorical", "labels"), ("gaussian", "fields"))
     },
     "stochastic-nca": (
         "stochastic_nca:StochasticNCA",
-        "StochasticNCAParams",
+        "nsbench_ablations.null_params:StochasticNCAParams",
         "a neural cellular automaton whose sites are drawn independently; exact likelihood",
     ),
 }
@@ -55,7 +55,7 @@ def nsbench_simulators() -> list[SimulatorSpec]:
         SimulatorSpec(
             name,
             f"nsbench_ablations.{target}",
-            params and f"nsbench_ablations.null_params:{params}",
+            params,
             f"null model: {summary}",
             decodes=name.endswith("-unet"),
         )

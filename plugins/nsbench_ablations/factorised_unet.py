@@ -8,18 +8,18 @@ from torch import Tensor
 
 from nsbench.neural.networks.layers import broadcast, concatenate, perceptron
 from nsbench.neural.networks.unet import MULTIPLE, UNet
+from nsbench.neural.params import UNetParams
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.space import StateSpace
 from nsbench.trajectories.domain import States
 from nsbench_ablations.factorised import Factorised
-from nsbench_ablations.null_params import FactorisedUNetParams
 
 
 class UNetModel(Factorised):
     """A UNet of (x, embedded y), whose output is that of the sites."""
 
-    def __init__(self, params: FactorisedUNetParams, space: StateSpace, inputs: int) -> None:
+    def __init__(self, params: UNetParams, space: StateSpace, inputs: int) -> None:
         super().__init__(space)
         self.embed = perceptron([inputs, params.embedding_width, params.embedding])
         self.unet = UNet(space.inputs + params.embedding, space.outputs, params.width, params.norm_groups)
@@ -37,7 +37,7 @@ class FactorisedUNet(NeuralSimulator):
 
     likelihood = "exact"
     states_of: ClassVar[States]
-    params: FactorisedUNetParams
+    params: UNetParams
 
     def build(self, space: StateSpace, inputs: int) -> UNetModel:
         return UNetModel(self.params, space, inputs)

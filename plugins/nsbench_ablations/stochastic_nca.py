@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nsbench.neural.drawing import DrawnSites
 from nsbench.neural.networks.layers import broadcast, concatenate, perceptron
 from nsbench.neural.networks.padding import Convolution
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.space import StateSpace
-from nsbench_ablations.drawing import DrawnSites
 from nsbench_ablations.factorised import Factorised
 from nsbench_ablations.null_params import StochasticNCAParams
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 from pydantic import BaseModel
 
+from nsbench.neural.drawing import DrawnSites
 from nsbench.trajectories.base import Trajectories
 from nsbench_ablations import params as parameters
-from nsbench_ablations.drawing import DrawnSites
 from nsbench_ablations.params import Fixed
 from nsbench_ablations.stepwise import frame_by_frame
 from nsbench_cgne.params import CGNEParams

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from nsbench_ablations.null_params import FactorisedUNetParams
+from nsbench.neural.params import UNetParams
 
 Schedule = Literal["linear", "cosine"]
 
 
-class AbsorbingParams(FactorisedUNetParams):
+class AbsorbingParams(UNetParams):
     """Sizes and training of the network, and how the next state is drawn.
 
     evaluations: rounds in which sites are drawn, each an evaluation of the network; "sites": a site a round.
@@ -19,6 +19,8 @@ class AbsorbingParams(FactorisedUNetParams):
     known of the next state, as in Chang et al. 2022 (arXiv 2202.04200).
     all_masked: the share of training transitions in which every site is masked, beside those that are so by chance.
     """
+
+    sampling: ClassVar[frozenset[str]] = frozenset({"evaluations", "schedule"})
 
     evaluations: Annotated[int, Field(ge=1, le=65536)] | Literal["sites"] = 8
     schedule: Schedule = "cosine"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from nsbench.neural.drawing import DrawnSites
 from nsbench.neural.networks.unet import MULTIPLE
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.space import StateSpace
-from nsbench_ablations.drawing import DrawnSites
 from nsbench_absorbing.model import AbsorbingModel
 from nsbench_absorbing.params import AbsorbingParams
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from nsbench_ablations.null_params import FactorisedUNetParams
+from nsbench.neural.params import UNetParams
 
 
-class CRPSParams(FactorisedUNetParams):
+class CRPSParams(UNetParams):
     """Sizes and training of the network, its noise and its score.
 
     noise: length of the vector of standard normal numbers, drawn once a frame and member, that modulates the network.

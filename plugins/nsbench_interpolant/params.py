@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from nsbench_ablations.null_params import FactorisedUNetParams
+from nsbench.neural.params import UNetParams
 
 
-class InterpolantParams(FactorisedUNetParams):
+class InterpolantParams(UNetParams):
     """The path, how it is followed, and the network that learns its drift. Fractions are of the budget.
 
     path         "linear" starts at x_t with a noise that shrinks; "bridge" at x_t itself, with a noise that grows first

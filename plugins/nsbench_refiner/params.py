@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from nsbench_ablations.null_params import FactorisedUNetParams
+from nsbench.neural.params import UNetParams
 
 
-class RefinerParams(FactorisedUNetParams):
+class RefinerParams(UNetParams):
     """The steps of refinement and the network. Fractions are of the budget.
 
     refinements     K, after the prediction: a frame takes K + 1 evaluations. 0: the prediction alone, without chance.
