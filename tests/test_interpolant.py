@@ -120,6 +120,14 @@ def test_what_is_known_of_the_next_state_is_not_asked_of_the_network():
     assert (x[:, 1] != 0).all()
 
 
+def sampled(simulator, folder, **sampling):
+    """The same fit, drawn from otherwise."""
+    other = nsbench.load("simulator", "interpolant", **simulator.params.model_dump() | sampling)
+    simulator.save(folder)
+    other.load(folder)
+    return other
+
+
 def uneven(count, seed, at=None):
     """As `jumps`, with a deviation of 0.2 where u is below its mean and 0.8 above."""
     record, rng = jumps(count, seed, at=at), np.random.default_rng(seed + 100)
@@ -129,18 +137,17 @@ def uneven(count, seed, at=None):
     return record
 
 
-@pytest.mark.parametrize("path", ["linear", "bridge"])
+@pytest.mark.parametrize("path", ["linear", pytest.param("bridge", marks=pytest.mark.slow)])
 def test_a_fit_recovers_a_mean_that_depends_on_a_parameter_and_a_deviation_that_depends_on_the_state(path, tmp_path):
-    simulator = fitted(tmp_path, 10_000, "interpolant", uneven(600, 0), path=path, evaluations=12)
-    for sampler in ("ode", "sde"):
-        simulator.params = simulator.params.model_copy(update={"sampler": sampler})
+    simulator = fitted(tmp_path, 8000, "interpolant", uneven(600, 0), path=path)
+    for sampler, evaluations in (("ode", 12), ("sde", 60)):
+        other = sampled(simulator, tmp_path, sampler=sampler, evaluations=evaluations)
         for at in (-0.7, 0.7):
-            steps, low = steps_of(simulator, at), jumps(64, 5, at=at).values[:, 0, 0] < 2
+            steps, low = steps_of(other, at), jumps(64, 5, at=at).values[:, 0, 0] < 2
             for where, deviation in ((low, 0.2), (~low, 0.8)):
                 assert steps[where].mean() == pytest.approx(at, abs=0.15)
                 assert steps[where].std() == pytest.approx(deviation, abs=0.15)
-    simulator.params = simulator.params.model_copy(update={"evaluations": 1})
-    assert steps_of(simulator, 0.7).std() < 0.2
+    assert steps_of(sampled(simulator, tmp_path, evaluations=1), 0.7).std() < 0.2
 
 
 def one_of_two_growths(count, seed):
@@ -228,8 +235,7 @@ def test_an_interrupted_fit_goes_on_whatever_its_parameters_of_sampling(tmp_path
 def test_operations_grow_with_the_evaluations(tmp_path):
     simulator, start, counts = fitted(tmp_path, 8, "interpolant"), jumps(2, 1).start(), []
     for n in (1, 2, 8):
-        simulator.params = simulator.params.model_copy(update={"evaluations": n})
-        counts.append(simulator.flops(start, 3, np.random.default_rng(0)))
+        counts.append(sampled(simulator, tmp_path, evaluations=n).flops(start, 3, np.random.default_rng(0)))
     assert counts == [counts[0], 2 * counts[0], 8 * counts[0]]
 
 
