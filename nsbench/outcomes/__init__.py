@@ -14,5 +14,6 @@ ties         the simulators that cannot be told from the best
 summary      the results of a suite in one table
 best_of      the expected best of n tries, for n up to all of them
 series       simulators that are tries of one thing, such as those of a grid, and the best of them
+cost_quality the scores of one fit by how it draws, against the time that it takes
 hardware     the trials whose costs were measured on other hardware than most
 """

@@ -1,8 +1,11 @@
-"""Series: simulators that are tries of one thing, such as those of a grid, and the best of them."""
+"""Series: simulators that are tries of one thing, such as those of a grid, and the best of them.
+
+A series of one fit, whose simulators differ in parameters of sampling alone, is none of tries: no fit was chosen there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,22 +57,33 @@ class Series:
 
 
 def series_of(summary: Summary, dataset: str) -> list[Series]:
-    """The series of a dataset, in the suite's order; none where no series has two tries: there is nothing to choose."""
+    """The series of tries of a dataset, in the suite's order; none where none has two: there is nothing to choose."""
     metric = next((metric for metric in summary.metrics if metric.name == summary.primary), None)
     lines = [line for line in summary.lines if line.dataset == dataset]
     if metric is None:
         return []
     floor = next((line.cells.get(metric.name) for line in lines if line.anchor == "floor"), None)
-    members: dict[str, list[Line]] = {}
-    for line in lines:
-        if line.series and line.kind == "simulator":
-            members.setdefault(line.series, []).append(line)
     found = [
         Series(dataset, name, metric, kind, tries, open_tries, floor.value if floor else None)
-        for name, of_series in members.items()
+        for name, of_series in members(summary, dataset).items()
+        if not of_one_fit(of_series)
         for kind, tries, open_tries in _by_kind(of_series, metric.name)
     ]
     return found if any(len(series.tries) > 1 for series in found) else []
+
+
+def members(summary: Summary, dataset: str) -> dict[str, list[Line]]:
+    """The simulators of each series of a dataset, {series: lines}, in the suite's order."""
+    lines: dict[str, list[Line]] = {}
+    for line in summary.lines:
+        if line.dataset == dataset and line.series and line.kind == "simulator":
+            lines.setdefault(line.series, []).append(line)
+    return lines
+
+
+def of_one_fit(lines: Sequence[Line]) -> bool:
+    """Whether simulators, two or more, share one fit and its decoding, and differ in how they draw from it alone."""
+    return len(lines) > 1 and lines[0].fit != "" and len({line.fit for line in lines}) == 1
 
 
 def _by_kind(lines: list[Line], metric: str) -> Iterator[tuple[str, tuple[Try, ...], int]]:

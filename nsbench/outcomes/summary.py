@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -55,6 +55,9 @@ class Line:
     outside    it is a submission.
     elsewhere  its costs were measured on other hardware than most.
     series     what it is a try of; "" for no other than itself.
+    fit        its fit's key and its decoding, the same for simulators that differ in parameters of sampling alone;
+               "" where it has no such parameters.
+    sampling   {parameter of sampling: value}.
     """
 
     dataset: str
@@ -66,6 +69,8 @@ class Line:
     outside: bool = False
     elsewhere: bool = False
     series: str = ""
+    fit: str = ""
+    sampling: dict[str, Any] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -162,10 +167,20 @@ def _simulators(stored: StoredResults, dataset: str) -> list[Line]:
         cells = {metric: _cell([s for s in scores if s.metric == metric]) for metric in {s.metric for s in scores}}
         anchor = anchors.get(candidates[0].evidence.digest, "")
         kind: LineKind = "anchor" if anchor else "simulator"
-        marks = {"outside": any(row.outside for row in rows), "elsewhere": any(row.trial in odd for row in rows)}
-        series = next((c.series for c in candidates if isinstance(c, Trial)), "")
-        lines.append(Line(dataset, name, kind, cells, _statuses(found, candidates), anchor, **marks, series=series))
+        outside, elsewhere = any(row.outside for row in rows), any(row.trial in odd for row in rows)
+        line = Line(dataset, name, kind, cells, _statuses(found, candidates), anchor, outside, elsewhere)
+        lines.append(_of_series(line, candidates))
     return lines
+
+
+def _of_series(line: Line, candidates: Iterable[Candidate]) -> Line:
+    """The line with what a plan says of its place among others: its series, its fit, how it draws."""
+    trial = next((candidate for candidate in candidates if isinstance(candidate, Trial)), None)
+    if trial is None:
+        return line
+    sampling = trial.evidence.fields.get("sampling", {})
+    fit = f"{trial.model.digest} {trial.decode}" if sampling else ""
+    return replace(line, series=trial.series, fit=fit, sampling=sampling)
 
 
 def _by_simulator(stored: StoredResults, dataset: str) -> dict[str, list[Candidate]]:

@@ -2,7 +2,7 @@
 
 matrix            the compact matrix of a dataset, which a run prints: metrics by simulators, the primary metric first
 verdict           who leads by the primary metric, in a sentence
-series            the best try of each series, in a line each
+series            a line for each series: its best try, or score and time of one fit by how it draws
 footnotes         what the marks of a matrix mean, and what failed
 tables            the long tables: every score with its interval, anchors and skill
 comparison        a comparison of two simulators as table, sentences, CSV, JSON

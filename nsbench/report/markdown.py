@@ -6,17 +6,19 @@ from collections.abc import Sequence
 
 from nsbench.outcomes.summary import Line, Summary
 from nsbench.report.grid import Entry, Grid, Quantity, grid, heading, legend
-from nsbench.report.series import RULE, series_sentences
+from nsbench.report.series import RULE, curve_sentences, series_sentences
 from nsbench.report.tables import Table, in_markdown, plain
 
 
 def to_markdown(summary: Summary, notes: Sequence[str]) -> str:
-    """The Markdown text: a title, a table and the best tries for each dataset, failed trials, and notes."""
+    """The Markdown text: a title, for each dataset a table and lines on its series, failed trials, and notes."""
     parts = [f"# {summary.suite}"]
     for dataset in summary.datasets:
         parts += [f"## {dataset}", plain(_table(grid(summary, dataset)))]
         if sentences := series_sentences(summary, dataset):
             parts.append(_list([*sentences, RULE]))
+        if sentences := curve_sentences(summary, dataset):
+            parts.append(_list(sentences))
     if summary.failed:
         rows = [[name, status, error] for name, status, error in summary.failed]
         parts += [

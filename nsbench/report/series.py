@@ -1,7 +1,8 @@
-"""The best try of each series, in a line each."""
+"""A line for each series: its best try, or, of a series of one fit, score and time by how it draws."""
 
 from __future__ import annotations
 
+from nsbench.outcomes.cost_quality import Curve, Point, curves_of
 from nsbench.outcomes.series import Series, series_of
 from nsbench.outcomes.summary import Summary
 from nsbench.quantities import number
@@ -12,8 +13,13 @@ RULE = (
 
 
 def series_sentences(summary: Summary, dataset: str) -> list[str]:
-    """A line for each series of a dataset: its best try, its value, of how many; nothing where there are none."""
+    """A line for each series of tries of a dataset: its best try, its value, of how many; nothing without them."""
     return [_sentence(series) for series in series_of(summary, dataset)]
+
+
+def curve_sentences(summary: Summary, dataset: str) -> list[str]:
+    """A line for each series of one fit: "warm: length, sites, by warmth: 0.5 → 1.9 at 0.3 ms, 2.0 → failed."."""
+    return [_of_curve(summary, curve) for curve in curves_of(summary, dataset)]
 
 
 def title(series: Series) -> str:
@@ -29,3 +35,16 @@ def _sentence(series: Series) -> str:
         return f"{title(series)}: no score in {tries}{more}."
     value = f"{metric.name} {number(best.value)} {metric.unit}".rstrip()
     return f"{title(series)}: best of {tries}: {best.simulator}, {value}{more}."
+
+
+def _of_curve(summary: Summary, curve: Curve) -> str:
+    unit = next((point.score.unit for point in curve.points if point.score.value is not None), "")
+    what = f"{summary.primary}, {unit}," if unit not in ("", "1") else summary.primary
+    points = ", ".join(f"{point.setting or point.simulator} → {_at(point)}" for point in curve.points)
+    return f"{curve.name}: {what} by {' and '.join(curve.parameters) or 'simulator'}: {points}."
+
+
+def _at(point: Point) -> str:
+    if point.score.value is None:
+        return point.absent
+    return number(point.score.value) + (f" at {number(point.ms)} ms" if point.ms is not None else "")

@@ -20,7 +20,7 @@ from nsbench.outcomes.summary import Line, Summary, summarise
 from nsbench.report.footnotes import failures, footnotes
 from nsbench.report.grid import Entry, Grid, Quantity, heading
 from nsbench.report.matrix import matrix
-from nsbench.report.series import RULE, series_sentences
+from nsbench.report.series import RULE, curve_sentences, series_sentences
 from nsbench.report.verdict import verdict
 from nsbench.suite.session import Session
 
@@ -43,7 +43,7 @@ def show_session(console: Console, session: Session, results: Sequence[TrialResu
 
 
 def show_results(console: Console, summary: Summary, results: Sequence[TrialResult]) -> None:
-    """Print a matrix for each dataset, who leads, the best tries, what failed, and footnotes."""
+    """Print a matrix for each dataset, who leads, a line a series, what failed, and footnotes."""
     if not console.is_terminal:
         console.width = PIPE
     for dataset in summary.datasets:
@@ -56,6 +56,9 @@ def show_results(console: Console, summary: Summary, results: Sequence[TrialResu
         if sentences := series_sentences(summary, dataset):
             say(console, *sentences, wrap=True)
             say(console, RULE, wrap=True, style="dim")
+            console.print()
+        if sentences := curve_sentences(summary, dataset):
+            say(console, *sentences, wrap=True)
             console.print()
     say(console, *failures(summary), wrap=True)
     say(console, *footnotes(summary, results, mark="*"), wrap=True, style="dim")

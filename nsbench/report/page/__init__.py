@@ -3,6 +3,8 @@
 page      the file
 charts    the charts of a dataset
 tries     the charts of a dataset's series: the expected best of n tries
+cost_quality
+          the chart of a dataset's series of one fit: score against time, by parameters of sampling
 keys      the legend of charts
 svg       charts as SVG text
 gallery   rollouts beside the truth, packed for the page's script

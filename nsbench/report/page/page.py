@@ -17,6 +17,7 @@ from nsbench.report.footnotes import footnotes
 from nsbench.report.grid import Entry, Grid, Quantity, grid, heading, legend
 from nsbench.report.matrix import matrix
 from nsbench.report.page.charts import charts
+from nsbench.report.page.cost_quality import cost_quality_section
 from nsbench.report.page.escaping import escape
 from nsbench.report.page.gallery import gallery, of_all_kinds, of_the_worst
 from nsbench.report.page.gather import DatasetPictures, gather
@@ -56,6 +57,7 @@ def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iter
     yield from _summary(stored, summary)
     for dataset in summary.datasets:
         yield from series_section(stored, summary, dataset)
+        yield from cost_quality_section(stored, summary, dataset)
     for dataset in summary.datasets:
         yield f'<section class="data"><h2>{escape(dataset)}</h2>'
         yield _table(grid(summary, dataset))

@@ -140,7 +140,7 @@ def _label(series: Series, across: float, down: float) -> str:
     if not series.label:
         return ""
     left = across > WIDTH * 0.6
-    aside, below = (0, -9) if series.above else (9, 4)
+    aside, below = (4, -9) if series.above else (9, 4)
     at, anchor = (across - aside, "end") if left else (across + aside, "start")
     return f'<text x="{at:.1f}" y="{down + below:.1f}" text-anchor="{anchor}">{escape(series.label)}</text>'
 
