@@ -139,7 +139,7 @@ def uneven(count, seed, at=None):
 
 @pytest.mark.parametrize("path", ["linear", pytest.param("bridge", marks=pytest.mark.slow)])
 def test_a_fit_recovers_a_mean_that_depends_on_a_parameter_and_a_deviation_that_depends_on_the_state(path, tmp_path):
-    simulator = fitted(tmp_path, 8000, "interpolant", uneven(600, 0), path=path)
+    simulator = fitted(tmp_path, 16_000, "interpolant", uneven(600, 0), path=path)
     for sampler, evaluations in (("ode", 12), ("sde", 60)):
         other = sampled(simulator, tmp_path, sampler=sampler, evaluations=evaluations)
         for at in (-0.7, 0.7):

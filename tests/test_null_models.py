@@ -40,7 +40,8 @@ def untrained(name, seed=0):
     simulator.states = StateFacts("growth", 1, 0, False, ("open", "open"))
     simulator.network = initialised(lambda: Network(simulator.build(Growth(), 1), 1), seed).eval()
     with torch.no_grad():
-        simulator.network.model.logit.weight.mul_(5)
+        last = simulator.network.model.unet.out if name == "bernoulli-unet" else simulator.network.model.logit
+        last.weight.mul_(5)
     return simulator
 
 
