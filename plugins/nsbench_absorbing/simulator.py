@@ -60,7 +60,8 @@ class Absorbing(DrawnSites, NeuralSimulator):
 
         def bound() -> float:
             network, device = self._trained(), self._device()
-            model, noise, nats = cast(AbsorbingModel, network.model), generator(device, seed, 0, 2), []
+            model, noise = cast(AbsorbingModel, network.model), generator(device, seed, 0, 2)
+            nats: list[torch.Tensor] = []
             training = network.training
             network.eval()
             with torch.inference_mode(), autocast(self.conditions):
