@@ -251,6 +251,21 @@ def test_fits_repeat_and_go_on_from_a_checkpoint_and_states_are_drawn_whatever_t
     assert isinstance(rollouts[0], GrowthTrajectories if states == "growth" else LabelTrajectories)
 
 
+def test_rounds_change_no_fit_and_no_curve(tmp_path):
+    record, curves, weights = growth_maps([0.3, 0.6], generator()), [], []
+    for evaluations in (1, 3, "sites"):
+        points = []
+        simulator = nsbench.load("simulator", "absorbing", **SMALL, evaluations=evaluations)
+        folder, log = tmp_path / str(evaluations), lambda *point, points=points: points.append(point)
+        simulator.fit(record, record, FitContext(64, folder, generator(1), log=log))
+        simulator.save(folder)
+        curves.append(points)
+        weights.append((folder / "weights.safetensors").read_bytes())
+    assert curves[0] == curves[1] == curves[2]
+    assert "val/elbo" in {name for name, _, _ in curves[0]}
+    assert weights[0] == weights[1] == weights[2]
+
+
 def test_fields_are_refused_and_parameters_are_checked(tmp_path):
     from forecasts import gaussian_fields
 

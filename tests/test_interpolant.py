@@ -128,26 +128,29 @@ def sampled(simulator, folder, **sampling):
     return other
 
 
-def uneven(count, seed, at=None):
-    """As `jumps`, with a deviation of 0.2 where u is below its mean and 0.8 above."""
+def relaxing(count, seed, at=None):
+    """As `jumps`: u relaxes half of the way to 2, with a deviation of 0.6 + 0.4·rate."""
     record, rng = jumps(count, seed, at=at), np.random.default_rng(seed + 100)
     x = record.values[:, 0, 0]
-    step = record.params[:, :, None] + np.where(x < 2, 0.2, 0.8) * rng.normal(size=x.shape)
+    step = (2 - x) / 2 + (0.6 + 0.4 * record.params[:, :, None]) * rng.normal(size=x.shape)
     record.values[:, 1, 0] = x + step
     return record
 
 
 @pytest.mark.parametrize("path", ["linear", pytest.param("bridge", marks=pytest.mark.slow)])
-def test_a_fit_recovers_a_mean_that_depends_on_a_parameter_and_a_deviation_that_depends_on_the_state(path, tmp_path):
-    simulator = fitted(tmp_path, 16_000, "interpolant", uneven(600, 0), path=path)
+def test_a_fit_recovers_a_mean_that_depends_on_the_state_and_a_deviation_that_depends_on_a_parameter(path, tmp_path):
+    simulator = fitted(tmp_path, 6000, "interpolant", relaxing(400, 0), path=path)
     for sampler, evaluations in (("ode", 12), ("sde", 60)):
         other = sampled(simulator, tmp_path, sampler=sampler, evaluations=evaluations)
         for at in (-0.7, 0.7):
-            steps, low = steps_of(other, at), jumps(64, 5, at=at).values[:, 0, 0] < 2
-            for where, deviation in ((low, 0.2), (~low, 0.8)):
-                assert steps[where].mean() == pytest.approx(at, abs=0.15)
-                assert steps[where].std() == pytest.approx(deviation, abs=0.15)
-    assert steps_of(sampled(simulator, tmp_path, evaluations=1), 0.7).std() < 0.2
+            x = jumps(64, 5, at=at).values[:, 0, 0]
+            steps = steps_of(other, at)
+            slope, level = np.polyfit(x.ravel() - 2, steps.ravel(), 1)
+            assert (slope, level) == pytest.approx((-0.5, 0.0), abs=0.1)
+            rest = steps - level - slope * (x - 2)
+            assert rest.std() == pytest.approx(0.6 + 0.4 * at, rel=0.2)
+    mean = steps_of(sampled(simulator, tmp_path, evaluations=1), 0.7)
+    assert (mean + 0.5 * (x - 2)).std() < 0.2
 
 
 def one_of_two_growths(count, seed):

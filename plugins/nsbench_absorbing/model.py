@@ -53,23 +53,29 @@ class AbsorbingModel(TransitionModel):
         return self.space.settled(x) < 0.5
 
     def loss(self, x: Tensor, x_next: Tensor, y: Tensor, fraction: float, generator: torch.Generator) -> StepLoss:
-        """The loss N · (the mean of −log p over k masked sites), a site of the lattice.
+        """The loss: minus ``any_order_bound``, a site of the lattice; in a share `all_masked` of the batch k = N."""
+        nats, out = self.any_order_bound(x, x_next, y, self.params.all_masked, generator)
+        error = -nats.mean()
+        return StepLoss(error / x[0, 0].numel(), out, {"error": error.detach()})
 
-        k is uniform on 1 … N and the masked sites a random set of that size, so that its mean is the bound of any-order
-        autoregression; in a share `all_masked` of the batch k = N. The k of a batch are stratified.
+    def any_order_bound(
+        self, x: Tensor, x_next: Tensor, y: Tensor, all_masked: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """N · (the mean of log p over k masked sites), float32[b], and the output that it is of; by one evaluation.
+
+        k is uniform on 1 … N and the masked sites a random set of that size, so that the mean is the bound of any-order
+        autoregression, whatever `evaluations` is. The k of a batch are stratified. all_masked: the share with k = N.
         """
         free = self.free(x)
         count = free.flatten(1).sum(1)
         place = places(free, generator)
         revealed = (self._uniform(len(x), generator) * count).long().clamp(max=(count - 1).clamp(min=0))
-        blank = torch.rand(len(x), generator=generator, device=x.device) < self.params.all_masked
+        blank = torch.rand(len(x), generator=generator, device=x.device) < all_masked
         revealed = torch.where(blank, 0, revealed)
         masked = place >= revealed[:, None, None, None]
         out = self.sites(x, x_next, masked, y)
         losses = (self.space.site_loss(out, x, x_next) * masked).flatten(1).sum(1)
-        each = losses * count / (count - revealed).clamp(min=1)  # nats a transition
-        total = each.mean() / x[0, 0].numel()
-        return StepLoss(total, out, {"error": each.mean().detach()})
+        return -losses * count / (count - revealed).clamp(min=1), out
 
     @staticmethod
     def _uniform(count: int, generator: torch.Generator) -> Tensor:
