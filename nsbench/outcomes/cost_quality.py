@@ -74,7 +74,7 @@ def curves_of(summary: Summary, dataset: str) -> list[Curve]:
 
 def cost_quality(summary: Summary, dataset: str) -> list[CostQuality]:
     """The curves of a dataset as far as they have a place: one entry a kind of score, none without a measured time."""
-    metric = next((metric for metric in summary.metrics if metric.name == summary.primary), None)
+    metric = summary.primary_column()
     curves = curves_of(summary, dataset)
     if metric is None or not curves:
         return []

@@ -58,7 +58,7 @@ class Series:
 
 def series_of(summary: Summary, dataset: str) -> list[Series]:
     """The series of tries of a dataset, in the suite's order; none where none has two: there is nothing to choose."""
-    metric = next((metric for metric in summary.metrics if metric.name == summary.primary), None)
+    metric = summary.primary_column()
     lines = [line for line in summary.lines if line.dataset == dataset]
     if metric is None:
         return []

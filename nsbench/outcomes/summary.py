@@ -112,6 +112,15 @@ class Summary:
     def datasets(self) -> list[str]:
         return list(dict.fromkeys(line.dataset for line in self.lines))
 
+    def primary_column(self) -> MetricColumn | None:
+        """The primary metric; None where it is none of the metrics."""
+        return next((metric for metric in self.metrics if metric.name == self.primary), None)
+
+
+def spoken(anchor: str) -> str:
+    """An anchor's name as tables and pages have it: "best-deterministic"."""
+    return anchor.replace("_", "-")
+
 
 def summarise(stored: StoredResults) -> Summary:
     """The summary of a suite's stored results, those of submissions included."""
@@ -240,7 +249,7 @@ def _scales(stored: StoredResults, dataset: str, listed: set[str]) -> list[Line]
         cells = {m: cell for m in {s.metric for row in rows for s in row.scores} if (cell := _scale(rows, m, anchor))}
         if cells:
             kind: LineKind = "null" if anchor in NULLS else "anchor"
-            lines.append(Line(dataset, anchor.replace("_", "-"), kind, cells, anchor=anchor))
+            lines.append(Line(dataset, spoken(anchor), kind, cells, anchor=anchor))
     return lines
 
 

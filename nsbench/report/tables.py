@@ -15,6 +15,7 @@ from nsbench.components.metric import ANCHORS
 from nsbench.components.rows import ScoreRow, TrialResult
 from nsbench.names import printable
 from nsbench.outcomes.hardware import odd_hardware
+from nsbench.outcomes.summary import spoken
 from nsbench.quantities import arrow, number
 
 ABSENT = "–"
@@ -28,7 +29,7 @@ MARK = "‡"
 _MARKS = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)|[|`]|<(?=[A-Za-z/!?])|\](?=[(\[:])")
 """Characters that Markdown takes for the end of a cell, or the begin of code, a tag or a link."""
 
-_ANCHORS = {anchor: anchor.replace("_", "-") for anchor in ANCHORS}
+_ANCHORS = {anchor: spoken(anchor) for anchor in ANCHORS}
 
 _ZEROS = {
     "best_deterministic": "one truth for all members, the medoid of new draws (best-deterministic)",

@@ -20,7 +20,7 @@ def verdict(summary: Summary, dataset: str) -> list[str]:
     than an anchor whose score, or interval, lies outside of the interval of the first of them.
     """
     lines = matrix_lines(summary, dataset)
-    metric = next((metric for metric in summary.metrics if metric.name == summary.primary), None)
+    metric = summary.primary_column()
     if metric is None or not any("ok" in line.statuses for line in lines if line.kind == "simulator"):
         return []
     return list(_sentences(metric, lines)) or [f"{metric.name}: no simulator has a score."]

@@ -15,8 +15,9 @@ _CASES, _FRAMES = 500, 1 / 3
 
 def expected_stages(plan: Plan, store: Store) -> tuple[ExpectedStage, ...]:
     """The stages of a plan's trials whose artifacts are not in the store, each once, in the order of trials."""
+    truths = plan.ground_truths()
     stages = {
-        artifact.key.digest: _stage(plan, trial, artifact)
+        artifact.key.digest: _stage(plan, trial, artifact, learns=trial.part.name not in truths)
         for trial in reversed(plan.trials)  # the first trial that wants an artifact makes it
         for artifact in reversed(trial.artifacts())
         if not store.has(artifact.key)
@@ -24,9 +25,8 @@ def expected_stages(plan: Plan, store: Store) -> tuple[ExpectedStage, ...]:
     return tuple(reversed(stages.values()))
 
 
-def _stage(plan: Plan, trial: Trial, artifact: PlannedArtifact) -> ExpectedStage:
-    truths = {anchors.floor.part.name for anchors in plan.anchors.values() if anchors.floor is not None}
-    kind, learns = artifact.key.kind, trial.part.name not in truths
+def _stage(plan: Plan, trial: Trial, artifact: PlannedArtifact, *, learns: bool) -> ExpectedStage:
+    kind = artifact.key.kind
     work = {"model": float(plan.suite.budget.transitions), "evidence": STATE * _states(trial)}
     like = artifact.name if kind in ("data", "score") else f"{artifact.name} of {trial.simulator}"
     needs = trial.model.digest if kind == "evidence" else ""

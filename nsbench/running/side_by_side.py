@@ -52,7 +52,7 @@ def room(threads: int = 1, memory: int = TRIAL_BYTES) -> tuple[int, str]:
 
 def fits(plan: Plan) -> int:
     """The number of fits of a plan; trials that decode one fit in two ways share it, and ground truths have none."""
-    truths = {anchors.floor.part.name for anchors in plan.anchors.values() if anchors.floor is not None}
+    truths = plan.ground_truths()
     return len({trial.model.digest for trial in plan.trials if trial.part.name not in truths})
 
 

@@ -312,6 +312,10 @@ class Plan:
         for data in self.data.values():
             yield from (data.artifact(split) for split in SPLITS)
 
+    def ground_truths(self) -> set[str]:
+        """The names of the simulators that are ground truths of the suite's datasets, and learn nothing."""
+        return {anchors.floor.part.name for anchors in self.anchors.values() if anchors.floor is not None}
+
     def missing(self, store: Store) -> dict[str, ArtifactKind]:
         """The artifacts of trials that are not in the store, key -> kind."""
         keys = [artifact.key for trial in self.trials for artifact in trial.artifacts()]

@@ -34,7 +34,7 @@ class DenseTrajectories(Trajectories):
     def select(self, index: NDArray[np.integer] | slice) -> Self:
         return self._of(self._chosen(index), params=self.params[index], lengths=self.lengths[index])
 
-    def framed(self, stride: int, horizon: int, *, whole: bool = True) -> Self:
+    def framed(self, stride: int, horizon: int, *, whole: bool = False) -> Self:
         """Every stride-th frame of the record; frames after the last whole stride are left out in any case."""
         if self.domain.stride is not None:
             raise ValueError(f"these trajectories are framed already, with stride {self.domain.stride}")

@@ -10,18 +10,15 @@ from numpy.typing import NDArray
 
 from nsbench.outcomes.cost_quality import CostQuality, Curve, Point, cost_quality, truth_ms
 from nsbench.outcomes.stored import StoredResults
-from nsbench.outcomes.summary import Summary
+from nsbench.outcomes.summary import Summary, spoken
 from nsbench.quantities import number
-from nsbench.report.page.escaping import escape
+from nsbench.report.page.escaping import escape, listed
 from nsbench.report.page.gather import SHOWN
 from nsbench.report.page.keys import keys
-from nsbench.report.page.svg import Axis, Series, axis, chart
+from nsbench.report.page.svg import NO_PLACE, Axis, Series, axis, chart, is_wide
 from nsbench.report.series import curve_sentences
 
 Array = NDArray[np.float64]
-
-LOGARITHMIC = 10
-"""How many times the lowest score the highest one is at which the axis of scores becomes logarithmic."""
 
 FAR = 30
 """How many times cheaper or dearer than the curves and the truth a simulator is that would press them together."""
@@ -49,7 +46,7 @@ def cost_quality_section(stored: StoredResults, summary: Summary, dataset: str) 
     charts = [_chart(entry, truth, styles) for entry in drawn if entry.curves]
     said = [*curve_sentences(summary, dataset), LEGEND, *left]
     yield f'<section class="costs"><h2>Cost and quality: {escape(dataset)}</h2>'
-    yield f'<ul class="said">{"".join(f"<li>{escape(line)}</li>" for line in said)}</ul>'
+    yield listed(said)
     yield f'{keys(_buttons(drawn, truth, styles))}<div class="charts">{"".join(charts)}</div></section>'
 
 
@@ -71,7 +68,7 @@ def _left(entry: CostQuality, drawn: CostQuality) -> Iterator[str]:
             yield f"Far outside of the chart: {_title(point)}."
     for anchor in entry.scales.keys() - drawn.scales.keys():
         value = number(entry.scales[anchor])
-        yield f"{_spoken(anchor)} is {value}, which has no place on a logarithmic axis."
+        yield f"{spoken(anchor)} is {value}, {NO_PLACE}."
 
 
 def _buttons(drawn: Sequence[CostQuality], truth: float | None, styles: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -80,7 +77,7 @@ def _buttons(drawn: Sequence[CostQuality], truth: float | None, styles: dict[str
         yield "other simulators", "other"
     if truth is not None:
         yield "the truth's time", "truth"
-    yield from ((_spoken(a), style) for a, style in STYLES.items() if any(a in entry.scales for entry in drawn))
+    yield from ((spoken(a), style) for a, style in STYLES.items() if any(a in entry.scales for entry in drawn))
 
 
 def _chart(entry: CostQuality, truth: float | None, styles: dict[str, str]) -> str:
@@ -107,9 +104,7 @@ def _scores_axis(entry: CostQuality) -> Axis:
 
 def _is_wide(entry: CostQuality) -> bool:
     """Whether only a logarithmic axis shows the scores apart, and all points and bars have a place on one."""
-    scores, ends = _scores(_points(entry)), _ends(_points(entry))
-    low, high = scores.min(initial=np.inf), scores.max(initial=0.0)
-    return bool(ends.min(initial=low) > 0 and high > LOGARITHMIC * low)
+    return is_wide(_scores(_points(entry)), _ends(_points(entry)))
 
 
 def _drawn(curve: Curve, style: str) -> Iterator[Series]:
@@ -128,10 +123,6 @@ def _marked(point: Point, style: str, label: str) -> Iterator[Series]:
 
 def _title(point: Point) -> str:
     return f"{point.simulator}: {number(point.score.value or 0.0)} at {number(point.ms or 0.0)} ms"
-
-
-def _spoken(anchor: str) -> str:
-    return anchor.replace("_", "-")
 
 
 def _points(entry: CostQuality) -> list[Point]:

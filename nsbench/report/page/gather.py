@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nsbench.components.evidence import Evidence
 from nsbench.outcomes.pairing import NoPairs
 from nsbench.outcomes.stored import StoredResults
-from nsbench.outcomes.summary import Line, Summary
+from nsbench.outcomes.summary import Line, Summary, spoken
 from nsbench.report.matrix import SCALES
 from nsbench.report.page.worst import Worst, worst_cases
 from nsbench.suite.trials import ScorePlan, Trial
@@ -130,7 +130,7 @@ def _scales(stored: StoredResults, dataset: str, trials: Collection[Trial]) -> I
     first = min(trial.replicate for trial in trials)
     anchors = dict(reversed(stored.plan.anchors[dataset, first].all()))  # of several floors the first
     for anchor in SCALES:
-        plan, name = anchors.get(anchor), anchor.replace("_", "-")
+        plan, name = anchors.get(anchor), spoken(anchor)
         if plan is None or plan.evidence.digest in listed or name in taken:
             continue
         evidence = stored.evidence(plan)

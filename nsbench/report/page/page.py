@@ -18,7 +18,7 @@ from nsbench.report.grid import Entry, Grid, Quantity, grid, heading, legend
 from nsbench.report.matrix import matrix
 from nsbench.report.page.charts import charts
 from nsbench.report.page.cost_quality import cost_quality_section
-from nsbench.report.page.escaping import escape
+from nsbench.report.page.escaping import escape, listed
 from nsbench.report.page.gallery import gallery, of_all_kinds, of_the_worst
 from nsbench.report.page.gather import DatasetPictures, gather
 from nsbench.report.page.keys import keys
@@ -61,13 +61,13 @@ def _body(stored: StoredResults, summary: Summary, notes: Sequence[str]) -> Iter
     for dataset in summary.datasets:
         yield f'<section class="data"><h2>{escape(dataset)}</h2>'
         yield _table(grid(summary, dataset))
-        yield _list(legend(summary))
+        yield listed(legend(summary))
         pictures = gather(stored, summary, dataset)
         yield from _pictures(pictures, summary) if pictures else ["<p>The store holds no rollouts to draw.</p>"]
         yield "</section>"
     if summary.failed:
         yield _failed(summary)
-    yield f"<section><h2>Notes</h2>{_list(notes)}"
+    yield f"<section><h2>Notes</h2>{listed(notes)}"
     suite = escape(stored.plan.suite.to_yaml())
     yield f"<details><summary>The suite</summary><pre>{suite}</pre></details></section></main>"
 
@@ -79,7 +79,7 @@ def _summary(stored: StoredResults, summary: Summary) -> Iterator[str]:
         yield f"<h3>{escape(dataset)}</h3>" if len(summary.datasets) > 1 else ""
         yield _table(matrix(summary, dataset))
         yield "".join(f'<p class="verdict">{escape(sentence)}</p>' for sentence in verdict(summary, dataset))
-    yield _list(footnotes(summary, [*stored.rows.values(), *stored.submitted], mark="bold"))
+    yield listed(footnotes(summary, [*stored.rows.values(), *stored.submitted], mark="bold"))
     yield "</section>"
 
 
@@ -164,10 +164,6 @@ def _entry(entry: Entry, mark: str) -> str:
 def _scrolling(table: str, kind: str) -> str:
     region = '<div class="scroll" tabindex="0" role="region" aria-label="table">'
     return f'{region}<table class="{kind}">{table}</table></div>'
-
-
-def _list(lines: Sequence[str]) -> str:
-    return f'<ul class="said">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
 
 
 def _pictures(pictures: DatasetPictures, summary: Summary) -> Iterator[str]:

@@ -18,6 +18,11 @@ Array = NDArray[np.float64]
 WIDTH, HEIGHT = 400, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 10, 12, 44
 
+WIDE = 10
+"""How many times the lowest value the highest one is at which an axis becomes logarithmic."""
+
+NO_PLACE = "which has no place on a logarithmic axis"
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -68,6 +73,14 @@ def axis(label: str, values: Array, *, log: bool = False, zero: bool = False) ->
         low = min(low, 0.0)
     room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
     return Axis(label, low if zero and low == 0 else low - room, high + room)
+
+
+def is_wide(values: Array, others: Array) -> bool:
+    """Whether only a logarithmic axis shows the values apart, and they and all others have a place on one."""
+    if not len(values):
+        return False
+    low, high = np.nanmin(values), np.nanmax(values)
+    return bool(others.min(initial=low) > 0 and high > WIDE * low)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,16 +13,13 @@ from nsbench.outcomes.series import fit_seconds, series_of
 from nsbench.outcomes.stored import StoredResults
 from nsbench.outcomes.summary import Summary
 from nsbench.quantities import number
-from nsbench.report.page.escaping import escape
+from nsbench.report.page.escaping import escape, listed
 from nsbench.report.page.gather import SHOWN
 from nsbench.report.page.keys import keys
-from nsbench.report.page.svg import Axis, Series, axis, chart
+from nsbench.report.page.svg import NO_PLACE, Axis, Series, axis, chart, is_wide
 from nsbench.report.series import RULE, series_sentences, title
 
 Array = NDArray[np.float64]
-
-LOGARITHMIC = 10
-"""How many times its lowest value a line begins at where the axis becomes logarithmic."""
 
 LEGEND = (
     "Lines: the best of n tries that is to be expected, the mean over all choices of n of a series' tries. "
@@ -40,7 +37,7 @@ def series_section(stored: StoredResults, summary: Summary, dataset: str) -> Ite
     styles = [(title(series), f"s{k}") for k, series in enumerate(drawn)]
     said = [*series_sentences(summary, dataset), *_left(found, drawn), LEGEND, *_floor(drawn), RULE]
     yield f'<section class="tries"><h2>Best of n tries: {escape(dataset)}</h2>'
-    yield f'<ul class="said">{"".join(f"<li>{escape(line)}</li>" for line in said)}</ul>'
+    yield listed(said)
     if drawn:
         y, seconds = _values(drawn), [fit_seconds(stored, series) for series in drawn]
         charts = [_by_tries(drawn, y), *_by_seconds(drawn, y, seconds)]
@@ -65,7 +62,7 @@ def _floor(drawn: Sequence[Tries]) -> Iterator[str]:
     """A sentence on a floor that a logarithmic axis has no place for."""
     floor = drawn[0].floor if drawn else None
     if floor is not None and floor <= 0 and _is_wide(drawn):
-        yield f"The floor is {number(floor)}, which has no place on a logarithmic axis."
+        yield f"The floor is {number(floor)}, {NO_PLACE}."
 
 
 def _by_tries(found: Sequence[Tries], y: Axis) -> str:
@@ -106,8 +103,7 @@ def _values(found: Sequence[Tries]) -> Axis:
 def _is_wide(found: Sequence[Tries]) -> bool:
     """Whether only a logarithmic axis shows the ends of the lines, and all tries have a place on one."""
     tries = [attempt.value for series in found for attempt in series.tries if attempt.value is not None]
-    ends = np.concatenate([series.expected for series in found])
-    return min(tries) > 0 and bool(np.nanmax(ends) > LOGARITHMIC * np.nanmin(ends))
+    return is_wide(np.concatenate([series.expected for series in found]), np.array(tries))
 
 
 def _drawn(found: Sequence[Tries], x: Axis, y: Axis, lines: Sequence[Array], dots: Sequence[Array]) -> list[Series]:
