@@ -19,5 +19,5 @@ checkpoint, weights  the state of a fit, and the weights that it learned, as fil
 curves               training curves, thinned
 probing              the effect of a network's latents, measured from outside
 simulator            the base class that makes a network a simulator
-drawing              simulators whose sites are always drawn
+drawing              simulators whose states are decoded in one way alone
 """

@@ -1,22 +1,30 @@
-"""Simulators whose sites are always drawn, whatever decoding the protocol asks for."""
+"""Simulators whose states are decoded in one way, whatever the protocol asks for."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
-from nsbench.components.protocol import Conditions
+from nsbench.components.protocol import Conditions, Decode
 from nsbench.components.simulator import Simulator
 
 
-class DrawnSites(Simulator):
-    """A simulator for which ``decode`` is "sample" under all conditions."""
+class OneDecoding(Simulator):
+    """A simulator for which ``decode`` is the same under all conditions."""
 
-    _conditions: Conditions = Conditions(decode="sample")
+    decode: ClassVar[Decode]
+    _conditions: Conditions = Conditions()
 
     @property
     def conditions(self) -> Conditions:
-        return self._conditions
+        return replace(self._conditions, decode=self.decode)
 
     @conditions.setter
     def conditions(self, conditions: Conditions) -> None:
-        self._conditions = replace(conditions, decode="sample")
+        self._conditions = conditions
+
+
+class DrawnSites(OneDecoding):
+    """A simulator whose sites are always drawn."""
+
+    decode = "sample"

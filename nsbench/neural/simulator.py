@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nsbench.components.protocol import LikelihoodKind
+from nsbench.components.sampling import sampling_fields
 from nsbench.components.simulator import FitContext, Simulator
 from nsbench.neural.conditioning import BoxCox, Power, Standardise, chosen_parameters, columns_of
 from nsbench.neural.devices import autocast, device_of
@@ -151,21 +152,36 @@ class NeuralSimulator(Simulator):
 
         params: in the order of the domain that the simulator was fitted on.
         """
-        network, device = self._trained(), self._device()
-        noise, y = generator(device, draw_seed(rng)), self._standardised(params[:, list(self.columns)])
+        model, noise = self._trained().model, generator(self._device(), draw_seed(rng))
         decoded = max(1, DECODED_SITES // (x.shape[-2] * x.shape[-1]))
-        rows = max(1, decoded // samples)
-        bounds = []
+
+        def bound(x: Tensor, x_next: Tensor, y: Tensor) -> Tensor:
+            weigh = partial(model.log_weights, x, x_next, y, generator=noise)
+            return importance_bound(weigh, samples, at_once=decoded)
+
+        return self._nats(bound, x, x_next, params, max(1, decoded // samples))
+
+    def _nats(
+        self,
+        nats: Callable[[Tensor, Tensor, Tensor], Tensor],
+        x: NDArray[np.float32],
+        x_next: NDArray[np.float32],
+        params: NDArray[np.float64],
+        rows: int,
+    ) -> NDArray[np.float64]:
+        """A number of each transition, float64[b], by so many rows at a time. nats: (x, x_next, y) -> float64[rows]."""
+        network, device = self._trained(), self._device()
+        y = self._standardised(params[:, list(self.columns)])
+        parts = []
         training = network.training
         network.eval()
         with torch.inference_mode(), autocast(self.conditions):
             for first in range(0, len(x), rows):
                 batch = slice(first, first + rows)
                 before, after = torch.from_numpy(x[batch]).to(device), torch.from_numpy(x_next[batch]).to(device)
-                weigh = partial(network.model.log_weights, before, after, y[batch], generator=noise)
-                bounds.append(importance_bound(weigh, samples, at_once=decoded).cpu().numpy())
+                parts.append(nats(before, after, y[batch]).cpu().numpy())
         network.train(training)
-        return np.concatenate(bounds) if bounds else np.empty(0)
+        return np.concatenate(parts) if parts else np.empty(0)
 
     def latent_kl(
         self, x: NDArray[np.float32], x_next: NDArray[np.float32], params: NDArray[np.float64]
@@ -244,13 +260,14 @@ class NeuralSimulator(Simulator):
             raise ValueError(f"{name} was fitted on other states: {self.states}, not {StateFacts.of(domain)}")
 
     def _identity(self, train: Trajectories, ctx: FitContext, seed: int) -> dict[str, Any]:
-        """The facts that two trainings must share for one to continue the other."""
+        """The facts that two trainings must share for one to continue the other: parameters of sampling are none."""
+        unread = set(sampling_fields(type(self.params)))
         data = hashlib.sha256()
         for array in train.arrays().values():
             data.update(np.ascontiguousarray(array).data)
         return {
             "simulator": type(self).__name__,
-            "params": self.params.model_dump(mode="json"),
+            "params": self.params.model_dump(mode="json", exclude=unread),
             "transitions": ctx.transitions,
             "conditions": [ctx.conditions.device, ctx.conditions.precision],
             "seed": seed,
@@ -268,4 +285,10 @@ class NeuralSimulator(Simulator):
         chosen = np.random.default_rng([seed, 0, 2]).permutation(len(index))[:VALIDATION_TRANSITIONS]
         index, t = index[chosen], t[chosen]
         x, x_next, params = val.at(index, t), val.at(index, t + 1), val.params[index]
-        return lambda: float(self.log_likelihood(x, x_next, params, 1, np.random.default_rng(0)).mean())
+        return lambda: float(self.validation_nats(x, x_next, params, seed).mean())
+
+    def validation_nats(
+        self, x: NDArray[np.float32], x_next: NDArray[np.float32], params: NDArray[np.float64], seed: int
+    ) -> NDArray[np.float64]:
+        """The bound on each transition that a fit's curve of validation is a mean of. seed: of the fit."""
+        return self.log_likelihood(x, x_next, params, 1, np.random.default_rng(0))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel
+from torch import Tensor
 
-from nsbench.neural.devices import autocast
 from nsbench.neural.drawing import DrawnSites
 from nsbench.neural.networks.unet import MULTIPLE
 from nsbench.neural.randomness import generator
-from nsbench.neural.simulator import DECODED_SITES, VALIDATION_TRANSITIONS, NeuralSimulator
+from nsbench.neural.simulator import DECODED_SITES, NeuralSimulator
 from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.space import StateSpace
-from nsbench.trajectories.base import Trajectories
 from nsbench_absorbing.model import AbsorbingModel
 from nsbench_absorbing.params import AbsorbingParams
 
@@ -46,31 +44,16 @@ class Absorbing(DrawnSites, NeuralSimulator):
     def lattice_multiple(self) -> int:
         return MULTIPLE
 
-    def _validation(self, val: Trajectories, seed: int) -> Callable[[], float] | None:
-        """A function () -> the bound of any-order autoregression on a fixed subset of the validation transitions.
+    def validation_nats(
+        self, x: NDArray[np.float32], x_next: NDArray[np.float32], params: NDArray[np.float64], seed: int
+    ) -> NDArray[np.float64]:
+        """The bound of any-order autoregression, by one evaluation a transition and the same draws each time.
 
-        By one evaluation a transition, and the same draws each time: a fit and its curves depend on no rounds.
+        So a fit's curves depend on no rounds.
         """
-        index, t = val.transitions()
-        if not len(index):
-            return None
-        chosen = np.random.default_rng([seed, 0, 2]).permutation(len(index))[:VALIDATION_TRANSITIONS]
-        index, t = index[chosen], t[chosen]
-        rows = max(1, DECODED_SITES // (val.domain.shape[0] * val.domain.shape[1]))
+        model, noise = cast(AbsorbingModel, self._trained().model), generator(self._device(), seed, 0, 2)
 
-        def bound() -> float:
-            network, device = self._trained(), self._device()
-            model, noise = cast(AbsorbingModel, network.model), generator(device, seed, 0, 2)
-            nats: list[torch.Tensor] = []
-            training = network.training
-            network.eval()
-            with torch.inference_mode(), autocast(self.conditions):
-                for first in range(0, len(index), rows):
-                    i, at = index[first : first + rows], t[first : first + rows]
-                    x, x_next = (torch.from_numpy(val.at(i, at + later)).to(device) for later in (0, 1))
-                    y = self._standardised(val.params[i][:, list(self.columns)])
-                    nats.append(model.any_order_bound(x, x_next, y, 0.0, noise)[0].double().cpu())
-            network.train(training)
-            return float(torch.cat(nats).mean())
+        def bound(x: Tensor, x_next: Tensor, y: Tensor) -> Tensor:
+            return model.any_order_bound(x, x_next, y, 0.0, noise)[0].double()
 
-        return bound
+        return self._nats(bound, x, x_next, params, max(1, DECODED_SITES // (x.shape[-2] * x.shape[-1])))

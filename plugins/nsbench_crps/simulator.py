@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import cast
 
-from nsbench.components.protocol import Conditions
+from nsbench.neural.drawing import OneDecoding
 from nsbench.neural.networks.unet import MULTIPLE
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.facts import StateFacts
@@ -15,7 +14,7 @@ from nsbench_crps.model import CRPSModel
 from nsbench_crps.params import CRPSParams
 
 
-class CRPS(NeuralSimulator):
+class CRPS(OneDecoding, NeuralSimulator):
     """Fields drawn by one evaluation of a network of noise, which is what is random under either decoding.
 
     Growth and labels are refused: a state that was drawn or thresholded has no gradient, and a score of probabilities
@@ -24,15 +23,7 @@ class CRPS(NeuralSimulator):
 
     likelihood = None
     params: CRPSParams
-    _conditions: Conditions = Conditions()
-
-    @property
-    def conditions(self) -> Conditions:
-        return self._conditions
-
-    @conditions.setter
-    def conditions(self, conditions: Conditions) -> None:
-        self._conditions = replace(conditions, decode="mode")
+    decode = "mode"
 
     def build(self, space: StateSpace, inputs: int) -> CRPSModel:
         return CRPSModel(self.params, cast(Fields, space), inputs)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from nsbench.components.sampling import sampling_fields
-from nsbench.components.simulator import FitContext
 from nsbench.neural.networks.unet import MULTIPLE
 from nsbench.neural.simulator import NeuralSimulator
 from nsbench.neural.states.facts import StateFacts
 from nsbench.neural.states.relaxed import Relaxed, relaxed_space
 from nsbench.neural.states.space import StateSpace
-from nsbench.trajectories.base import Trajectories
 from nsbench_interpolant.model import InterpolantModel
 from nsbench_interpolant.params import InterpolantParams
 
@@ -35,10 +30,3 @@ class Interpolant(NeuralSimulator):
 
     def lattice_multiple(self) -> int:
         return MULTIPLE
-
-    def _identity(self, train: Trajectories, ctx: FitContext, seed: int) -> dict[str, Any]:
-        """The facts that two trainings share; other parameters of sampling make no other training."""
-        identity = super()._identity(train, ctx, seed)
-        unread = sampling_fields(type(self.params))
-        params = {name: value for name, value in identity["params"].items() if name not in unread}
-        return identity | {"params": params}
