@@ -15,7 +15,7 @@ import pytest
 
 import laboratory
 from nsbench.registry.source import SourceNotFound, Sources, source_digest
-from nsbench.store.key import differences
+from nsbench.store.key import differences, least_differences
 from nsbench.suite.planner import make_plan
 from nsbench.suite.reading import read_suite
 from nsbench.suite.seeds import generator
@@ -356,3 +356,11 @@ def test_a_set_has_one_order_in_every_process(tmp_path):
         texts.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
     (text,) = texts
     assert json.loads(text.splitlines()[-1])["both"] == [[3, 5, 8], [1000, 2]]
+
+
+def test_of_stored_keys_that_differ_as_little_the_one_with_the_same_fields_is_compared_with():
+    """Whatever their order: digests, by which the store lists them, say nothing of it."""
+    without, other, far = {"variables": {}}, {"variables": {"A": "1"}}, {"variables": {"A": "1", "B": "1"}}
+    for stored in itertools.permutations([without, other, far]):
+        assert least_differences({"variables": {"A": "2"}}, stored) == ["variables.A: 2 here, 1 in the store"]
+    assert least_differences({"variables": {"A": "2"}}, []) is None

@@ -15,7 +15,7 @@ from nsbench.registry.source import SCHEME
 from nsbench.running.side_by_side import side_by_side
 from nsbench.store.cores import usable_cores
 from nsbench.store.environment import wanted_threads
-from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key, differences
+from nsbench.store.key import ARTIFACT_KINDS, ArtifactKind, Key, least_differences
 from nsbench.store.store import Store
 from nsbench.suite.session import Session
 from nsbench.suite.trials import Plan
@@ -84,8 +84,7 @@ def _miss_reason(key: Key, stored: Iterable[dict[str, Any]], outdated: int) -> s
 
     stored: the fields of the current keys of that kind.
     """
-    alike = (fields for fields in stored if _is_alike(key, fields))
-    nearest = min((differences(key.fields, fields) for fields in alike), key=len, default=None)
+    nearest = least_differences(key.fields, (fields for fields in stored if _is_alike(key, fields)))
     if nearest is not None:
         return "; ".join(nearest)
     return "" if outdated else "nothing like it in the store"

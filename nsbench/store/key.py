@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -60,6 +60,15 @@ def differences(wanted: Mapping[str, Any], stored: Mapping[str, Any], at: str = 
         elif a != b:
             lines.append(f"{at}{name}: {_short(a)} here, {_short(b)} in the store")
     return lines
+
+
+def least_differences(wanted: Mapping[str, Any], stored: Iterable[Mapping[str, Any]]) -> list[str] | None:
+    """The differences from the stored key that differs least; None without any.
+
+    Of equally many those count less in which both keys have the field: they say what it was changed from.
+    """
+    found = (differences(wanted, fields) for fields in stored)
+    return min(found, key=lambda lines: (len(lines), sum(str(_NOTHING) in line for line in lines)), default=None)
 
 
 def _short(value: Any) -> str:
