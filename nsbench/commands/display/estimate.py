@@ -1,9 +1,10 @@
 """An estimate of the time that a run still needs.
 
 A running fit is expected to keep its rate. A fit to come is expected to have the rate of an earlier one of the same
-simulator, else the mean of those seen; the evidence of a simulator to take what its work is at the rate of its fit; and
-every other stage what stages like it took in this run. With these, the run is played to its end: as many stages side by
-side as there were at most so far, costs one by one, then scores. What is not met yet and has no rate counts nothing.
+simulator, else the mean of those seen; the evidence of a simulator to take what its work is at the rate of its fit, as
+many times as evidence has taken so far; and every other stage what stages like it took in this run. With these, the run
+is played to its end: as many stages side by side as there were at most so far, costs one by one, then scores. What is not
+met yet and has no rate counts nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from nsbench.components.events import (
 )
 from nsbench.store.key import ArtifactKind
 
-COSTS = 0.25
-"""The part of the time of evidence that goes into costs."""
+COSTS = 0.3
+"""The time that costs take, as a part of what the rest of the evidence took, until some have been measured."""
 
 
 @dataclass
@@ -72,7 +73,11 @@ class Estimate:
     _known: dict[str, ExpectedStage] = field(default_factory=dict)  # by key, all that were pending once
     _took: dict[str, list[float]] = field(default_factory=dict)  # seconds of stages that are alike
     _rates: dict[str, float] = field(default_factory=dict)  # transitions a second, of fits that are alike
-    _postponed: dict[str, float] = field(default_factory=dict)  # seconds so far, by the key of the evidence
+    _postponed: dict[str, float] = field(
+        default_factory=dict
+    )  # seconds so far of evidence that lacks its costs, by key
+    _costs: list[tuple[float, float]] = field(default_factory=list)  # seconds of costs, and of the evidence before them
+    _works: list[tuple[float, float]] = field(default_factory=list)  # seconds of evidence, and those that its work says
     _heard: dict[str, float] = field(default_factory=dict)  # when a stage of a trial last began or ended
     _lanes: int = 1
 
@@ -92,6 +97,7 @@ class Estimate:
         elif isinstance(event, StagePostponed):
             stage = self.running.pop(event.trial, None)
             self._postponed[event.key] = time.monotonic() - stage.since if stage else 0.0
+            self._learn(event.key, self._postponed[event.key])
         elif isinstance(event, StageFinished):
             self._finish(event)
         elif isinstance(event, TrialFinished):
@@ -109,9 +115,9 @@ class Estimate:
         scores = sum(self._seconds(stage) for stage in self.pending.values() if stage.kind == "score")
         if self._lanes == 1:
             return sum(running.values()) + scores + sum(self._seconds(stage) for stage in self._before_scores())
-        costs = [stage for stage in self.pending.values() if stage.kind == "evidence"]
-        costs += [self._known[key] for key in running.keys() ^ self._postponed.keys() if key in self._known]
-        alone = sum(COSTS * self._seconds(stage) for stage in costs if stage.kind == "evidence")
+        keys = {*self.pending, *running, *self._postponed} - (running.keys() & self._postponed.keys())
+        costs = [stage for key in keys if (stage := self._known.get(key)) and stage.kind == "evidence"]
+        alone = self._cost_share() * sum(self._postponed.get(s.key) or self._seconds(s) for s in costs)
         return self._side_by_side(running, self._before_scores()) + alone + scores / self._lanes
 
     def _before_scores(self) -> list[ExpectedStage]:
@@ -144,9 +150,23 @@ class Estimate:
         self.pending.pop(event.key, None)
         if event.hit or event.key not in self._known:
             return
-        seconds = now - running.since if running and event.kind == "score" else event.seconds
-        seconds += self._postponed.pop(event.key, 0.0)
-        self._took.setdefault(self._known[event.key].like, []).append(seconds)
+        if event.key in self._postponed:
+            self._costs.append((event.seconds, self._postponed.pop(event.key)))
+            return
+        self._learn(event.key, now - running.since if running and event.kind == "score" else event.seconds)
+
+    def _learn(self, key: str, seconds: float) -> None:
+        """Take note of what a stage took, but for its costs."""
+        if (stage := self._known.get(key)) is None:
+            return
+        self._took.setdefault(stage.like, []).append(seconds)
+        if stage.kind == "evidence" and (expected := self._by_work(stage)):
+            self._works.append((seconds, expected))
+
+    def _cost_share(self) -> float:
+        """The time of costs as a part of that of the evidence before them."""
+        costs, before = map(sum, zip(*self._costs, strict=True)) if self._costs else (0.0, 0.0)
+        return costs / before if before else COSTS
 
     def _learn_rate(self, stage: Running) -> None:
         rate = stage.rate()
@@ -158,13 +178,21 @@ class Estimate:
         own, known = stage.left(), self._known.get(stage.key)
         if known is None or (stage.kind != "evidence" and own is not None):
             return own or 0.0
-        whole = self._seconds(known) * (COSTS if stage.key in self._postponed else 1.0)
+        before = self._postponed.get(stage.key)
+        whole = self._seconds(known) if before is None else self._cost_share() * before
         return max(own or 0.0, whole - (time.monotonic() - stage.since), 0.0)  # likelihoods follow what it reports
 
     def _seconds(self, stage: ExpectedStage) -> float:
         """Seconds that a stage is expected to take from its beginning; 0 where nothing is known of its like."""
         if took := self._took.get(stage.like):
             return fmean(took)
+        if stage.kind != "evidence" or not self._works:
+            return self._by_work(stage)
+        took_so_far, expected = map(sum, zip(*self._works, strict=True))
+        return self._by_work(stage) * took_so_far / expected
+
+    def _by_work(self, stage: ExpectedStage) -> float:
+        """Seconds that a stage takes if its work is what the plan says; 0 where it says none or no rate is known."""
         fit = self._known.get(stage.needs, stage)
         rate = self._rates.get(fit.like) or (fmean(self._rates.values()) if self._rates else 0.0)
         return stage.work / rate if rate else 0.0
