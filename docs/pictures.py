@@ -1,8 +1,10 @@
 """Pictures of README.md and docs/simulators.md, drawn from what a workspace's store holds.
 
-python docs/pictures.py crystals nsbench-out    # crystals.png, after nsbench run suites/snow.yaml
-python docs/pictures.py report nsbench-out      # report.png, after nsbench report suites/snow.yaml --format html
-python docs/pictures.py costs nsbench-out       # costs.png, after nsbench run suites/families.yaml
+    python docs/pictures.py crystals nsbench-out    # crystals.png, after nsbench run suites/snow.yaml
+    python docs/pictures.py report nsbench-out      # report.png, after nsbench report suites/snow.yaml --format html
+    python docs/pictures.py costs nsbench-out       # costs.png, after nsbench run suites/families.yaml
+
+The second needs Chromium.
 """
 
 from __future__ import annotations

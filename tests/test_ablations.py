@@ -311,7 +311,7 @@ def uses(suite: str, registry) -> dict[str, dict]:
 
 @pytest.mark.parametrize(
     ("suite", "name", "reference"),
-    [("ablations.yaml", "cgne-laptop", "snow.yaml"), ("ablations-paper.yaml", "cgne", "snow-paper.yaml")],
+    [("ablations.yaml", "cgne-laptop", "sampling.yaml"), ("ablations-paper.yaml", "cgne", "snow-paper.yaml")],
 )
 def test_the_suites_vary_the_reference_in_what_the_names_say(suite, name, reference, registry):
     whole, found = uses(reference, registry)[name], uses(suite, registry)
@@ -328,7 +328,7 @@ def test_the_suites_vary_the_reference_in_what_the_names_say(suite, name, refere
 @pytest.mark.parametrize(
     ("suite", "name", "reference"),
     [
-        ("dropout-schedules.yaml", "cgne-laptop", "snow.yaml"),
+        ("dropout-schedules.yaml", "cgne-laptop", "ablations.yaml"),
         ("dropout-schedules-paper.yaml", "cgne", "snow-paper.yaml"),
     ],
 )

@@ -32,8 +32,9 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     x = matrices if wide else matrices.transpose(1, 2)
     x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(ITERATIONS):
-        gram = x @ x.transpose(1, 2)
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        gram = torch.bmm(x, x.transpose(1, 2))
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, factor, x, beta=a)
     return x if wide else x.transpose(1, 2)
 
 
@@ -51,26 +52,31 @@ class Muon(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         for group in self.param_groups:
-            shapes: dict[tuple[int, ...], list[Tensor]] = {}
-            for weight in group["params"]:
-                if weight.grad is not None and weight.ndim == 4:
-                    shapes.setdefault(tuple(weight.shape), []).append(weight)
-            for weights in shapes.values():
+            if weights := [w for w in group["params"] if w.grad is not None and w.ndim == 4]:
                 self._turn(weights, group["lr"], group["weight_decay"])
         return super().step(closure)  # of those that still have a gradient
 
     def _turn(self, weights: list[Tensor], rate: float, decay: float) -> None:
-        """Take a step in weights of one shape, and take their gradients away."""
+        """Take a step in weights of convolutions, and take their gradients away."""
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}  # as Adam counts
-            self.state[weight]["step"] += 1
         gradients: list[Tensor] = [w.grad for w in weights if w.grad is not None]
         momenta: list[Tensor] = [self.state[w]["momentum"] for w in weights]
+        torch._foreach_add_([self.state[w]["step"] for w in weights], 1)
         torch._foreach_mul_(momenta, MOMENTUM)
         torch._foreach_add_(momenta, gradients)
-        ahead = torch.stack([g + MOMENTUM * m for g, m in zip(gradients, momenta, strict=True)]).flatten(2)
-        steps = orthogonalised(ahead) * (RATE * rate * max(1.0, ahead.shape[1] / ahead.shape[2]) ** 0.5)
-        for weight, step in zip(weights, steps, strict=True):
-            weight.mul_(1 - rate * decay).sub_(step.view(weight.shape))
+        ahead = torch._foreach_add(gradients, momenta, alpha=MOMENTUM)
+        steps: list[Tensor] = [*ahead]
+        shapes: dict[tuple[int, ...], list[int]] = {}
+        for k, weight in enumerate(weights):
+            shapes.setdefault(tuple(weight.shape), []).append(k)
+        for shape, places in shapes.items():  # those of one shape together
+            matrices = torch.stack([ahead[k] for k in places]).flatten(2)
+            size = RATE * rate * max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5
+            for k, step in zip(places, orthogonalised(matrices).mul_(size), strict=True):
+                steps[k] = step.view(shape)
+        torch._foreach_mul_(weights, 1 - rate * decay)
+        torch._foreach_sub_(weights, steps)
+        for weight in weights:
             weight.grad = None

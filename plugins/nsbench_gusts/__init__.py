@@ -17,7 +17,7 @@ def nsbench_datasets() -> list[DatasetSpec]:
             "clusters that grow in gusts of wind, one for all sites a step: the likelihood is exact",
             floor=SimulatorReference("gusts"),
             noise_free=SimulatorReference("gusts", {"noise": "none"}),
-            small={"size": 20, "steps": 10, "train": 48, "val": 12, "test": {"cases": 8, "repeats": 2}},
+            small={"size": 24, "steps": 10, "train": 48, "val": 12, "test": {"cases": 8, "repeats": 2}},
         )
     ]
 

@@ -1,10 +1,10 @@
 """An estimate of the time that a run still needs.
 
 A running fit is expected to keep its rate. A fit to come is expected to have the rate of an earlier one of the same
-simulator, else the mean of those seen; the evidence of a simulator to take what its work is at the rate of its fit, as
-many times as evidence has taken so far; and every other stage what stages like it took in this run. With these, the run
-is played to its end: as many stages side by side as there were at most so far, costs one by one, then scores. What is not
-met yet and has no rate counts nothing.
+simulator, else the mean of those seen; the evidence of a simulator to take what its work is at the rate of its fit,
+as many times as evidence has taken so far; and every other stage what stages like it took in this run. With these,
+the run is played to its end: as many stages side by side as there were at most so far, costs one by one, then scores.
+What is not met yet and has no rate counts nothing.
 """
 
 from __future__ import annotations
