@@ -41,7 +41,6 @@ DEPENDENCIES = {
     "safetensors": ("safetensors", "run: checkpoints, weights"),
     "scikit-image": ("skimage.metrics", "run: ssim, shapes"),
     "scipy": ("scipy.stats", "run, compare, report"),
-    "scoringrules": ("scoringrules", "run: proper scores"),
     "torch": ("torch", "run: networks"),
 }
 """Distribution -> the module that nsbench imports of it, and the commands that need it."""

@@ -42,13 +42,16 @@ def test_crps_of_a_gaussian_is_its_closed_form():
     assert fair_crps(np.full((4000, 1), 4.0), members).mean() == pytest.approx(expected, abs=0.1)
 
 
-def test_crps_is_the_sum_over_all_pairs():
+def test_crps_is_the_sum_over_all_pairs_and_that_of_scoringrules():
     rng = generator(1)
     truths, members = rng.normal(size=(3, 4)), rng.normal(size=(3, 6))
     expected = [
         [brute_kernel_score(y, x, lambda a, b: abs(a - b)) for y in ys] for ys, x in zip(truths, members, strict=True)
     ]
     np.testing.assert_allclose(fair_crps(truths, members), expected)
+    beside = np.broadcast_to(members[:, None], (3, 4, 6))
+    other = scoringrules.crps_ensemble(truths, beside, estimator="pwm", backend="numpy")
+    np.testing.assert_allclose(fair_crps(truths, members), other)
 
 
 def test_energy_score_is_the_sum_over_all_pairs_and_that_of_scoringrules():

@@ -18,7 +18,7 @@ from nsbench.store.cores import usable_cores
 from nsbench.store.variables import recorded_variables
 
 _PACKAGES = (
-    *("nsbench", "numpy", "torch", "numba", "scipy", "pot", "scikit-image", "scoringrules"),
+    *("nsbench", "numpy", "torch", "numba", "scipy", "pot", "scikit-image"),
     *("h5py", "safetensors"),
 )
 """Distributions whose versions are recorded."""
