@@ -30,7 +30,7 @@ from nsbench.trajectories.plane import draw_sites
 
 HERE = Path(__file__).parent
 SUITES = HERE.parent / "suites"
-WINDOW = (1100, 1200)
+WINDOW = (1300, 1050)
 
 
 def crystals(root: Path) -> None:
