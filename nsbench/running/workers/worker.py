@@ -6,6 +6,7 @@ run kills as a whole; it is used again only while its jobs end well.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -106,6 +107,7 @@ class Worker:
         self._lines.send({"begun": job.name})
         end = self._carry_out(job)
         end = replace(end, changed=(*end.changed, *left_running()))
+        flush_output()
         self._lines.send(end_message(replace(end, peak_bytes=peak())))
         if end.seconds > COLLECT_SECONDS:
             gc.collect()
@@ -153,13 +155,19 @@ def left_running() -> list[str]:
 def redirect(log: Path) -> None:
     """Direct this process's output, that of C included, to a file."""
     make_folder(log.parent)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    ctypes.CDLL(None).fflush(None)
+    flush_output()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+
+
+def flush_output() -> None:
+    """Write what was printed and is still in a buffer, of Python and of C; what cannot be written ends no job."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a full disk; a stream that a component has closed
+            stream.flush()
+    ctypes.CDLL(None).fflush(None)
 
 
 def prefer_for_killing() -> None:
