@@ -309,6 +309,12 @@ def uses(suite: str, registry) -> dict[str, dict]:
     return found
 
 
+def test_the_reference_suite_shares_the_fits_of_snow(registry):
+    snow = {use.name: use.params for use in read_suite(SUITES / "snow.yaml", registry).simulators}
+    beside = {use.name: use.params for use in read_suite(SUITES / "snow-reference.yaml", registry).simulators}
+    assert snow.items() <= beside.items()
+
+
 @pytest.mark.parametrize(
     ("suite", "name", "reference"),
     [("ablations.yaml", "cgne-laptop", "sampling.yaml"), ("ablations-paper.yaml", "cgne", "snow-paper.yaml")],

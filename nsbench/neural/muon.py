@@ -66,13 +66,12 @@ class Muon(torch.optim.AdamW):
         torch._foreach_add_([self.state[w]["step"] for w in weights], 1)
         torch._foreach_mul_(momenta, MOMENTUM)
         torch._foreach_add_(momenta, gradients)
-        ahead = torch._foreach_add(gradients, momenta, alpha=MOMENTUM)
-        steps: list[Tensor] = [*ahead]
+        steps: list[Tensor] = [*torch._foreach_add(gradients, momenta, alpha=MOMENTUM)]
         shapes: dict[tuple[int, ...], list[int]] = {}
         for k, weight in enumerate(weights):
             shapes.setdefault(tuple(weight.shape), []).append(k)
         for shape, places in shapes.items():  # those of one shape together
-            matrices = torch.stack([ahead[k] for k in places]).flatten(2)
+            matrices = torch.stack([steps[k] for k in places]).flatten(2)
             size = RATE * rate * max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5
             for k, step in zip(places, orthogonalised(matrices).mul_(size), strict=True):
                 steps[k] = step.view(shape)

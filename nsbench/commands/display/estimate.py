@@ -73,9 +73,7 @@ class Estimate:
     _known: dict[str, ExpectedStage] = field(default_factory=dict)  # by key, all that were pending once
     _took: dict[str, list[float]] = field(default_factory=dict)  # seconds of stages that are alike
     _rates: dict[str, float] = field(default_factory=dict)  # transitions a second, of fits that are alike
-    _postponed: dict[str, float] = field(
-        default_factory=dict
-    )  # seconds so far of evidence that lacks its costs, by key
+    _postponed: dict[str, float] = field(default_factory=dict)  # seconds of evidence without its costs, by key
     _costs: list[tuple[float, float]] = field(default_factory=list)  # seconds of costs, and of the evidence before them
     _works: list[tuple[float, float]] = field(default_factory=list)  # seconds of evidence, and those that its work says
     _heard: dict[str, float] = field(default_factory=dict)  # when a stage of a trial last began or ended
@@ -115,9 +113,9 @@ class Estimate:
         scores = sum(self._seconds(stage) for stage in self.pending.values() if stage.kind == "score")
         if self._lanes == 1:
             return sum(running.values()) + scores + sum(self._seconds(stage) for stage in self._before_scores())
-        keys = {*self.pending, *running, *self._postponed} - (running.keys() & self._postponed.keys())
+        keys = [*self.pending, *(running.keys() ^ self._postponed.keys())]  # in both: its costs are running
         costs = [stage for key in keys if (stage := self._known.get(key)) and stage.kind == "evidence"]
-        alone = self._cost_share() * sum(self._postponed.get(s.key) or self._seconds(s) for s in costs)
+        alone = _ratio(self._costs, COSTS) * sum(self._postponed.get(s.key) or self._seconds(s) for s in costs)
         return self._side_by_side(running, self._before_scores()) + alone + scores / self._lanes
 
     def _before_scores(self) -> list[ExpectedStage]:
@@ -163,11 +161,6 @@ class Estimate:
         if stage.kind == "evidence" and (expected := self._by_work(stage)):
             self._works.append((seconds, expected))
 
-    def _cost_share(self) -> float:
-        """The time of costs as a part of that of the evidence before them."""
-        costs, before = map(sum, zip(*self._costs, strict=True)) if self._costs else (0.0, 0.0)
-        return costs / before if before else COSTS
-
     def _learn_rate(self, stage: Running) -> None:
         rate = stage.rate()
         if stage.kind == "model" and stage.key in self._known and rate is not None:
@@ -179,17 +172,14 @@ class Estimate:
         if known is None or (stage.kind != "evidence" and own is not None):
             return own or 0.0
         before = self._postponed.get(stage.key)
-        whole = self._seconds(known) if before is None else self._cost_share() * before
+        whole = self._seconds(known) if before is None else _ratio(self._costs, COSTS) * before
         return max(own or 0.0, whole - (time.monotonic() - stage.since), 0.0)  # likelihoods follow what it reports
 
     def _seconds(self, stage: ExpectedStage) -> float:
         """Seconds that a stage is expected to take from its beginning; 0 where nothing is known of its like."""
         if took := self._took.get(stage.like):
             return fmean(took)
-        if stage.kind != "evidence" or not self._works:
-            return self._by_work(stage)
-        took_so_far, expected = map(sum, zip(*self._works, strict=True))
-        return self._by_work(stage) * took_so_far / expected
+        return self._by_work(stage) * (_ratio(self._works, 1.0) if stage.kind == "evidence" else 1.0)
 
     def _by_work(self, stage: ExpectedStage) -> float:
         """Seconds that a stage takes if its work is what the plan says; 0 where it says none or no rate is known."""
@@ -201,3 +191,9 @@ class Estimate:
         """A trial has ended, perhaps badly: what it alone was to make is pending no more."""
         self.running.pop(trial, None)
         self.pending = {key: stage for key, stage in self.pending.items() if stage.trial != trial}
+
+
+def _ratio(pairs: list[tuple[float, float]], unknown: float) -> float:
+    """The sum of the first numbers over that of the second; `unknown` where that is nothing."""
+    below = sum(second for _, second in pairs)
+    return sum(first for first, _ in pairs) / below if below else unknown
