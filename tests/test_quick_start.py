@@ -77,10 +77,17 @@ def run(lines, folder):
 
 
 def columns(text):
-    """The names above the matrices that a run printed, those of one line."""
+    """The names above the matrices that a run printed. A long one stands in several lines, which end in one place."""
     lines = text.splitlines()
-    rules = [k for k, line in enumerate(lines) if line and not line.strip("─")]
-    return [name for k in rules for name in re.split(r"\s{2,}", lines[k - 1].strip())[1:]]
+    names = []
+    for rule in (k for k, line in enumerate(lines) if line and not line.strip("─")):
+        first = next(k for k in range(rule - 1, -2, -1) if k < 0 or not lines[k].strip()) + 1
+        parts = {}
+        for line in lines[first:rule]:
+            for found in re.finditer(r"\S+(?: \S+)*", line):
+                parts[found.end()] = parts.get(found.end(), "") + found.group()
+        names += parts.values()
+    return names
 
 
 @pytest.mark.parametrize("person", PEOPLE)
